@@ -1,0 +1,1 @@
+"""teilhabe: the integration-monitoring warehouse of German counties."""

@@ -1,0 +1,64 @@
+"""Every error a person can meet is a type here, with one sentence that person can act on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["critical", "warning", "info"]
+
+EVIDENCE_LIMIT = 200
+"""Rows of evidence kept per finding. The count is always complete; the list only has to show the pattern."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One place in the delivered file where a rule was broken."""
+
+    row: int | None
+    column: str | None
+    found: str | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule said about a delivery.
+
+    ``message`` is one German sentence naming file, row, column, found and expected as far as they are known;
+    ``row_count`` counts all affected rows, ``evidence`` lists at most ``EVIDENCE_LIMIT`` of them.
+    """
+
+    severity: Severity
+    rule: str
+    message: str
+    sheet: str | None = None
+    row: int | None = None
+    column: str | None = None
+    found: str | None = None
+    expected: str | None = None
+    row_count: int = 1
+    evidence: tuple[Evidence, ...] = ()
+
+
+class TeilhabeError(Exception):
+    """The base of all errors that are shown to a person as they are, without a traceback."""
+
+
+class ContractError(TeilhabeError):
+    """A contract, suite or setting is wrong: nothing a retry could mend."""
+
+
+class ReadingError(TeilhabeError):
+    """A delivered file is not what its contract says; ``finding`` is the verdict to record."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+class SourceError(TeilhabeError):
+    """A source could not be reached or broke off: worth another try."""
+
+
+class WarehouseError(TeilhabeError):
+    """The database is not there or refuses."""
