@@ -1,0 +1,156 @@
+"""Where things are: read once from the environment, never written back to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets as random_source
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from teilhabe.errors import ContractError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All places of one installation. ``project`` is the checkout, ``home`` holds everything that changes."""
+
+    project: Path
+    home: Path
+    archive_url: str
+    warehouse_url: str | None = None
+
+    @property
+    def inbox(self) -> Path:
+        return self.home / "inbox"
+
+    @property
+    def work(self) -> Path:
+        return self.home / "work"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "log"
+
+    @property
+    def run(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def secrets(self) -> Path:
+        return self.home / "secrets"
+
+    @property
+    def airflow_home(self) -> Path:
+        return self.home / "airflow"
+
+    @property
+    def agencies(self) -> Path:
+        return self.project / "agencies"
+
+    @property
+    def expectations(self) -> Path:
+        return self.project / "expectations"
+
+    @property
+    def dbt_project(self) -> Path:
+        return self.project / "dbt_project"
+
+    @property
+    def dags(self) -> Path:
+        return self.project / "dags"
+
+    @property
+    def plugins(self) -> Path:
+        return self.project / "plugins"
+
+
+def get_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process; ``environ`` replaces ``os.environ``. Creates nothing."""
+    env = os.environ if environ is None else environ
+    project = _project_root(env)
+    home = Path(env.get("TEILHABE_HOME") or project / "var").expanduser().absolute()
+    return Settings(
+        project=project,
+        home=home,
+        archive_url=env.get("TEILHABE_ARCHIVE_URL") or (home / "archive").as_uri(),
+        warehouse_url=_warehouse_url(env),
+    )
+
+
+def prepare_home(settings: Settings) -> None:
+    """Create the directories of the home that are missing; ``secrets`` is for its owner only. Widens nothing."""
+    for directory in (settings.home, settings.inbox, settings.work, settings.logs, settings.run, settings.airflow_home):
+        directory.mkdir(parents=True, exist_ok=True)
+    settings.secrets.mkdir(mode=0o700, exist_ok=True)
+    settings.secrets.chmod(0o700)
+
+
+def secret(settings: Settings, name: str, generate: Callable[[], str] | None = None) -> str:
+    """The secret ``home/secrets/<name>``, generated on first use, readable by its owner only; race-free."""
+    path = settings.secrets / name
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        pass
+    prepare_home(settings)
+    draft = path.with_name(f".{name}.{os.getpid()}.{random_source.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write((generate or (lambda: random_source.token_urlsafe(24)))() + "\n")
+    try:
+        os.link(draft, path)  # unlike a rename, a link never replaces what another process has just written
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _project_root(env: Mapping[str, str]) -> Path:
+    # An editable install (the only supported one) leaves this file inside the checkout. The override is for images
+    # that install the package elsewhere.
+    if given := env.get("TEILHABE_PROJECT"):
+        return Path(given).expanduser().absolute()
+    return Path(__file__).resolve().parents[2]
+
+
+def _warehouse_url(env: Mapping[str, str]) -> str | None:
+    if url := env.get("TEILHABE_WAREHOUSE_URL", "").strip():
+        return _as_postgresql(url, "TEILHABE_WAREHOUSE_URL")
+    if connection := env.get("AIRFLOW_CONN_WAREHOUSE", "").strip():
+        name = "AIRFLOW_CONN_WAREHOUSE"
+        return _as_postgresql(_from_json(connection, name) if connection.startswith("{") else connection, name)
+    return None
+
+
+def _as_postgresql(url: str, name: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    # SQLAlchemy's spelling with a driver is common in Airflow set-ups and means the same server.
+    if not separator or scheme.split("+")[0] not in {"postgres", "postgresql"}:
+        raise ContractError(f"{name} must be a PostgreSQL address (postgresql://user:password@host:port/database).")
+    return f"postgresql://{rest}"
+
+
+def _from_json(text: str, name: str) -> str:
+    """Airflow's JSON form of a connection as an address."""
+    try:
+        given: Any = json.loads(text)
+        extra = given.get("extra") or {}
+        if isinstance(extra, str):
+            extra = json.loads(extra)
+        kind = str(given.get("conn_type", "postgres"))
+        login = quote(str(given.get("login") or ""), safe="")
+        if password := given.get("password"):
+            login += ":" + quote(str(password), safe="")
+        host = str(given.get("host") or "localhost")
+        port = f":{int(given['port'])}" if given.get("port") else ""
+        database = quote(str(given.get("schema") or ""), safe="")
+        query = "?" + urlencode({key: str(value) for key, value in extra.items()}) if extra else ""
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ContractError(
+            f"{name} looks like JSON but is not an Airflow connection: {type(error).__name__}."
+        ) from None
+    return f"{kind}://{login + '@' if login else ''}{host}{port}/{database}{query}"
