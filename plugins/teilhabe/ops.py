@@ -1,0 +1,310 @@
+"""The operational record: what arrived, what was found, what ran. Every function takes an open connection.
+
+The tables are described in ``ops.sql``. Nothing here decides; it records and answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, Literal
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+
+from teilhabe.errors import Evidence, Finding
+
+Connection = psycopg.Connection[Any]
+State = Literal["received", "validated", "loaded", "quarantined", "duplicate", "failed"]
+Step = Literal["fetch", "archive", "read", "validate", "load", "build"]
+Status = Literal["ok", "refused", "duplicate", "failed"]
+
+UNFINISHED: tuple[State, ...] = ("received", "validated", "failed")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One file that arrived. Fields as in ``ops.delivery``."""
+
+    delivery_id: int
+    dataset_id: str
+    file_name: str
+    sha256: str
+    size_bytes: int
+    received_at: datetime
+    received_from: str | None
+    source: str
+    period_stated: str | None
+    archive_uri: str
+    state: State
+    duplicate_of: int | None
+    rules_version: str | None
+    layout: str | None
+    period_inferred: str | None
+    row_count: int | None
+
+
+_DELIVERY_COLUMNS = ", ".join(Delivery.__dataclass_fields__)
+
+
+def install(conn: Connection) -> None:
+    """Create what is missing of the ``ops`` tables."""
+    conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.ops.install'))")
+    conn.execute(files("teilhabe").joinpath("ops.sql").read_bytes())
+
+
+def register(
+    conn: Connection,
+    *,
+    dataset_id: str,
+    file_name: str,
+    sha256: str,
+    size_bytes: int,
+    received_at: datetime,
+    received_from: str | None,
+    source: str,
+    source_fingerprint: str | None,
+    period_stated: str | None,
+    archive_uri: str,
+    manifest_uri: str,
+    rules_version: str,
+    again: bool = False,
+) -> Delivery:
+    """Record an arrival and say whether its bytes are new for this dataset.
+
+    The same bytes are a duplicate of an earlier delivery that is loaded or under way, and of one refused under the
+    same rules; ``again`` loads known bytes as a new vintage (an office that returns to an earlier version of a file).
+    Idempotent on ``manifest_uri``: an arrival recorded before a crash is not recorded twice.
+    """
+    conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.register.' || %s))", (dataset_id,))
+    known = _one(conn, "manifest_uri = %s", (manifest_uri,))
+    if known is not None:
+        return known
+    twin = _one(
+        conn,
+        "dataset_id = %s and sha256 = %s and (state in ('received', 'validated', 'failed') or (state = 'loaded' and not %s)"
+        " or (state = 'quarantined' and rules_version = %s and not %s))",
+        (dataset_id, sha256, again, rules_version, again),
+    )
+    with conn.cursor(row_factory=class_row(Delivery)) as cursor:
+        cursor.execute(
+            f"""
+            insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, received_from, source,
+                source_fingerprint, period_stated, archive_uri, manifest_uri, rules_version, state, duplicate_of)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            returning {_DELIVERY_COLUMNS}
+            """,
+            (
+                dataset_id,
+                file_name,
+                sha256,
+                size_bytes,
+                received_at,
+                received_from,
+                source,
+                source_fingerprint,
+                period_stated,
+                archive_uri,
+                manifest_uri,
+                rules_version,
+                "duplicate" if twin else "received",
+                twin.delivery_id if twin else None,
+            ),
+        )
+        delivery = cursor.fetchone()
+    assert delivery is not None  # noqa: S101 - insert ... returning yields its row
+    return delivery
+
+
+def superseded_by(conn: Connection, delivery_id: int) -> int | None:
+    """A loaded delivery of the same dataset with other bytes, known later: reloading would bring back an old version."""
+    row = conn.execute(
+        """
+        select later.delivery_id from ops.delivery as later
+        inner join ops.delivery as this on this.delivery_id = %s and this.dataset_id = later.dataset_id
+        where later.state = 'loaded' and later.sha256 <> this.sha256 and later.received_at > this.received_at
+        order by later.received_at limit 1
+        """,
+        (delivery_id,),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def delivery(conn: Connection, delivery_id: int, *, lock: bool = False) -> Delivery:
+    """One delivery; ``lock`` holds its row until the transaction ends."""
+    found = _one(conn, "delivery_id = %s", (delivery_id,), suffix="for update" if lock else "")
+    if found is None:
+        raise LookupError(delivery_id)
+    return found
+
+
+def unfinished(conn: Connection, dataset_id: str) -> list[Delivery]:
+    """Deliveries that still have a way to go, oldest arrival first: also what a killed run left behind."""
+    with conn.cursor(row_factory=class_row(Delivery)) as cursor:
+        cursor.execute(
+            f"select {_DELIVERY_COLUMNS} from ops.delivery where dataset_id = %s and state = any(%s)"
+            " order by received_at, delivery_id",
+            (dataset_id, list(UNFINISHED)),
+        )
+        return cursor.fetchall()
+
+
+def set_state(conn: Connection, delivery_id: int, state: State, **columns: Any) -> None:
+    """Move a delivery on; further columns by name (``layout``, ``row_count``, ``period_inferred``, ``rules_version``)."""
+    sets = "".join(f", {name} = %({name})s" for name in columns)
+    if state == "loaded":
+        sets += ", loaded_at = clock_timestamp()"
+    conn.execute(
+        f"update ops.delivery set state = %(state)s, state_at = clock_timestamp(){sets} where delivery_id = %(id)s",
+        {"state": state, "id": delivery_id, **columns},
+    )
+
+
+def seen_fingerprints(conn: Connection, dataset_id: str, source: str) -> set[str]:
+    """Versions of remote files that have been fetched already."""
+    rows = conn.execute(
+        "select distinct source_fingerprint from ops.delivery"
+        " where dataset_id = %s and source = %s and source_fingerprint is not null",
+        (dataset_id, source),
+    )
+    return {row[0] for row in rows}
+
+
+def record_findings(conn: Connection, delivery_id: int, findings: Iterable[Finding]) -> None:
+    """Replace the verdict of a delivery: judging again must not double its findings."""
+    conn.execute("delete from ops.finding where delivery_id = %s", (delivery_id,))
+    for finding in findings:
+        row = conn.execute(
+            """
+            insert into ops.finding (delivery_id, severity, rule, message, sheet, row_number, column_name, found, expected, row_count)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning finding_id
+            """,
+            (
+                delivery_id,
+                finding.severity,
+                finding.rule,
+                finding.message,
+                finding.sheet,
+                finding.row,
+                finding.column,
+                finding.found,
+                finding.expected,
+                finding.row_count,
+            ),
+        ).fetchone()
+        assert row is not None  # noqa: S101
+        with conn.cursor() as cursor:
+            cursor.executemany(
+                "insert into ops.evidence (finding_id, position, row_number, column_name, found) values (%s, %s, %s, %s, %s)",
+                [(row[0], n, e.row, e.column, e.found) for n, e in enumerate(finding.evidence, start=1)],
+            )
+
+
+@dataclass
+class Outcome:
+    """How a step ended; the body of ``step`` may set ``status``, ``rows`` and ``message``."""
+
+    status: Status = "ok"
+    rows: int | None = None
+    message: str | None = None
+
+
+@contextmanager
+def step(
+    conn: Connection,
+    name: Step,
+    *,
+    dataset_id: str | None = None,
+    delivery_id: int | None = None,
+    run_id: str | None = None,
+) -> Iterator[Outcome]:
+    """Write one outcome row for the body, whatever happens in it. The body must commit or roll back its own work.
+
+    Only the type of an unforeseen error is recorded: its text may quote a file's content.
+    """
+    outcome = Outcome()
+    started = datetime.now(UTC)
+    try:
+        yield outcome
+    except BaseException as error:
+        outcome.status = "failed"
+        outcome.message = outcome.message or type(error).__name__
+        raise
+    finally:
+        if conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            conn.rollback()
+        conn.execute(
+            "insert into ops.outcome (step, status, dataset_id, delivery_id, run_id, started_at, row_count, message)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (name, outcome.status, dataset_id, delivery_id, run_id, started, outcome.rows, outcome.message),
+        )
+        conn.commit()
+
+
+def deliveries_to_build(conn: Connection) -> list[int]:
+    """Loaded deliveries no successful build has taken in yet."""
+    return [row[0] for row in conn.execute("select delivery_id from ops.delivery_to_build order by delivery_id")]
+
+
+def start_build(conn: Connection, delivery_ids: Sequence[int], *, code_version: str, run_id: str | None) -> int:
+    """Open a build that takes in ``delivery_ids``; a build that was killed before is closed as failed."""
+    conn.execute("update ops.build set state = 'failed', finished_at = now(), message = 'killed' where state = 'running'")
+    row = conn.execute(
+        "insert into ops.build (run_id, code_version) values (%s, %s) returning build_id", (run_id, code_version)
+    ).fetchone()
+    assert row is not None  # noqa: S101
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.build_delivery (build_id, delivery_id) values (%s, %s)", [(row[0], i) for i in delivery_ids]
+        )
+    return int(row[0])
+
+
+def finish_build(conn: Connection, build_id: int, *, succeeded: bool, message: str | None) -> None:
+    """Close a build; only a successful one counts its deliveries as built."""
+    conn.execute(
+        "update ops.build set state = %s, finished_at = clock_timestamp(), message = %s where build_id = %s",
+        ("succeeded" if succeeded else "failed", message, build_id),
+    )
+
+
+def findings(conn: Connection, delivery_id: int) -> list[Finding]:
+    """The verdict of a delivery, most severe first, with its evidence."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            "select * from ops.finding where delivery_id = %s"
+            " order by array_position(array['critical', 'warning', 'info'], severity), finding_id",
+            (delivery_id,),
+        ).fetchall()
+        result = []
+        for row in rows:
+            evidence = cursor.execute(
+                "select row_number, column_name, found from ops.evidence where finding_id = %s order by position",
+                (row["finding_id"],),
+            ).fetchall()
+            result.append(
+                Finding(
+                    severity=row["severity"],
+                    rule=row["rule"],
+                    message=row["message"],
+                    sheet=row["sheet"],
+                    row=row["row_number"],
+                    column=row["column_name"],
+                    found=row["found"],
+                    expected=row["expected"],
+                    row_count=row["row_count"],
+                    evidence=tuple(Evidence(e["row_number"], e["column_name"], e["found"]) for e in evidence),
+                )
+            )
+        return result
+
+
+def _one(conn: Connection, where: str, parameters: Sequence[Any], suffix: str = "") -> Delivery | None:
+    with conn.cursor(row_factory=class_row(Delivery)) as cursor:
+        cursor.execute(
+            f"select {_DELIVERY_COLUMNS} from ops.delivery where {where} order by delivery_id limit 1 {suffix}", parameters
+        )
+        return cursor.fetchone()

@@ -1,0 +1,104 @@
+-- Operational record of every fetch, reading, validation, load and build. Idempotent: runs at every `teilhabe init`.
+
+create table if not exists ops.delivery (
+    delivery_id bigint generated always as identity primary key,
+    dataset_id text not null,
+    file_name text not null,
+    sha256 text not null check (length(sha256) = 64),
+    size_bytes bigint not null check (size_bytes >= 0),
+    received_at timestamptz not null,
+    received_from text,
+    source text not null,
+    source_fingerprint text,
+    period_stated text,
+    archive_uri text not null,
+    manifest_uri text not null unique,
+    state text not null default 'received'
+        check (state in ('received', 'validated', 'loaded', 'quarantined', 'duplicate', 'failed')),
+    state_at timestamptz not null default now(),
+    duplicate_of bigint references ops.delivery (delivery_id),
+    rules_version text,
+    layout text,
+    period_inferred text,
+    row_count bigint,
+    loaded_at timestamptz
+);
+create unique index if not exists delivery_bytes_once
+    on ops.delivery (dataset_id, sha256) where state in ('received', 'validated');
+create index if not exists delivery_by_dataset on ops.delivery (dataset_id, state);
+comment on table ops.delivery is 'One row per file that arrived: what, when, from whom, and what became of it.';
+comment on column ops.delivery.state is
+    'received: archived, not yet judged. validated: accepted, not yet in raw. loaded: in raw. quarantined: refused, nothing of it in raw. '
+    'duplicate: same bytes as duplicate_of, nothing ran on. failed: our own error, worth another run.';
+comment on column ops.delivery.received_at is 'When the office handed it in; the known_from of every value in it.';
+comment on column ops.delivery.rules_version is 'Fingerprint of contract and suite the verdict rests on; refused bytes are judged again only under new rules.';
+
+create table if not exists ops.outcome (
+    outcome_id bigint generated always as identity primary key,
+    step text not null check (step in ('fetch', 'archive', 'read', 'validate', 'load', 'build')),
+    status text not null check (status in ('ok', 'refused', 'duplicate', 'failed')),
+    dataset_id text,
+    delivery_id bigint references ops.delivery (delivery_id),
+    run_id text,
+    started_at timestamptz not null,
+    finished_at timestamptz not null default clock_timestamp(),
+    row_count bigint,
+    message text
+);
+create index if not exists outcome_by_delivery on ops.outcome (delivery_id);
+comment on table ops.outcome is 'One row per step that ran, successful or not. Append-only.';
+
+create table if not exists ops.finding (
+    finding_id bigint generated always as identity primary key,
+    delivery_id bigint not null references ops.delivery (delivery_id),
+    severity text not null check (severity in ('critical', 'warning', 'info')),
+    rule text not null,
+    message text not null,
+    sheet text,
+    row_number bigint,
+    column_name text,
+    found text,
+    expected text,
+    row_count bigint not null default 1,
+    found_at timestamptz not null default now()
+);
+create index if not exists finding_by_delivery on ops.finding (delivery_id);
+comment on table ops.finding is 'The verdict in sentences: one row per delivery and rule that was broken.';
+
+create table if not exists ops.evidence (
+    finding_id bigint not null references ops.finding (finding_id) on delete cascade,
+    position integer not null,
+    row_number bigint,
+    column_name text,
+    found text,
+    primary key (finding_id, position)
+);
+comment on table ops.evidence is 'The rows behind a finding, at most 200 of them; row_count of the finding is complete.';
+
+create table if not exists ops.build (
+    build_id bigint generated always as identity primary key,
+    run_id text,
+    state text not null default 'running' check (state in ('running', 'succeeded', 'failed')),
+    code_version text not null,
+    started_at timestamptz not null default now(),
+    finished_at timestamptz,
+    message text
+);
+create table if not exists ops.build_delivery (
+    build_id bigint not null references ops.build (build_id),
+    delivery_id bigint not null references ops.delivery (delivery_id),
+    primary key (build_id, delivery_id)
+);
+comment on table ops.build is 'One row per warehouse build.';
+comment on table ops.build_delivery is 'Which loaded deliveries a build took in for the first time.';
+
+create or replace view ops.delivery_to_build as
+select d.delivery_id, d.dataset_id, d.received_at
+from ops.delivery as d
+where d.state = 'loaded'
+    and not exists (
+        select 1 from ops.build_delivery as bd
+        inner join ops.build as b on b.build_id = bd.build_id and b.state = 'succeeded'
+        where bd.delivery_id = d.delivery_id
+    );
+comment on view ops.delivery_to_build is 'Loaded deliveries no successful build has taken in yet: what the warehouse DAG asks.';
