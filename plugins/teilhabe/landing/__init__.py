@@ -1,0 +1,26 @@
+"""Landing: files come from offices and servers and are kept as received, forever.
+
+The order is always the same: ``settled(source)`` says what may be taken, ``source.fetch`` brings it, ``Archive.put``
+and ``Archive.record`` keep it, and only then ``source.acknowledge`` lets go of the original. A crash anywhere between
+repeats the file, and the same bytes are the same object.
+"""
+
+from teilhabe.landing.archive import Archive, Archived, ManifestEntry
+from teilhabe.landing.base import Credentials, RemoteFile, Source, max_file_bytes, settle_seconds
+from teilhabe.landing.inbox import FolderSource, dataset_inbox, hand_in
+from teilhabe.landing.settling import settled
+
+__all__ = [
+    "Archive",
+    "Archived",
+    "Credentials",
+    "FolderSource",
+    "ManifestEntry",
+    "RemoteFile",
+    "Source",
+    "dataset_inbox",
+    "hand_in",
+    "max_file_bytes",
+    "settle_seconds",
+    "settled",
+]

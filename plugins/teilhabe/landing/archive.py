@@ -1,0 +1,249 @@
+"""The archive: bytes as received, forever, named by their SHA-256, with one manifest entry per arrival.
+
+Below the archive's address lie ``objects/<first two digits>/<sha256>`` and
+``manifest/<dataset_id>/<received_at>-<sha256[:12]>-<n>.json``. Folder and object store behave alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from teilhabe.errors import ContractError, SourceError, TeilhabeError
+from teilhabe.landing.base import CHUNK_BYTES, Credentials, private_dirs, sync_folder, write_stream
+from teilhabe.landing.s3 import s3_options
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DATASET_ID = re.compile(r"[a-z0-9][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Archived:
+    sha256: str
+    uri: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ManifestEntry:
+    """One arrival. ``arrival`` is what identifies it at its source (ticket or fingerprint)."""
+
+    dataset_id: str
+    received_at: datetime
+    sha256: str
+    size: int
+    original_name: str
+    sender: str | None = None
+    source: str | None = None
+    period: str | None = None
+    arrival: str | None = None
+
+
+class Archive:
+    """``Archive(settings.archive_url)``; an object store may be given ``credentials`` (see cookbook: sources)."""
+
+    def __init__(self, url: str, credentials: Credentials | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._fs, root = _filesystem(self.url, credentials)
+        self._root = root.rstrip("/")
+        self._is_folder = "file" in _protocols(self._fs)
+
+    def put(self, local: Path) -> Archived:
+        """Keep the bytes of ``local``. Bytes already kept are not written again, unless their object is torn."""
+        with self._failures(f"store {local.name}"):
+            sha256, size = _hash(local)
+            target = self._object(sha256)
+            if self._size(target) != size:
+                self._copy_in(local, target, sha256)
+                kept = self._size(target)
+                if kept != size:
+                    raise SourceError(f"{local.name}: the archive {self.url} kept {kept} of {size} bytes.")
+            return Archived(sha256, self._uri(target), size)
+
+    def record(self, entry: ManifestEntry) -> str:
+        """Append ``entry`` to the manifest and return its address; existing entries are never touched.
+
+        The same arrival recorded again (a retry after a crash) returns the entry that is already there.
+        """
+        if not _DATASET_ID.fullmatch(entry.dataset_id) or not _SHA256.fullmatch(entry.sha256):
+            raise TeilhabeError(f"No manifest entry can be named {entry.dataset_id!r}, {entry.sha256!r}.")
+        at = entry.received_at.astimezone(UTC)
+        said = {**asdict(entry), "received_at": at.isoformat()}
+        stem = f"{self._root}/manifest/{entry.dataset_id}/{at:%Y%m%dT%H%M%S%fZ}-{entry.sha256[:12]}"
+        with self._failures(f"record {entry.original_name}"):
+            n = 1
+            while not self._create(f"{stem}-{n}.json", said):
+                if entry.arrival is not None and self._read_json(f"{stem}-{n}.json") == said:
+                    break
+                n += 1
+            return self._uri(f"{stem}-{n}.json")
+
+    def manifest(self, dataset_id: str) -> list[ManifestEntry]:
+        """All arrivals of a dataset, in the order they were received."""
+        if not _DATASET_ID.fullmatch(dataset_id):
+            raise TeilhabeError(f"{dataset_id!r} is not a dataset id (expected agency__dataset).")
+        with self._failures(f"read the manifest of {dataset_id}"):
+            self._fs.invalidate_cache()
+            folder = f"{self._root}/manifest/{dataset_id}"
+            paths = sorted(path for path in self._fs.find(folder) if path.endswith(".json"))
+            said = [self._read_json(path) for path in paths]
+        return [ManifestEntry(**{**one, "received_at": datetime.fromisoformat(one["received_at"])}) for one in said]
+
+    def local(self, sha256: str, to_dir: Path) -> Path:
+        """The bytes as a local file ``to_dir/<sha256>``; TeilhabeError when they are missing or were altered."""
+        if not _SHA256.fullmatch(sha256):
+            raise TeilhabeError(f"{sha256!r} is not a SHA-256.")
+        to_dir.mkdir(parents=True, exist_ok=True)
+        to = to_dir / sha256
+        if to.is_file() and not to.is_symlink() and _hash(to)[0] == sha256:
+            return to
+        with self._failures(f"fetch {sha256}"):
+            try:
+                stream = self._fs.open(self._object(sha256), "rb")
+            except FileNotFoundError as error:
+                raise TeilhabeError(f"The archive {self.url} has no object {sha256}.") from error
+            digest = hashlib.sha256()
+            with stream:
+                write_stream(_hashing(stream, digest), to, sha256, limit=1 << 62)
+        if digest.hexdigest() != sha256:
+            to.unlink()
+            raise TeilhabeError(f"Object {sha256} in the archive {self.url} is damaged: its bytes were altered.")
+        return to
+
+    def _object(self, sha256: str) -> str:
+        return f"{self._root}/objects/{sha256[:2]}/{sha256}"
+
+    def _uri(self, path: str) -> str:
+        return Path(path).as_uri() if self._is_folder else str(self._fs.unstrip_protocol(path))
+
+    def _waiting(self) -> str:
+        return f"{self._root}/waiting/{uuid.uuid4().hex}"
+
+    def _size(self, path: str) -> int | None:
+        self._fs.invalidate_cache()
+        try:
+            return int(self._fs.info(path)["size"])
+        except FileNotFoundError:
+            return None
+
+    def _copy_in(self, local: Path, target: str, sha256: str) -> None:
+        """Copy under a temporary name, check what was copied, then move: a crash never leaves half an object."""
+        waiting = self._waiting()
+        digest = hashlib.sha256()
+        try:
+            with local.open("rb") as stream, self._writing(waiting) as out:
+                for chunk in _hashing(stream, digest):
+                    out.write(chunk)
+            if digest.hexdigest() != sha256:
+                raise SourceError(f"{local.name}: was changed while it was being archived.")
+            if self._is_folder:
+                private_dirs(Path(target).parent, Path(self._root))
+                Path(waiting).replace(target)
+                sync_folder(Path(target).parent)
+            else:
+                self._fs.mv(waiting, target)
+        finally:
+            if self._is_folder:
+                Path(waiting).unlink(missing_ok=True)
+            elif self._fs.exists(waiting):
+                self._fs.rm_file(waiting)
+
+    def _create(self, path: str, said: dict[str, Any]) -> bool:
+        """Write a new JSON file; False when there is one of that name."""
+        text = json.dumps(said, ensure_ascii=False, indent=1).encode()
+        if not self._is_folder:
+            # Not every store refuses to overwrite on demand, so it is asked first as well.
+            if self._size(path) is not None:
+                return False
+            try:
+                self._fs.pipe_file(path, text, mode="create")
+            except FileExistsError:
+                return False
+            return True
+        waiting = Path(self._waiting())
+        try:
+            with self._writing(str(waiting)) as out:
+                out.write(text)
+            private_dirs(Path(path).parent, Path(self._root))
+            os.link(waiting, path)
+            sync_folder(Path(path).parent)
+        except FileExistsError:
+            return False
+        finally:
+            waiting.unlink(missing_ok=True)
+        return True
+
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[IO[bytes]]:
+        if self._is_folder:
+            private_dirs(Path(path).parent, Path(self._root))
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                yield out
+                out.flush()
+                os.fsync(out.fileno())
+        else:
+            with self._fs.open(path, "wb") as remote:
+                yield remote
+
+    def _read_json(self, path: str) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self._fs.cat_file(path))
+        return said
+
+    @contextmanager
+    def _failures(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except TeilhabeError:
+            raise
+        except PermissionError as error:
+            raise ContractError(f"The archive {self.url} does not allow to {what}.") from error
+        except Exception as error:
+            # The client libraries of object stores raise their own types; the archive is needed for everything
+            # and nothing was acknowledged yet, so another try is right for all of them.
+            raise SourceError(f"The archive {self.url} could not {what} ({_reason(error)}).") from error
+
+
+def _filesystem(url: str, credentials: Credentials | None) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # noqa: PLC0415 - the command line starts without
+
+    if url.startswith("file://"):
+        # fsspec takes %20 literally; the settings and everybody else write real URIs.
+        url = url2pathname(urlsplit(url).path)
+    options = s3_options(credentials or Credentials()) if url.startswith("s3://") else {}
+    try:
+        fs, root = url_to_fs(url, **options)
+    except (ImportError, ValueError) as error:
+        raise ContractError(f"TEILHABE_ARCHIVE_URL {url!r} is not an address the archive can use.") from error
+    return fs, str(root)
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _hash(path: Path) -> tuple[str, int]:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        size = sum(len(chunk) for chunk in _hashing(stream, digest))
+    return digest.hexdigest(), size
+
+
+def _hashing(stream: IO[bytes], digest: Any) -> Iterator[bytes]:
+    while chunk := stream.read(CHUNK_BYTES):
+        digest.update(chunk)
+        yield chunk
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__
