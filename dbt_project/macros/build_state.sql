@@ -1,0 +1,89 @@
+{#
+  Which partitions of a table are out of date - known without reading the table.
+
+  A partition is one (part, period): a measure, or an indicator in one version, and a period. A table remembers in
+  `build_state`, in the transaction that writes it, from which deliveries and rules each partition was made. Where the
+  digest it should be made from differs - a delivery came or was withdrawn, a seed row or the model's text changed - the
+  partition is stale, is deleted and written again. So a build costs what changed, not what has been collected.
+
+  `build_state` is unlogged like the intermediate tables: after a crash of the server all are empty together and the next
+  build fills them again. Names of the rules a table depends on stand in its config as `meta.rules`.
+#}
+{% macro build_state() %}{{ return('intermediate.build_state') }}{% endmacro %}
+
+{% macro create_build_state() %}
+    {% if execute and flags.WHICH in ('build', 'run') %}
+        create unlogged table if not exists {{ build_state() }} (
+            model text not null,
+            part_code text not null,
+            period_code text not null,
+            digest text not null,
+            primary key (model, part_code, period_code)
+        )
+    {% else %}
+        select 1
+    {% endif %}
+{% endmacro %}
+
+{# Query of (part_code, period_code, digest): what this model's partitions should be made from. #}
+{% macro wanted_partitions() %}
+    {% if (config.get('meta') or {}).get('partition') == 'indicator' %}
+        {{ return(wanted_indicator_partitions()) }}
+    {% endif %}
+    select
+        contents.measure_code as part_code,
+        contents.period_code,
+        md5(
+            {{ rules_digest() }}
+            || string_agg(contents.delivery_id::text, ',' order by contents.delivery_id)
+        ) as digest
+    from {{ ref('int_delivery__contents') }} as contents
+    group by contents.measure_code, contents.period_code
+{% endmacro %}
+
+{# SQL expression: fingerprint of the model's own text and of the rules it names. #}
+{% macro rules_digest() %}
+    '{{ local_md5(model.raw_code) }}'
+    {%- for rule in (config.get('meta') or {}).get('rules', []) %}
+    || (select rule.digest from {{ ref('int_rule__digest') }} as rule where rule.rule_code = '{{ rule }}')
+    {%- endfor %}
+{% endmacro %}
+
+{% macro stale_partitions() %}
+    select
+        coalesce(wanted.part_code, built.part_code) as part_code,
+        coalesce(wanted.period_code, built.period_code) as period_code
+    from ({{ wanted_partitions() }}) as wanted
+    full outer join (
+        select * from {{ build_state() }}
+        where model = '{{ model.name }}'{% if flags.FULL_REFRESH %} and false{% endif %}
+    ) as built
+        on wanted.part_code = built.part_code and wanted.period_code = built.period_code
+    where wanted.digest is distinct from built.digest
+{% endmacro %}
+
+{#
+  Predicate "this row belongs to a stale partition". A short list is written out, because a planner that sees the values
+  takes the index; a long one stays a subquery.
+#}
+{% macro in_stale(part, period) %}
+    {% if not execute %}{{ return('true') }}{% endif %}
+    {% set stale = run_query(stale_partitions()).rows %}
+    {% if stale | length == 0 %}{{ return('false') }}{% endif %}
+    {% if stale | length > 200 %}
+        {{ return('(' ~ part ~ ', ' ~ period ~ ') in (' ~ stale_partitions() ~ ')') }}
+    {% endif %}
+    {% set pairs = [] %}
+    {% for row in stale %}
+        {% do pairs.append("('" ~ row[0] | replace("'", "''") ~ "', '" ~ row[1] | replace("'", "''") ~ "')") %}
+    {% endfor %}
+    {{ return('(' ~ part ~ ', ' ~ period ~ ') in (' ~ pairs | join(', ') ~ ')') }}
+{% endmacro %}
+
+{# Post-hook, in the transaction that wrote the table: remember what it was made from. #}
+{% macro remember_partitions() %}
+    delete from {{ build_state() }} where model = '{{ model.name }}';
+    insert into {{ build_state() }} (model, part_code, period_code, digest)
+    select '{{ model.name }}', wanted.part_code, wanted.period_code, wanted.digest
+    from ({{ wanted_partitions() }}) as wanted
+{% endmacro %}

@@ -1,0 +1,2 @@
+{# Placeholder #}
+{% macro wanted_indicator_partitions() %}{% endmacro %}

@@ -1,0 +1,47 @@
+{# The observation contract: names and types every staging model of observations yields, in this order. #}
+{% macro observation_columns() %}
+    {{ return([
+        'measure_code', 'territory_code', 'period_code', 'nationality', 'sex', 'age_band', 'category', 'value',
+        'obs_status', 'conf_status', 'dataset_id', 'delivery_id', 'row_number', 'column_number', 'known_from',
+        'territory_name_delivered', 'category_name',
+    ]) }}
+{% endmacro %}
+
+{# What identifies one number: measure x territory x period x group x category. #}
+{% macro key_columns() %}
+    {{ return([
+        'measure_code', 'territory_code', 'period_code', 'nationality', 'sex', 'age_band', 'category',
+    ]) }}
+{% endmacro %}
+
+{#
+  One staging model of observations.
+  dataset:      the dataset id, which is also the raw table
+  delivered:    which of measure_code, nationality, sex, age_band, category, category_name the file varies in
+  constants:    what the file leaves unsaid, e.g. {'measure_code': 'population', 'nationality': 'foreign'}
+  Everything neither delivered nor constant is 'total' (category_name: null).
+#}
+{% macro stage_observations(dataset, delivered=[], constants={}) %}
+select
+    {%- for column in ['measure_code', 'territory_code', 'period_code', 'nationality', 'sex', 'age_band', 'category'] %}
+    {%- if column in delivered or column in ['territory_code', 'period_code'] %}
+    delivered.{{ column }},
+    {%- else %}
+    '{{ constants.get(column, "total") }}'::text as {{ column }},
+    {%- endif %}
+    {%- endfor %}
+    delivered.value::numeric as value,
+    delivered.obs_status,
+    delivered.conf_status,
+    '{{ dataset }}'::text as dataset_id,
+    delivered._delivery_id as delivery_id,
+    delivered._row_number as row_number,
+    delivered._column_number as column_number,
+    delivery.received_at as known_from,
+    delivered.territory_name as territory_name_delivered,
+    {{ 'delivered.category_name' if 'category_name' in delivered else 'null::text as category_name' }}
+from {{ source('raw', dataset) }} as delivered
+inner join {{ source('ops', 'delivery') }} as delivery
+    on delivered._delivery_id = delivery.delivery_id
+where delivery.state = 'loaded' and delivery.dataset_id = '{{ dataset }}'
+{%- endmacro %}

@@ -1,0 +1,5 @@
+{{ stage_observations(
+    'state_statistics__dwellings',
+    delivered=['category'],
+    constants={'measure_code': 'dwellings'},
+) }}

@@ -1,0 +1,1 @@
+{{ stage_observations('state_statistics__migration', delivered=['measure_code', 'sex', 'age_band']) }}

@@ -1,0 +1,5 @@
+{{ stage_observations(
+    'state_statistics__naturalisations',
+    delivered=['category'],
+    constants={'measure_code': 'naturalisations'},
+) }}

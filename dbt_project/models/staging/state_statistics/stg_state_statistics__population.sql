@@ -1,0 +1,1 @@
+{{ stage_observations('state_statistics__population', delivered=['sex'], constants={'measure_code': 'population'}) }}
