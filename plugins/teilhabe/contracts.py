@@ -1,0 +1,577 @@
+"""The data contracts: one ODCS 3.1 file per dataset says who delivers what, when and in which layout.
+
+The standard's own part is checked with the standard's own model, unknown keys forbidden; what the standard has no
+term for stands in two ``customProperties``: ``layout`` (how the delivered file looks) and ``calendar`` (what period it is for).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from open_data_contract_standard.model import OpenDataContractStandard, SchemaProperty
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from teilhabe.errors import ContractError
+
+SUFFIX = ".odcs.yaml"
+
+NATIONALITIES = frozenset(
+    {"total", "german", "foreign", "asylum8", "refugee_context", "protection_seeker", "ukrainian"}
+)
+SEXES = frozenset({"total", "male", "female", "diverse"})
+AGE_BAND = re.compile(r"total|u\d{1,2}|\d{1,2}_\d{1,2}|\d{1,2}plus")
+
+GROUP_COLUMNS = ("nationality", "sex", "age_band", "category")
+"""Breakdowns: a cell that names none of them is the total."""
+
+OBSERVATION_COLUMNS = ("territory_code", "territory_name", "period_code", "value", "obs_status", "conf_status")
+"""What every observation-shaped dataset has; the others only where the file varies in them."""
+
+SERVER_TYPES = frozenset({"local", "sftp", "s3", "api", "custom"})
+
+_COLUMN_TEXTS: dict[str, tuple[str, str]] = {
+    "measure_code": ("What was counted; codes as in dim_measure.", "Was gezählt wurde; Codes wie in dim_measure."),
+    "territory_code": (
+        "Official key of the territory: DG, state 2, region 3, county 5, municipality 8, association 9 digits.",
+        "Amtlicher Schlüssel des Gebiets, wie geliefert.",
+    ),
+    "territory_name": ("Name delivered beside the key.", "Name, der neben dem Schlüssel geliefert wurde."),
+    "period_code": ("Reference period, e.g. 2024, 2024-12-31 or SY2024.", "Berichtszeitraum oder Stichtag."),
+    "nationality": ("Nationality group.", "Staatsangehörigkeitsgruppe."),
+    "sex": ("Sex.", "Geschlecht."),
+    "age_band": ("Age group, lower and upper bound in completed years.", "Altersgruppe in vollendeten Jahren."),
+    "category": ("The measure's own breakdown, total otherwise.", "Eigene Gliederung der Kennzahl, sonst total."),
+    "category_name": ("Name of the category as delivered.", "Name der Gliederung, wie geliefert."),
+    "value": ("The number; null when suppressed or missing.", "Der Wert; leer, wenn gesperrt oder nicht vorhanden."),
+    "obs_status": ("Observation status, SDMX CL_OBS_STATUS.", "Beobachtungsstatus nach SDMX."),
+    "conf_status": ("Confidentiality status, SDMX CL_CONF_STATUS.", "Geheimhaltungsstatus nach SDMX."),
+}
+
+Regime = Literal["genesis", "lsn_new", "ba", "none"]
+SecrecyMethod = Literal["none", "min3", "min3+secondary", "min5", "round3", "round5", "round10", "ckm"]
+Meaning = Literal["zero", "missing", "suppressed", "unreliable", "later"]
+NumberFormat = Literal["german", "english", "international"]
+Labels = dict[str, dict[str, str] | None]
+
+
+class Strict(BaseModel):
+    """Unknown keys fail: a misspelt key must not be a setting that silently does nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SymbolRules(Strict):
+    """What stands in a cell instead of a number."""
+
+    regime: Regime
+    dash: Literal["zero", "missing", "missing_when_all"] = "zero"
+    """``missing_when_all``: not published when every cell of a territory and period is a dash, zero otherwise."""
+    also: dict[str, Meaning] = {}
+    """Symbols of this dataset beyond its regime, e.g. ``"": missing`` for an empty cell."""
+
+
+class KeyOverride(Strict):
+    """A key the office is known to get wrong; the name beside it decides."""
+
+    name: str
+    key: str
+    code: str
+    reason: str
+
+
+class LayoutBase(Strict):
+    name: str
+    period: str = "{year}"
+    """Template of the period code: ``{year}``, ``{year_before}``, ``{date}``; e.g. ``{year}-12-31`` or ``SY{year}``."""
+    labels: Labels = {}
+    """Text in the file -> coordinates. ``{}``: structural, says nothing. ``null``: declared, but not loaded."""
+    optional: list[str] = []
+    """Labels that need not occur in every delivery."""
+    symbols: SymbolRules | None = None
+    numbers: NumberFormat = "german"
+
+
+class GenesisCsv(LayoutBase):
+    """The wide CSV of a GENESIS table (regionalstatistik.de, LSN-Online)."""
+
+    reader: Literal["genesis_csv"]
+    table: str
+    keys: list[Literal["period_code", "territory_code", "territory_name", "label"]]
+    """The leading columns, in order; ``label`` cells are looked up in ``labels``."""
+    value_columns: int
+    """Loaded value columns per period: fewer means that a column is missing."""
+
+
+class Ffcsv(LayoutBase):
+    """The flat CSV of newer GENESIS installations: one row per number, codes instead of texts."""
+
+    reader: Literal["ffcsv"]
+    statistics: str
+    variables: list[str] = []
+    """Codes of the breakdowns that ``labels`` knows."""
+
+
+class TidyCsv(LayoutBase):
+    """A CSV with one row per number and a header line."""
+
+    reader: Literal["tidy_csv"]
+    columns: dict[str, list[str]]
+    """Column of the contract -> header texts it may have in the file."""
+    label_columns: list[list[str]] = []
+    """Columns (header and its aliases) whose cells are looked up in ``labels``."""
+    ignore: list[str] = []
+    """Headers that may be there and are not loaded."""
+    constants: dict[str, str] = {}
+    """Values of columns the file leaves out because they never change."""
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    encoding: Literal["utf-8", "cp1252"] | None = None
+    key_prefixes: list[str] = []
+    """Letters in front of the key, as in ``K03157``."""
+    key_overrides: list[KeyOverride] = []
+
+
+class Table(LayoutBase):
+    """A rectangular table below a header of one or more (merged) rows, in a workbook or a CSV."""
+
+    reader: Literal["table"]
+    columns: dict[str, list[str]]
+    kinds: list[Literal["csv", "workbook"]] = ["csv", "workbook"]
+    encoding: Literal["utf-8", "cp1252"] | None = None
+    delimiter: Literal[",", ";", "\t", "|"] = ";"
+    key_width: int | None = None
+    """Keys are padded with leading zeros to this width."""
+    ratio: tuple[str, str] | None = None
+    """Headers of a count and its rate per 100,000 inhabitants: together they tell the year of a file that does not."""
+
+
+class Gv100ad(LayoutBase):
+    """The municipality register in fixed width (GV-ISys, record types 10-60)."""
+
+    reader: Literal["gv100ad"]
+
+
+class RegisterXlsx(LayoutBase):
+    """The municipality register as the yearly workbook extract."""
+
+    reader: Literal["register_xlsx"]
+
+
+class TerritorialChanges(LayoutBase):
+    """The yearly list of territorial changes, xls or xlsx."""
+
+    reader: Literal["territorial_changes"]
+
+
+Layout = Annotated[
+    GenesisCsv | Ffcsv | TidyCsv | Table | Gv100ad | RegisterXlsx | TerritorialChanges, Field(discriminator="reader")
+]
+
+Level = Literal["country", "state", "region", "county", "association", "municipality"]
+
+
+class LayoutProperty(Strict):
+    """The one custom property ``layout``: everything about the file the standard has no term for."""
+
+    levels: list[Level] = Field(min_length=1)
+    secrecy: SecrecyMethod
+    symbols: SymbolRules
+    constants: dict[str, str] = {}
+    """Coordinates that never change in this dataset; they are no column of the raw table."""
+    files: list[Layout] = Field(min_length=1)
+    """Layout variants; the first that recognises the file reads it."""
+
+
+class CalendarProperty(Strict):
+    """What ``slaProperties`` cannot say: which period a delivery is for, and the patience after the due date."""
+
+    reference: str = Field(pattern=r"^(\d{2}-\d{2}|year|month|quarter|half_year|school_year|allocation_half_year)$")
+    """A reference date (``12-31``) or the kind of period."""
+    grace_days: int = Field(ge=0)
+    first_period: str
+    """Earliest period a delivery may contain."""
+
+
+class Calendar(Strict):
+    frequency: Literal["yearly", "half_yearly", "quarterly", "monthly"]
+    reference: str
+    lag_days: int
+    grace_days: int
+    first_period: str
+
+
+class Column(Strict):
+    """A column of the raw table."""
+
+    name: str
+    logical_type: Literal["string", "number", "integer", "date"]
+    required: bool
+    office_term: str
+    description_en: str
+    description_de: str
+    unique_key: bool
+
+
+class Server(Strict):
+    """Where the deliveries come from."""
+
+    server: str
+    type: str
+    location: str | None
+    host: str | None
+    port: str | None
+    path: str | None
+    endpoint_url: str | None
+    format: str | None
+    description: str | None
+
+
+class Contract(Strict):
+    dataset_id: str
+    agency: str
+    dataset: str
+    title_de: str
+    version: str
+    status: str
+    purpose: str
+    limitations: str
+    columns: list[Column]
+    layouts: list[Layout]
+    symbols: SymbolRules
+    secrecy_method: SecrecyMethod
+    constants: dict[str, str]
+    levels: list[Level]
+    servers: list[Server]
+    office: str
+    contact: str
+    calendar: Calendar
+    licence: str
+    licence_url: str
+    attribution: str
+    tags: list[str]
+    path: Path
+
+    @property
+    def symbol_regime(self) -> Regime:
+        return self.symbols.regime
+
+    @property
+    def team(self) -> str:
+        return self.office
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def unique_key(self) -> list[str]:
+        return [column.name for column in self.columns if column.unique_key]
+
+    @property
+    def is_observation(self) -> bool:
+        return "value" in self.column_names
+
+    @property
+    def period_range(self) -> tuple[str, str | None]:
+        """Earliest period that may be delivered, and the latest (open)."""
+        return (self.calendar.first_period, None)
+
+    @property
+    def measures(self) -> list[str]:
+        """Every measure code a delivery can yield."""
+        codes = {value for column, value in self._coordinates() if column == "measure_code"}
+        return sorted(codes)
+
+    def _coordinates(self) -> Iterator[tuple[str, str]]:
+        yield from self.constants.items()
+        for layout in self.layouts:
+            yield from getattr(layout, "constants", {}).items()
+            for coordinates in layout.labels.values():
+                yield from (coordinates or {}).items()
+
+
+def load_contracts(agencies: Path) -> dict[str, Contract]:
+    """All contracts below ``agencies``, by dataset id in alphabetical order."""
+    contracts = [load_contract(path) for path in sorted(agencies.glob(f"*/*{SUFFIX}"))]
+    return {contract.dataset_id: contract for contract in sorted(contracts, key=lambda c: c.dataset_id)}
+
+
+def load_contract(path: Path) -> Contract:
+    """One contract; ``ContractError`` names the file and the key that is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"{path}: cannot be read as UTF-8 text ({error}).") from error
+    return parse_contract(text, path)
+
+
+def parse_contract(text: str, path: Path) -> Contract:
+    """As ``load_contract``, for a text that would stand at ``path``."""
+    try:
+        raw = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path}: not valid YAML - {' '.join(str(error).split())}.") from error
+    if not isinstance(raw, dict):
+        raise ContractError(f"{path}: must be a mapping with the keys of the Open Data Contract Standard.")
+    return _build(_validated(OpenDataContractStandard, raw, path, ""), path)
+
+
+def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
+    agency, dataset = path.parent.name, path.name.removesuffix(SUFFIX)
+    dataset_id = f"{agency}__{dataset}"
+
+    def fail(key: str, sentence: str) -> ContractError:
+        return ContractError(f"{path}: {key}: {sentence}")
+
+    def need(value: Any, key: str) -> Any:
+        if value is None or value in ("", []):
+            raise fail(key, "is missing.")
+        return value
+
+    if standard.kind != "DataContract":
+        raise fail("kind", f"must be 'DataContract', found {standard.kind!r}.")
+    if not str(standard.apiVersion or "").startswith("v3.1"):
+        raise fail("apiVersion", f"must be v3.1.x, found {standard.apiVersion!r}.")
+    if standard.id != dataset_id:
+        raise fail("id", f"must be '{dataset_id}' as folder and file say, found {standard.id!r}.")
+    schema = need(standard.schema_, "schema")
+    if len(schema) != 1:
+        raise fail("schema", f"must hold exactly one table, found {len(schema)}.")
+    if schema[0].name != dataset_id:
+        raise fail("schema[0].name", f"must be '{dataset_id}', found {schema[0].name!r}.")
+
+    custom = {}
+    for index, entry in enumerate(standard.customProperties or []):
+        if entry.property not in ("layout", "calendar"):
+            raise fail(f"customProperties[{index}].property", f"must be layout or calendar, found {entry.property!r}.")
+        if entry.property in custom:
+            raise fail(f"customProperties[{index}].property", f"'{entry.property}' is there twice.")
+        custom[entry.property] = (index, entry.value)
+    for name in ("layout", "calendar"):
+        need(custom.get(name), f"customProperties ({name})")
+    layout = _validated(LayoutProperty, custom["layout"][1], path, f"customProperties[{custom['layout'][0]}].value")
+    calendar = _validated(
+        CalendarProperty, custom["calendar"][1], path, f"customProperties[{custom['calendar'][0]}].value"
+    )
+
+    links = {entry.type: entry for entry in standard.authoritativeDefinitions or []}
+    for kind in ("licence", "attribution"):
+        need(links.get(kind) and links[kind].description, f"authoritativeDefinitions ({kind}).description")
+    description = need(standard.description, "description")
+    team = need(standard.team, "team")
+    if isinstance(team, list):
+        raise fail("team", "must be an object with name and description, not a list of persons.")
+    support = need(standard.support, "support")
+
+    contract = Contract(
+        dataset_id=dataset_id,
+        agency=agency,
+        dataset=dataset,
+        title_de=need(standard.name, "name"),
+        version=need(standard.version, "version"),
+        status=need(standard.status, "status"),
+        purpose=need(description.purpose, "description.purpose"),
+        limitations=description.limitations or "",
+        columns=[_column(p, i, path) for i, p in enumerate(need(schema[0].properties, "schema[0].properties"))],
+        layouts=layout.files,
+        symbols=layout.symbols,
+        secrecy_method=layout.secrecy,
+        constants=layout.constants,
+        levels=layout.levels,
+        servers=list(_servers(standard, path)),
+        office=need(team.description or team.name, "team.description"),
+        contact=need(support[0].url, "support[0].url").removeprefix("mailto:"),
+        calendar=_calendar(standard, calendar, path),
+        licence=links["licence"].description or "",
+        licence_url=links["licence"].url or "",
+        attribution=links["attribution"].description or "",
+        tags=standard.tags or [],
+        path=path,
+    )
+    where = f"customProperties[{custom['layout'][0]}].value"
+    _check_columns(contract, path)
+    _check_coordinates(contract, path, where)
+    return contract
+
+
+def _column(prop: SchemaProperty, index: int, path: Path) -> Column:
+    where = f"schema[0].properties[{index}]"
+    if not prop.name or not re.fullmatch(r"[a-z][a-z0-9_]*", prop.name):
+        raise ContractError(f"{path}: {where}.name: must be snake_case, found {prop.name!r}.")
+    if prop.logicalType not in ("string", "number", "integer", "date"):
+        raise ContractError(
+            f"{path}: {where}.logicalType: must be string, number, integer or date, found {prop.logicalType!r}."
+        )
+    english, german = _COLUMN_TEXTS.get(prop.name, ("", ""))
+    for entry in prop.customProperties or []:
+        if entry.property != "description_de":
+            raise ContractError(f"{path}: {where}.customProperties: only description_de, found {entry.property!r}.")
+        german = str(entry.value)
+    english = prop.description or english
+    if not english or not german:
+        raise ContractError(f"{path}: {where}: column '{prop.name}' needs a description and a description_de.")
+    return Column(
+        name=prop.name,
+        logical_type=prop.logicalType,  # type: ignore[arg-type]
+        required=bool(prop.required),
+        office_term=prop.businessName or "",
+        description_en=english,
+        description_de=german,
+        unique_key=bool(prop.primaryKey),
+    )
+
+
+def _servers(standard: OpenDataContractStandard, path: Path) -> Iterator[Server]:
+    for index, server in enumerate(standard.servers or []):
+        if server.type not in SERVER_TYPES:
+            kinds = ", ".join(sorted(SERVER_TYPES))
+            raise ContractError(f"{path}: servers[{index}].type: must be one of {kinds}, found {server.type!r}.")
+        if not server.server:
+            raise ContractError(f"{path}: servers[{index}].server: is missing.")
+        yield Server(
+            server=server.server,
+            type=server.type,
+            location=server.location,
+            host=server.host,
+            port=None if server.port is None else str(server.port),
+            path=server.path,
+            endpoint_url=server.endpointUrl,
+            format=server.format,
+            description=server.description,
+        )
+
+
+_FREQUENCIES = {("1", "y"): "yearly", ("6", "m"): "half_yearly", ("3", "m"): "quarterly", ("1", "m"): "monthly"}
+
+
+def _calendar(standard: OpenDataContractStandard, ours: CalendarProperty, path: Path) -> Calendar:
+    sla = {entry.property: entry for entry in standard.slaProperties or []}
+    for index, entry in enumerate(standard.slaProperties or []):
+        if entry.property not in ("frequency", "latency"):
+            raise ContractError(
+                f"{path}: slaProperties[{index}].property: only frequency and latency, found {entry.property!r}."
+            )
+    for name in ("frequency", "latency"):
+        if name not in sla:
+            raise ContractError(f"{path}: slaProperties: '{name}' is missing.")
+    frequency = _FREQUENCIES.get((str(sla["frequency"].value), str(sla["frequency"].unit)))
+    if frequency is None:
+        found = f"{sla['frequency'].value} {sla['frequency'].unit}"
+        raise ContractError(f"{path}: slaProperties (frequency): must be 1 y, 6 m, 3 m or 1 m, found '{found}'.")
+    latency = sla["latency"]
+    if latency.unit != "d" or not isinstance(latency.value, int) or isinstance(latency.value, bool):
+        found = f"{latency.value} {latency.unit}"
+        raise ContractError(f"{path}: slaProperties (latency): must be a whole number of d (days), found '{found}'.")
+    return Calendar.model_validate(
+        {
+            "frequency": frequency,
+            "lag_days": latency.value,
+            "reference": ours.reference,
+            "grace_days": ours.grace_days,
+            "first_period": ours.first_period,
+        }
+    )
+
+
+def _check_columns(contract: Contract, path: Path) -> None:
+    names = contract.column_names
+    for name in names:
+        if names.count(name) > 1:
+            raise ContractError(f"{path}: schema[0].properties: column '{name}' is there twice.")
+    if contract.is_observation:
+        for name in OBSERVATION_COLUMNS:
+            if name not in names:
+                raise ContractError(f"{path}: schema[0].properties: an observation dataset needs the column '{name}'.")
+        if "measure_code" not in names and "measure_code" not in contract.constants:
+            raise ContractError(
+                f"{path}: schema[0].properties: neither a column nor a constant is called 'measure_code'."
+            )
+    if not contract.unique_key:
+        raise ContractError(f"{path}: schema[0].properties: no column is marked primaryKey.")
+
+
+def _check_coordinates(contract: Contract, path: Path, where: str) -> None:
+    names = set(contract.column_names)
+    for column, value in contract.constants.items():
+        if column in names:
+            raise ContractError(f"{path}: {where}.constants.{column}: is a column of the table, so it is no constant.")
+        _check_code(path, f"{where}.constants.{column}", column, value)
+    for index, layout in enumerate(contract.layouts):
+        here = f"{where}.files[{index}]"
+        targets = set(getattr(layout, "columns", {})) | set(getattr(layout, "constants", {}))
+        for column in sorted(targets - names):
+            raise ContractError(f"{path}: {here}.columns.{column}: is no column of schema[0].properties.")
+        for column, value in getattr(layout, "constants", {}).items():
+            _check_code(path, f"{here}.constants.{column}", column, value)
+        for text, coordinates in layout.labels.items():
+            for column, value in (coordinates or {}).items():
+                key = f"{here}.labels.{text!r}.{column}"
+                if column not in names:
+                    raise ContractError(f"{path}: {key}: is no column of schema[0].properties.")
+                _check_code(path, key, column, value)
+        for text in layout.optional:
+            if text not in layout.labels:
+                raise ContractError(f"{path}: {here}.optional: {text!r} is none of the labels.")
+
+
+def _check_code(path: Path, key: str, column: str, value: str) -> None:
+    known = {"nationality": NATIONALITIES, "sex": SEXES, "measure_code": measure_codes(path.parents[2])}.get(column)
+    if known and value not in known:
+        raise ContractError(f"{path}: {key}: must be one of {', '.join(sorted(known))}, found {value!r}.")
+    if column == "age_band" and not AGE_BAND.fullmatch(value):
+        raise ContractError(f"{path}: {key}: must look like u3, 3_5, 65plus or total, found {value!r}.")
+
+
+@cache
+def measure_codes(project: Path) -> frozenset[str]:
+    """The measure codes of the catalogue; empty (anything goes) where the project carries none."""
+    catalogue = project / "dbt_project" / "seeds" / "measures.csv"
+    if not catalogue.is_file():
+        return frozenset()
+    with catalogue.open(encoding="utf-8", newline="") as lines:
+        return frozenset(row["measure_code"] for row in csv.DictReader(lines))
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _validated(model: type[Model], raw: Any, path: Path, where: str) -> Model:
+    try:
+        return model.model_validate(raw, extra="forbid")
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = where
+        for part in first["loc"]:
+            key += f"[{part}]" if isinstance(part, int) else f".{part}"
+        what = "is an unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        raise ContractError(f"{path}: {key.lstrip('.')}: {what}.") from error
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML as a person reads it: a key twice is an error, and ``3_5``, ``no`` or ``2024-12-31`` stay text.
+
+    YAML 1.1 reads the age band ``3_5`` as the number 35.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_StrictLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("tag:yaml.org,2002:bool", r"true|false", "tf"),
+    ("tag:yaml.org,2002:int", r"-?(0|[1-9][0-9]*)", "-0123456789"),
+    ("tag:yaml.org,2002:null", r"null|~|", ["n", "~", ""]),
+):
+    _StrictLoader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), list(_first))

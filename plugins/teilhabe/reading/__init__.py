@@ -1,0 +1,86 @@
+"""Reading: from the delivered bytes to a tidy table of text. One reader per layout, never per file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from teilhabe.contracts import Contract
+from teilhabe.reading.base import Reading, ReadingContext
+from teilhabe.reading.genesis_csv import GenesisReading
+from teilhabe.reading.report import Report
+from teilhabe.reading.source import Source
+
+__all__ = ["Reading", "ReadingContext", "open_reading"]
+
+_READERS: dict[str, type[Reading]] = {
+    "genesis_csv": GenesisReading,
+}
+
+_RULES = {"html": "file.html", "pdf": "file.pdf", "zip": "file.zip", "other": "file.unknown_kind"}
+
+
+def open_reading(
+    contract: Contract,
+    path: Path,
+    file_name: str,
+    received_at: datetime | None = None,
+    context: ReadingContext | None = None,
+) -> Reading:
+    """The reading of a delivered file by the first layout of the contract that recognises its bytes.
+
+    Raises ``ReadingError`` (one German sentence for the office) when none does or the file is damaged.
+    """
+    report = Report(file_name)
+    if not path.stat().st_size:
+        raise report.error(
+            "file.empty", "Die Datei ist leer (0 Bytes).", found="0 Bytes", expected="eine Datei mit Daten"
+        )
+    context = context or ReadingContext()
+    if received_at is not None:
+        context = replace(context, received_at=received_at)
+    source = Source(path, file_name, report)
+    if source.kind in _RULES:
+        raise report.error(
+            _RULES[source.kind],
+            f"Das ist {source.kind_de}, erwartet wird {_expected(contract)}.",
+            found=source.kind_de,
+            expected=_expected(contract),
+        )
+    reasons = []
+    for layout in contract.layouts:
+        reader = _READERS[layout.reader]
+        reason = reader.refuses(layout, source)
+        if reason is None:
+            _check_name(source, report)
+            return reader(contract, layout, source, context)
+        reasons.append(reason)
+    found = "; ".join(dict.fromkeys(reasons))
+    other = any("GENESIS-Tabelle " in reason for reason in reasons)
+    raise report.error(
+        "file.other_dataset" if other else "file.not_this_layout",
+        f"Die Datei ist nicht die vereinbarte Lieferung {_expected(contract)}: gefunden wurde {found}.",
+        row=1,
+        found=found,
+        expected=_expected(contract),
+    )
+
+
+def _expected(contract: Contract) -> str:
+    return f"„{contract.title_de}“ ({', '.join(layout.name for layout in contract.layouts)})"
+
+
+def _check_name(source: Source, report: Report) -> None:
+    """The bytes decide; a name that says otherwise is worth telling, not refusing."""
+    ending = Path(source.file_name).suffix.lower()
+    if ending in (".xls", ".xlsx", ".xlsm", ".csv", ".txt"):
+        named = {".xls": "xls", ".xlsx": "xlsx", ".xlsm": "xlsx"}.get(ending, "text")
+        if named != source.kind:
+            report.note(
+                "info",
+                "file.name_and_kind",
+                f"Der Name endet auf {ending}, der Inhalt ist aber {source.kind_de}; gelesen wurde der Inhalt.",
+                found=source.kind,
+                expected=ending,
+            )

@@ -1,0 +1,105 @@
+"""The same key twice in one delivery: an exact repetition is dropped, a contradiction is critical."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from teilhabe.contracts import Contract
+from teilhabe.errors import EVIDENCE_LIMIT, Evidence
+from teilhabe.reading.report import Report
+
+Hashes = npt.NDArray[np.uint64]
+
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
+
+
+class DuplicateRows:
+    """Remembers 16 bytes per row (a hash of the key, a hash of the rest), across chunks."""
+
+    def __init__(self, contract: Contract, report: Report) -> None:
+        self._key = contract.unique_key
+        self._rest = [name for name in contract.column_names if name not in self._key]
+        self._report = report
+        self._seen: list[tuple[Hashes, Hashes]] = []
+
+    def drop(self, table: pa.Table) -> pa.Table:
+        """``table`` without rows whose key was there before; the findings say which."""
+        if not len(table):
+            return table
+        keys, rest = _hash(table, self._key), _hash(table, self._rest)
+        order = np.argsort(keys, kind="stable")
+        keys, rest = keys[order], rest[order]
+
+        repeated = np.zeros(len(keys), dtype=bool)
+        exact = np.zeros(len(keys), dtype=bool)
+        repeated[1:] = keys[1:] == keys[:-1]
+        if repeated.any():
+            first_of_run = np.maximum.accumulate(np.where(repeated, 0, np.arange(len(keys))))
+            exact = repeated & (rest == rest[first_of_run])
+        for seen_keys, seen_rest in self._seen:
+            at = np.minimum(np.searchsorted(seen_keys, keys), len(seen_keys) - 1)
+            hit = (seen_keys[at] == keys) & ~repeated
+            exact |= hit & (seen_rest[at] == rest)
+            repeated |= hit
+        fresh = ~repeated
+        self._remember(keys[fresh], rest[fresh])
+        if not repeated.any():
+            return table
+
+        position = np.sort(order[repeated & exact])
+        self._tell(
+            table,
+            position,
+            "warning",
+            "row.exact_duplicate",
+            "dieselbe Zeile steht schon weiter oben; sie zählt nur einmal",
+        )
+        position = np.sort(order[repeated & ~exact])
+        self._tell(
+            table,
+            position,
+            "critical",
+            "row.duplicate_key",
+            "zu „{found}“ steht weiter oben schon ein anderer Wert",
+        )
+        keep = np.ones(len(table), dtype=bool)
+        keep[order[repeated & exact]] = False
+        return table.filter(pa.array(keep))
+
+    def _tell(self, table: pa.Table, positions: npt.NDArray[np.intp], severity: str, rule: str, sentence: str) -> None:
+        if not len(positions):
+            return
+        some = table.take(pa.array(positions[:EVIDENCE_LIMIT])).to_pylist()
+        evidence = [
+            Evidence(row["_row_number"], None, " / ".join(str(row[name]) for name in self._key if row[name] != "total"))
+            for row in some
+        ]
+        self._report.rows(severity, rule, sentence, evidence, count=len(positions))  # type: ignore[arg-type]
+
+    def _remember(self, keys: Hashes, rest: Hashes) -> None:
+        """Sorted runs of growing size, merged like a binary counter: n log n in all, few runs to search."""
+        while self._seen and len(self._seen[-1][0]) <= 2 * len(keys):
+            other_keys, other_rest = self._seen.pop()
+            keys, rest = np.concatenate([other_keys, keys]), np.concatenate([other_rest, rest])
+            order = np.argsort(keys, kind="stable")
+            keys, rest = keys[order], rest[order]
+        if len(keys):
+            self._seen.append((keys, rest))
+
+
+def _hash(table: pa.Table, names: list[str]) -> Hashes:
+    total = np.zeros(len(table), dtype=np.uint64)
+    for name in names:
+        column = table.column(name)
+        for_chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        if isinstance(for_chunk, pa.ChunkedArray):
+            for_chunk = for_chunk.chunk(0)
+        coded = pc.fill_null(for_chunk, "\0").dictionary_encode()
+        texts = np.fromiter(
+            (hash(text) for text in coded.dictionary.to_pylist()), dtype=np.int64, count=len(coded.dictionary)
+        )
+        total = (total ^ texts.astype(np.uint64)[coded.indices.to_numpy()]) * _PRIME
+    return total

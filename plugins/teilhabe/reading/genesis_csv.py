@@ -1,0 +1,291 @@
+"""Reader for the wide CSV of GENESIS tables: title lines, header rows, key columns, numbers, a footer with the date."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from teilhabe.contracts import GenesisCsv
+from teilhabe.errors import EVIDENCE_LIMIT, Evidence
+from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
+from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, read_header
+from teilhabe.reading.periods import parse_period
+from teilhabe.reading.source import Source
+from teilhabe.reading.symbols import Converted
+from teilhabe.reading.territory import from_genesis, is_genesis_key, map_distinct
+
+_FIRST_LINE = "GENESIS-Tabelle:"
+_FOOTER = re.compile(r"_{5,}")
+_STAND = re.compile(r"Stand:\s*\d{1,2}\.\d{1,2}\.\d{4}")
+
+
+@dataclass
+class _Row:
+    number: int
+    cells: list[str]
+
+
+class GenesisReading(Reading):
+    layout: GenesisCsv
+
+    @classmethod
+    def refuses(cls, layout: GenesisCsv, source: Source) -> str | None:
+        if source.kind != "text":
+            return source.kind_de
+        first = source.head_text.split("\n", 1)[0].strip().strip(";").strip('"')
+        if not first.startswith(_FIRST_LINE):
+            return f"die erste Zeile lautet „{first[:80]}“ statt „{_FIRST_LINE} {layout.table}“"
+        table = first.removeprefix(_FIRST_LINE).strip()
+        return None if table == layout.table else f"GENESIS-Tabelle {table} statt {layout.table}"
+
+    def _tidy(self) -> Iterator[Columns]:
+        body = self._body()
+        key = self.layout.keys.index("territory_code")
+        start = next((i for i, row in enumerate(body) if _is_data(row.cells, key)), None)
+        if start is None:
+            raise self.report.error(
+                "file.no_rows", "Unter dem Tabellenkopf steht keine Zeile mit einem Gebietsschlüssel.", found="0 Zeilen"
+            )
+        header, period = self._header(body[:start])
+        yield from self._observations(body[start:], header, period)
+
+    def _body(self) -> list[_Row]:
+        """All records above the footer; a file without the footer's date was cut off on its way."""
+        lines = self.source.text.split("\n")
+        end = next((i for i, line in enumerate(lines) if _FOOTER.match(line)), None)
+        if end is None or not any(_STAND.match(line.strip('"; ')) for line in lines[end:]):
+            last = len(lines) if lines[-1] else len(lines) - 1
+            raise self.report.error(
+                "file.truncated",
+                f"Die Datei endet in Zeile {last} ohne die Schlusszeile „Stand: …“, sie ist unvollständig übertragen.",
+                row=last,
+                found=lines[last - 1][:80],
+                expected="Fußzeile mit „Stand: TT.MM.JJJJ“",
+            )
+        reader = csv.reader((line + "\n" for line in lines[:end]), delimiter=";")
+        rows, before = [], 0
+        for cells in reader:
+            rows.append(_Row(before + 1, cells))
+            before = reader.line_num
+        return rows
+
+    def _header(self, rows: list[_Row]) -> tuple[Header, str | None]:
+        keys = len(self.layout.keys)
+        wide = [row for row in rows if any(cell.strip() for cell in row.cells[keys:])]
+        titles = [row for row in rows if row.cells and row.cells[0].strip() and row not in wide]
+        period = next((p for row in titles[1:] if (p := parse_period(row.cells[0], self.layout.period))), None)
+        dictionary = self._dictionary = Dictionary(self.layout.labels, self.layout.optional)
+        header = read_header([row.cells for row in wide], keys, dictionary, self.layout.period)
+        for position, text in header.unknown:
+            self.report.note(
+                "warning",
+                "header.unknown_column",
+                f"Spalte {position + 1} hat die unbekannte Überschrift „{text}“ und wird nicht geladen.",
+                row=wide[0].number,
+                column=str(position + 1),
+                found=text,
+            )
+        self._check_header(header, wide)
+        return header, period
+
+    def _check_header(self, header: Header, wide: list[_Row]) -> None:
+        unknown = ", ".join(f"„{text}“" for _, text in header.unknown[:5])
+        hint = f"; unbekannt ist stattdessen {unknown}" if unknown else ""
+        row = wide[0].number if wide else None
+        periods = {column.coordinates.get("period_code") for column in header.columns} or {None}
+        expected = self.layout.value_columns * len(periods)
+        places: dict[tuple[tuple[str, str], ...], ValueColumn] = {}
+        for column in header.columns:
+            place = tuple(sorted(column.coordinates.items()))
+            if place in places:
+                raise self.report.error(
+                    "header.duplicate_column",
+                    f"Die Spalten {places[place].position + 1} und {column.position + 1} haben dieselbe Überschrift.",
+                    row=row,
+                    column=str(column.position + 1),
+                    found=" / ".join(value for _, value in place),
+                )
+            places[place] = column
+        missing = self._dictionary.missing(header.seen) if "label" not in self.layout.keys else []
+        if missing or len(header.columns) < expected:
+            what = f"die Spalte „{missing[0]}“" if missing else f"mindestens eine von {expected} Wertspalten"
+            raise self.report.error(
+                "header.missing_column",
+                f"Im Tabellenkopf fehlt {what}{hint}.",
+                row=row,
+                column=missing[0] if missing else None,
+                found=f"{len(header.columns)} Wertspalten",
+                expected=f"{expected} Wertspalten",
+            )
+
+    def _observations(self, rows: list[_Row], header: Header, period: str | None) -> Iterator[Columns]:
+        width = len(self.layout.keys) + len(header.columns) + len(header.unknown) + len(header.not_loaded)
+        rows = self._complete_rows(rows, width)
+        size, columns = len(rows), header.columns
+        numbers = pa.array([row.number for row in rows], pa.int32())
+        keys, loaded = self._keys(rows, header)
+        if loaded is not None:
+            rows = [row for row, keep in zip(rows, loaded, strict=True) if keep]
+            numbers, size = numbers.filter(pa.array(loaded)), len(rows)
+        by_row = np.repeat(np.arange(size), len(columns))
+        cells = pa.array([row.cells[column.position] for row in rows for column in columns], pa.string())
+        row_numbers = numbers.take(pa.array(by_row))
+        converted = self.convert(cells, row_numbers, lambda i: str(columns[i % len(columns)].position + 1))
+        tidy: Columns = {name: array.take(pa.array(by_row)) for name, array in keys.items()}
+        for name in self._header_names(header):
+            texts = pa.array([column.coordinates.get(name) for column in columns], pa.string())
+            tiled = texts.take(pa.array(np.tile(np.arange(len(columns)), size)))
+            tidy[name] = tiled if name not in tidy else pc.coalesce(tiled, tidy[name])
+        if "period_code" not in tidy:
+            tidy["period_code"] = repeat(self._one_period(period), len(cells))
+        for name in ("nationality", "sex", "age_band", "category"):
+            if name in tidy:
+                tidy[name] = pc.fill_null(tidy[name], "total")
+        position = self.layout.keys.index("territory_code")
+        delivered = pa.array([row.cells[position].strip() for row in rows], pa.string()).take(pa.array(by_row))
+        tidy |= self._without_unpublished(tidy, delivered, converted)
+        tidy["_row_number"] = row_numbers
+        tidy["_column_number"] = pa.array(np.tile([column.position + 1 for column in columns], size), pa.int32())
+        tidy = _one_row_per_municipality(tidy, delivered, converted.dash)
+        for offset in range(0, len(tidy["_row_number"]), CHUNK_ROWS):
+            yield {name: array.slice(offset, CHUNK_ROWS) for name, array in tidy.items()}
+
+    @staticmethod
+    def _header_names(header: Header) -> list[str]:
+        return sorted({name for column in header.columns for name in column.coordinates})
+
+    def _one_period(self, period: str | None) -> str:
+        if period is None:
+            raise self.report.error(
+                "period.not_found",
+                "Weder in den Titelzeilen noch im Tabellenkopf steht der Berichtszeitraum.",
+                expected=f"ein Zeitraum für „{self.layout.period}“",
+            )
+        return period
+
+    def _complete_rows(self, rows: list[_Row], width: int) -> list[_Row]:
+        ragged = [row for row in rows if len(row.cells) != width and any(cell.strip() for cell in row.cells)]
+        if ragged:
+            self.report.rows(
+                "critical",
+                "row.ragged",
+                "die Zeile hat {found} Spalten statt " + str(width),
+                [Evidence(row.number, None, str(len(row.cells))) for row in ragged[:EVIDENCE_LIMIT]],
+                expected=f"{width} Spalten",
+                count=len(ragged),
+            )
+        return [row for row in rows if len(row.cells) == width]
+
+    def _keys(self, rows: list[_Row], header: Header) -> tuple[Columns, list[bool] | None]:
+        """The key columns, one entry per row; rows whose label is not loaded are masked out."""
+        keys: Columns = {}
+        loaded: list[bool] | None = None
+        for position, key in enumerate(self.layout.keys):
+            texts = pa.array([row.cells[position] for row in rows], pa.string())
+            if key == "territory_code":
+                keys[key] = map_distinct(pc.utf8_trim_whitespace(texts), from_genesis)
+            elif key == "territory_name":
+                keys[key] = pc.utf8_trim_whitespace(texts)
+            elif key == "period_code":
+                keys[key] = self._periods(texts, rows)
+            else:
+                labelled, loaded = self._row_labels(texts, rows, header)
+                keys |= labelled
+        if loaded is not None:
+            mask = pa.array(loaded)
+            keys = {name: array.filter(mask) for name, array in keys.items()}
+        return keys, loaded
+
+    def _periods(self, texts: pa.Array, rows: list[_Row]) -> pa.Array:
+        codes = map_distinct(texts, lambda text: parse_period(text, self.layout.period))
+        wrong = pc.indices_nonzero(pc.is_null(codes)).to_pylist()
+        if wrong:
+            row = rows[wrong[0]]
+            raise self.report.error(
+                "period.not_found",
+                f"In Zeile {row.number} steht „{texts[wrong[0]].as_py()}“, wo der Berichtszeitraum stehen muss.",
+                row=row.number,
+                found=texts[wrong[0]].as_py(),
+                expected=f"ein Zeitraum für „{self.layout.period}“",
+            )
+        return codes
+
+    def _row_labels(self, texts: pa.Array, rows: list[_Row], header: Header) -> tuple[Columns, list[bool]]:
+        distinct = {text: clean(text) for text in set(texts.to_pylist())}
+        found = {text: self._dictionary[label] for text, label in distinct.items() if label in self._dictionary}
+        unknown = sorted(text for text in distinct if text not in found)
+        for text in unknown:
+            numbers = [row.number for row, cell in zip(rows, texts.to_pylist(), strict=True) if cell == text]
+            self.report.rows(
+                "warning",
+                "label.unknown",
+                "„{found}“ ist keine vereinbarte Ausprägung; diese Zeilen werden nicht geladen",
+                [Evidence(number, None, clean(text)) for number in numbers[:EVIDENCE_LIMIT]],
+                expected=clean(text),
+                count=len(numbers),
+            )
+        missing = self._dictionary.missing([*header.seen, *(c for c in found.values() if c)])
+        if missing:
+            raise self.report.error(
+                "header.missing_column",
+                f"Die Ausprägung „{missing[0]}“ kommt in keiner Zeile und keiner Überschrift vor.",
+                column=missing[0],
+                expected=missing[0],
+            )
+        names = sorted({name for coordinates in found.values() if coordinates for name in coordinates})
+        columns = {
+            name: pa.array([(found.get(text) or {}).get(name) for text in texts.to_pylist()], pa.string())
+            for name in names
+        }
+        return columns, [found.get(text) is not None for text in texts.to_pylist()]
+
+    def _without_unpublished(self, tidy: Columns, delivered: pa.Array, converted: Converted) -> Columns:
+        """``dash: missing_when_all``: dashes alone mean that the table does not publish this territory."""
+        value, obs = converted.value, converted.obs_status
+        if self.rules.dash == "missing_when_all" and pc.any(converted.dash).as_py():
+            unpublished = pa.array(_all_dashes(delivered, tidy["period_code"], converted.dash))
+            value = pc.if_else(unpublished, None, value)
+            obs = pc.if_else(unpublished, "M", obs)
+        return {"value": value, "obs_status": obs, "conf_status": converted.conf_status}
+
+
+def _is_data(cells: list[str], key: int) -> bool:
+    return len(cells) > key + 1 and is_genesis_key(cells[key].strip()) and bool(cells[key + 1].strip())
+
+
+def _all_dashes(delivered: pa.Array, periods: pa.Array, dash: pa.Array) -> npt.NDArray[np.bool_]:
+    """Per cell: does its (delivered key, period) consist of dashes only?"""
+    group = _groups(delivered, periods)
+    speaks = np.bincount(group, weights=~dash.to_numpy(zero_copy_only=False))
+    return np.asarray((speaks == 0)[group])
+
+
+def _one_row_per_municipality(tidy: Columns, delivered: pa.Array, dash: pa.Array) -> Columns:
+    """A municipality that changed its association has a row under each: the row of dashes says nothing about it."""
+    coded, codes = delivered.dictionary_encode(), tidy["territory_code"].dictionary_encode()
+    pairs = np.unique(np.stack([codes.indices.to_numpy(), coded.indices.to_numpy()]), axis=1)
+    shared = np.bincount(pairs[0], minlength=len(codes.dictionary)) > 1
+    if not shared.any():
+        return tidy
+    place = _groups(tidy["territory_code"], tidy["period_code"])
+    silent = _all_dashes(delivered, tidy["period_code"], dash)
+    spoken = (np.bincount(place, weights=~silent) > 0)[place]
+    first = np.full(place.max() + 1, len(coded.dictionary), dtype=np.int64)
+    np.minimum.at(first, place, coded.indices.to_numpy())
+    superfluous = shared[codes.indices.to_numpy()] & silent & (spoken | (first[place] != coded.indices.to_numpy()))
+    keep = pa.array(~superfluous)
+    return {name: array.filter(keep) for name, array in tidy.items()}
+
+
+def _groups(left: pa.Array, right: pa.Array) -> npt.NDArray[np.int64]:
+    """A number per distinct pair."""
+    one, two = left.dictionary_encode(), right.dictionary_encode()
+    pair = one.indices.to_numpy().astype(np.int64) * len(two.dictionary) + two.indices.to_numpy()
+    return np.unique(pair, return_inverse=True)[1]

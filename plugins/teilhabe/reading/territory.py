@@ -1,0 +1,41 @@
+"""Territory keys as the offices write them -> the official keys (AGS, ARS) the warehouse uses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+COUNTRY = "DG"
+CODE = re.compile(r"DG|\d{2}|\d{3}|\d{5}|\d{8}|\d{9}|\d{12}")
+
+_LOWER_SAXONY_ASSOCIATION = re.compile(r"03\d{3}4\d{2}")
+
+
+def is_genesis_key(text: str) -> bool:
+    """Whether a cell of a GENESIS table is a territory key; ``2015`` in a period line is none."""
+    return text == COUNTRY or (text.isdigit() and len(text) in (2, 3, 5, 7, 8, 10, 11))
+
+
+def from_genesis(text: str) -> str:
+    """The key of a GENESIS table as official key.
+
+    GENESIS puts the association into the key of its members: ``03153401006`` is municipality ``03153006`` of the
+    association ``03153401``, whose official key (ARS) is ``031535401``. In Rhineland-Palatinate the association has two
+    digits: ``0713100007`` is ``07131007``, association ``0713101`` is ``071315001``.
+    """
+    if len(text) in (10, 11):
+        return text[:5] + text[-3:]
+    if len(text) == len("0713101"):
+        return text[:5] + "50" + text[5:]
+    if _LOWER_SAXONY_ASSOCIATION.fullmatch(text):
+        return text[:5] + "5" + text[5:]
+    return text
+
+
+def map_distinct(texts: pa.Array, function: Callable[[str], str | None]) -> pa.Array:
+    """``function`` applied once per distinct text."""
+    coded = pc.fill_null(texts, "").dictionary_encode()
+    return pa.array([function(text) for text in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)
