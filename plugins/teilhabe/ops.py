@@ -251,14 +251,17 @@ def deliveries_to_build(conn: Connection) -> list[int]:
 
 def start_build(conn: Connection, delivery_ids: Sequence[int], *, code_version: str, run_id: str | None) -> int:
     """Open a build that takes in ``delivery_ids``; a build that was killed before is closed as failed."""
-    conn.execute("update ops.build set state = 'failed', finished_at = now(), message = 'killed' where state = 'running'")
+    conn.execute(
+        "update ops.build set state = 'failed', finished_at = now(), message = 'killed' where state = 'running'"
+    )
     row = conn.execute(
         "insert into ops.build (run_id, code_version) values (%s, %s) returning build_id", (run_id, code_version)
     ).fetchone()
     assert row is not None  # noqa: S101
     with conn.cursor() as cursor:
         cursor.executemany(
-            "insert into ops.build_delivery (build_id, delivery_id) values (%s, %s)", [(row[0], i) for i in delivery_ids]
+            "insert into ops.build_delivery (build_id, delivery_id) values (%s, %s)",
+            [(row[0], i) for i in delivery_ids],
         )
     return int(row[0])
 
@@ -305,6 +308,7 @@ def findings(conn: Connection, delivery_id: int) -> list[Finding]:
 def _one(conn: Connection, where: str, parameters: Sequence[Any], suffix: str = "") -> Delivery | None:
     with conn.cursor(row_factory=class_row(Delivery)) as cursor:
         cursor.execute(
-            f"select {_DELIVERY_COLUMNS} from ops.delivery where {where} order by delivery_id limit 1 {suffix}", parameters
+            f"select {_DELIVERY_COLUMNS} from ops.delivery where {where} order by delivery_id limit 1 {suffix}",
+            parameters,
         )
         return cursor.fetchone()

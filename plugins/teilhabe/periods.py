@@ -26,12 +26,10 @@ def period_end(code: str) -> date | None:
 
     School year: 1 Aug - 31 Jul. Guidance year: 1 Oct - 30 Sep. Allocation half-years: Oct - Mar and Apr - Sep.
     """
-    for pattern, kind in _PATTERNS:
-        match = pattern.fullmatch(code)
-        if match:
-            break
-    else:
+    found = next(((kind, match) for pattern, kind in _PATTERNS if (match := pattern.fullmatch(code))), None)
+    if found is None:
         return None
+    kind, match = found
     year, *rest = (int(group) for group in match.groups())
     try:
         match kind:

@@ -108,7 +108,8 @@ def normalise(name: str) -> str:
     text = name.strip().casefold()
     text = re.sub(r"\(.*?\)|\b\d+\)", " ", text)
     text = text.split(",")[0]
-    text = text.translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}))
+    for letter, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
+        text = text.replace(letter, letters)
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     words = [w for w in re.split(r"[^a-z0-9]+", text) if w and w not in _TITLES]
     return " ".join(words) or text
