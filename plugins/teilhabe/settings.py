@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import secrets as random_source
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from teilhabe.errors import ContractError
+from teilhabe.errors import ContractError, TeilhabeError
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,26 @@ def secret(settings: Settings, name: str, generate: Callable[[], str] | None = N
     finally:
         draft.unlink()
     return path.read_text(encoding="utf-8").strip()
+
+
+@contextlib.contextmanager
+def home_lock(settings: Settings, name: str, seconds: float = 360) -> Iterator[int]:
+    """Only one process per home is in here at a time; the kernel frees the lock of one that dies. Yields its number."""
+    descriptor = os.open(settings.run / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    message = f"Another process has held {settings.run / name}.lock for minutes; look what it is doing."
+                    raise TeilhabeError(message) from None
+                time.sleep(0.05)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _project_root(env: Mapping[str, str]) -> Path:

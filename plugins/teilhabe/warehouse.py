@@ -8,7 +8,6 @@ any time without resetting what works. Nothing but this module and ``teilhabe.lo
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
 import json
 import os
@@ -20,7 +19,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -32,7 +31,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from teilhabe.errors import WarehouseError
-from teilhabe.settings import Settings, get_settings, prepare_home, secret
+from teilhabe.settings import Settings, get_settings, home_lock, prepare_home, secret
 
 Role = Literal["owner", "loader", "transformer", "analyst", "steward", "airflow", "admin"]
 
@@ -44,7 +43,6 @@ ADMIN = "teilhabe_admin"
 _START_SECONDS = 300
 """Crash recovery after a power cut may replay a lot; a healthy start takes a fraction of a second."""
 _STALE_SECONDS = 10
-_LOCK_SECONDS = 360
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def ensure_running(settings: Settings | None = None) -> Server:
     if server := _embedded_server(settings):
         return server
     prepare_home(settings)
-    with _locked(settings) as lock:
+    with home_lock(settings, "warehouse") as lock:
         if server := _embedded_server(settings):
             return server
         place = _place(settings, create=True)
@@ -89,7 +87,7 @@ def stop(settings: Settings | None = None) -> bool:
     if settings.warehouse_url or not settings.home.exists():
         return False
     prepare_home(settings)
-    with _locked(settings):
+    with home_lock(settings, "warehouse"):
         place = _place(settings, create=False)
         if place is None or not place.data.exists():
             return False
@@ -305,7 +303,7 @@ def _program_version(place: _Place, directory: Path) -> int:
     return int(digits[0])
 
 
-def _run_as(  # noqa: PLR0913 - the one place that starts programs
+def _run_as(
     account: pwd.struct_passwd | None,
     command: Sequence[object],
     *,
@@ -370,7 +368,7 @@ def _initialise(settings: Settings, place: _Place, programs: Path, lock: int) ->
         os.chown(password_file, place.account.pw_uid, place.account.pw_gid)
     # Order by code point, the same on every machine, while upper() and regular expressions know umlauts. Libraries of
     # the operating system would order by their version.
-    if _program_version(place, programs) >= 17:  # noqa: PLR2004 - the builtin provider came with 17
+    if _program_version(place, programs) >= 17:
         locale: list[str] = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     else:
         locale = ["--locale=C", f"--lc-ctype={_utf8_ctype()}"]
@@ -395,7 +393,7 @@ def _utf8_ctype() -> str:
 
 def _start(settings: Settings, place: _Place, programs: Path) -> Server:
     log = _log_path(settings)
-    if log.exists() and log.stat().st_size > 10_000_000:  # noqa: PLR2004
+    if log.exists() and log.stat().st_size > 10_000_000:
         log.replace(log.with_suffix(".log.1"))
     deadline = time.monotonic() + _START_SECONDS
     stale_until = time.monotonic() + _STALE_SECONDS
@@ -417,7 +415,7 @@ def _start(settings: Settings, place: _Place, programs: Path) -> Server:
             said = file.read()
         if "could not bind" in said or "Address already in use" in said:
             port_attempts += 1
-            if port_attempts < 10:  # noqa: PLR2004
+            if port_attempts < 10:
                 _record_path(settings).unlink(missing_ok=True)
                 continue
         elif ("postmaster.pid" in said or "shared memory block" in said) and time.monotonic() < stale_until:
@@ -565,27 +563,6 @@ def _replace_lost_admin_password(settings: Settings, place: _Place, programs: Pa
         raise
 
 
-@contextlib.contextmanager
-def _locked(settings: Settings) -> Iterator[int]:
-    """One starter or stopper per home at a time, across processes; the kernel frees the lock of a dead one."""
-    descriptor = os.open(settings.run / "warehouse.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        until = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise WarehouseError(
-                        f"Another process has been starting or stopping {settings.home} for minutes."
-                    ) from None
-                time.sleep(0.05)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def _record_path(settings: Settings) -> Path:
     return settings.run / "warehouse.json"
 
@@ -711,7 +688,7 @@ def _become_member(connection: psycopg.Connection[Any], admin: _Admin, names: Se
 
     Since 16 a creator only gets ADMIN OPTION by itself; using the rights and SET ROLE have to be granted.
     """
-    modern = connection.info.server_version >= 160000  # noqa: PLR2004
+    modern = connection.info.server_version >= 160000
     question = "SELECT pg_has_role(%s, %s, 'USAGE') AND pg_has_role(%s, %s, %s)"
     for name in names:
         row = connection.execute(
@@ -770,7 +747,7 @@ def _create_database(connection: psycopg.Connection[Any], name: sql.Identifier, 
     base = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' ").format(
         name, sql.Identifier(owner)
     )
-    if connection.info.server_version >= 170000:  # noqa: PLR2004 - the builtin provider came with 17
+    if connection.info.server_version >= 170000:
         locales = ["LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"]
     else:
         locales = [f"LC_COLLATE 'C' LC_CTYPE '{ctype}'" for ctype in ("C.UTF-8", "C.utf8", "C")]
