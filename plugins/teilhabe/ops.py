@@ -71,12 +71,11 @@ def register(
     archive_uri: str,
     manifest_uri: str,
     rules_version: str,
-    again: bool = False,
 ) -> Delivery:
     """Record an arrival and say whether its bytes are new for this dataset.
 
     The same bytes are a duplicate of an earlier delivery that is loaded or under way, and of one refused under the
-    same rules; ``again`` loads known bytes as a new vintage (an office that returns to an earlier version of a file).
+    same rules: contract and suite may have been mended since.
     Idempotent on ``manifest_uri``: an arrival recorded before a crash is not recorded twice.
     """
     conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.register.' || %s))", (dataset_id,))
@@ -85,9 +84,9 @@ def register(
         return known
     twin = _one(
         conn,
-        "dataset_id = %s and sha256 = %s and (state in ('received', 'validated', 'failed') or (state = 'loaded' and not %s)"
-        " or (state = 'quarantined' and rules_version = %s and not %s))",
-        (dataset_id, sha256, again, rules_version, again),
+        "dataset_id = %s and sha256 = %s and (state in ('received', 'validated', 'loaded', 'failed')"
+        " or (state = 'quarantined' and rules_version = %s))",
+        (dataset_id, sha256, rules_version),
     )
     with conn.cursor(row_factory=class_row(Delivery)) as cursor:
         cursor.execute(

@@ -102,6 +102,28 @@ def from_warehouse(conn: psycopg.Connection[Any], baseline: Iterable[tuple[str, 
     return Register(units, (row[0] for row in editions))
 
 
+def populations(conn: psycopg.Connection[Any]) -> dict[str, dict[str, float]]:
+    """Inhabitants by reference date and county as the register states them: tells the year of a file of rates."""
+    result: dict[str, dict[str, float]] = defaultdict(dict)
+    rows = conn.execute(
+        """
+        select population_period_code, left(territory_code, 5), sum(population::numeric)
+        from (
+            select distinct on (r.population_period_code, r.territory_code)
+                r.population_period_code, r.territory_code, r.population
+            from raw.register__municipalities as r
+            inner join ops.delivery as d on d.delivery_id = r._delivery_id and d.state = 'loaded'
+            where r.record_type = '60' and r.population is not null
+            order by r.population_period_code, r.territory_code, d.received_at desc, d.delivery_id desc
+        ) as latest
+        group by 1, 2
+        """
+    )
+    for period, county, inhabitants in rows:
+        result[period][county] = float(inhabitants)
+    return dict(result)
+
+
 @lru_cache(maxsize=100_000)
 def normalise(name: str) -> str:
     """The part of a name that offices agree on: no titles, no suffixes, no case, no umlauts, no punctuation."""

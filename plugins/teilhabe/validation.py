@@ -71,6 +71,8 @@ class Verdict:
     findings: list[Finding] = field(default_factory=list)
     row_count: int = 0
     layout: str | None = None
+    inferred_period: str | None = None
+    """The one period of a file that did not name it; kept so that every later reading agrees."""
 
     @property
     def accepted(self) -> bool:
@@ -122,6 +124,8 @@ def validate(
         progress(profile.row_count)
     verdict = Verdict(row_count=profile.row_count, layout=reading.layout_name)
     verdict.findings += reading.findings
+    if any(finding.rule == "period.inferred" for finding in verdict.findings):
+        verdict.inferred_period = profile.only_period
     verdict.findings += judge.findings()
     verdict.findings += _judge_profile(
         [e for e in suite.expectations if e.scope == "delivery"], profile, contract, file_name
@@ -292,6 +296,10 @@ class _Profile:
         if "territory_code" in chunk.column_names:
             for row in chunk.group_by(["period_code", "territory_code"]).aggregate([]).to_pylist():
                 self._territories[row["period_code"]].add(row["territory_code"])
+
+    @property
+    def only_period(self) -> str | None:
+        return next(iter(self._rows)) if len(self._rows) == 1 else None
 
     def frame(self) -> pd.DataFrame:
         import pandas as pd

@@ -1,0 +1,342 @@
+"""What happens to a delivery, step by step: poll, archive, judge, load. No Airflow in here; DAGs and tests call the same.
+
+Each step can be killed and run again. Between the steps only ``ops.delivery.state`` and the archive carry anything on:
+received -> validated -> loaded, or quarantined, or failed (our own error; taken up again by the next run).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+from teilhabe import landing, loading, ops
+from teilhabe.contracts import Contract, Server, load_contracts
+from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
+from teilhabe.settings import Settings
+
+if TYPE_CHECKING:
+    from teilhabe.reading import Reading
+    from teilhabe.register import Register
+
+log = logging.getLogger(__name__)
+
+REGISTER_AGENCY = "register"
+"""Datasets of this agency define the keys all others are checked against, so they go first."""
+
+Credentials = Callable[[str], landing.Credentials]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A file a poll found, ready to be fetched."""
+
+    server: str
+    file: landing.RemoteFile
+
+    def to_json(self) -> dict[str, Any]:
+        times = {name: getattr(self.file, name) for name in ("modified", "received_at")}
+        return {"server": self.server, "file": asdict(self.file) | {k: v and v.isoformat() for k, v in times.items()}}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Waiting:
+        times = {k: raw["file"][k] and datetime.fromisoformat(raw["file"][k]) for k in ("modified", "received_at")}
+        return cls(raw["server"], landing.RemoteFile(**{**raw["file"], **times}))
+
+
+def contracts(settings: Settings) -> dict[str, Contract]:
+    return load_contracts(settings.agencies)
+
+
+def contract(settings: Settings, dataset_id: str) -> Contract:
+    """The contract of a dataset; ``ContractError`` lists what there is when the id is unknown."""
+    known = contracts(settings)
+    if dataset_id not in known:
+        raise ContractError(f"There is no dataset '{dataset_id}'. Known: {', '.join(known)}.")
+    return known[dataset_id]
+
+
+def install(settings: Settings) -> None:
+    """Create what is missing in ``ops`` and ``raw`` for the contracts as they are."""
+    with loading.session(settings) as conn:
+        ops.install(conn)
+        loading.ensure_raw_tables(conn, contracts(settings).values())
+
+
+def rules_version(settings: Settings, contract: Contract) -> str:
+    """Fingerprint of what a verdict rests on."""
+    suite = settings.expectations / contract.agency / f"{contract.dataset}.json"
+    return hashlib.sha256(contract.path.read_bytes() + suite.read_bytes()).hexdigest()[:16]
+
+
+def poll(settings: Settings, contract: Contract, credentials: Credentials) -> list[Waiting]:
+    """Files that may be fetched now, in the order they were handed in."""
+    waiting = []
+    with loading.session(settings) as conn:
+        for server in contract.servers:
+            with ops.step(conn, "fetch", dataset_id=contract.dataset_id) as outcome:
+                source = landing.open_source(server, settings, credentials, contract.dataset_id)
+                seen = ops.seen_fingerprints(conn, contract.dataset_id, server.server)
+                found = landing.settled(source, seen=seen)
+                outcome.rows = len(found)
+                waiting += [Waiting(server.server, file) for file in found]
+    return sorted(waiting, key=lambda w: (w.file.received_at or datetime.now(UTC), w.file.key))
+
+
+def archive(settings: Settings, contract: Contract, waiting: list[Waiting], credentials: Credentials) -> list[int]:
+    """Keep the bytes of each file for good and record its arrival; returns the deliveries that are new.
+
+    A file that cannot be fetched does not keep the others waiting; the error is raised when all were tried.
+    """
+    store = landing.Archive(settings.archive_url)
+    servers = {server.server: server for server in contract.servers}
+    rules = rules_version(settings, contract)
+    new: list[int] = []
+    errors: list[TeilhabeError] = []
+    with loading.session(settings) as conn, _workplace(settings) as folder:
+        for item in waiting:
+            try:
+                delivery = _archive_one(
+                    conn, settings, contract, servers[item.server], item, store, rules, folder, credentials
+                )
+            except TeilhabeError as error:
+                log.warning("%s: %s", contract.dataset_id, error)
+                errors.append(error)
+                continue
+            if delivery.state == "received":
+                new.append(delivery.delivery_id)
+    _raise_first(errors)
+    return new
+
+
+def judge(settings: Settings, contract: Contract, run_id: str | None = None) -> dict[int, str]:
+    """Read and validate every delivery of the dataset that waits for a verdict; returns delivery -> new state."""
+    from teilhabe.register import from_warehouse
+    from teilhabe.validation import load_suite
+
+    states: dict[int, str] = {}
+    errors: list[Exception] = []
+    with loading.session(settings) as conn, _workplace(settings) as folder:
+        waiting = [d for d in ops.unfinished(conn, contract.dataset_id) if d.state in ("received", "failed")]
+        if not waiting:
+            return states
+        suite = load_suite(settings.expectations, contract)
+        register = from_warehouse(conn, _baseline(settings))
+        for delivery in waiting:
+            try:
+                states[delivery.delivery_id] = _judge_one(
+                    conn, settings, contract, suite, register, delivery, folder, run_id
+                )
+            except Exception as error:
+                log.error("delivery %s of %s: %s", delivery.delivery_id, contract.dataset_id, type(error).__name__)
+                ops.set_state(conn, delivery.delivery_id, "failed")
+                conn.commit()
+                states[delivery.delivery_id] = "failed"
+                errors.append(error)
+    _raise_first(errors)
+    return states
+
+
+def load(settings: Settings, contract: Contract, run_id: str | None = None) -> list[int]:
+    """COPY every validated delivery of the dataset into ``raw``; returns the deliveries loaded."""
+    loaded: list[int] = []
+    errors: list[Exception] = []
+    with loading.session(settings) as conn, _workplace(settings) as folder:
+        for delivery in [d for d in ops.unfinished(conn, contract.dataset_id) if d.state == "validated"]:
+            known = {"dataset_id": contract.dataset_id, "delivery_id": delivery.delivery_id, "run_id": run_id}
+            try:
+                with ops.step(conn, "load", **known) as outcome:
+                    reading = open_delivery(conn, settings, contract, delivery, folder)
+                    conn.commit()
+                    outcome.rows = loading.load(conn, contract, delivery.delivery_id, reading.chunks())
+                log.info("loaded %s (%s rows)", delivery.file_name, outcome.rows)
+                loaded.append(delivery.delivery_id)
+            except Exception as error:
+                log.error("delivery %s of %s: %s", delivery.delivery_id, contract.dataset_id, type(error).__name__)
+                errors.append(error)
+    _raise_first(errors)
+    return loaded
+
+
+def open_delivery(
+    conn: ops.Connection, settings: Settings, contract: Contract, delivery: ops.Delivery, folder: Path
+) -> Reading:
+    """The reading of an archived delivery, the same every time it is opened."""
+    from teilhabe.reading import ReadingContext, open_reading
+    from teilhabe.register import populations
+
+    path = landing.Archive(settings.archive_url).local(delivery.sha256, folder)
+    context = ReadingContext(
+        received_at=delivery.received_at,
+        period=delivery.period_stated or delivery.period_inferred,
+        populations=lambda: populations(conn),
+    )
+    return open_reading(contract, path, delivery.file_name, context=context)
+
+
+def refused(settings: Settings, states: Mapping[int, str]) -> list[str]:
+    """One sentence per refused delivery, for whoever looks at the run."""
+    sentences = []
+    with loading.session(settings) as conn:
+        for delivery_id in (number for number, state in states.items() if state == "quarantined"):
+            first = next(iter(ops.findings(conn, delivery_id)), None)
+            sentences.append(first.message if first else f"delivery {delivery_id} was refused")
+    return sentences
+
+
+def register_waits(settings: Settings) -> bool:
+    """Whether an edition of the register is on its way: then other datasets wait, their keys depend on it."""
+    with loading.session(settings) as conn:
+        for dataset_id, known in contracts(settings).items():
+            if known.agency == REGISTER_AGENCY:
+                inbox = landing.FolderSource(landing.dataset_inbox(settings, dataset_id), "inbox")
+                if ops.unfinished(conn, dataset_id) or inbox.list():
+                    return True
+    return False
+
+
+def waiting_in_inbox(settings: Settings, dataset_id: str) -> int:
+    """Files lying in the inbox of a dataset."""
+    return len(landing.FolderSource(landing.dataset_inbox(settings, dataset_id), "inbox").list())
+
+
+def _archive_one(
+    conn: ops.Connection,
+    settings: Settings,
+    contract: Contract,
+    server: Server,
+    item: Waiting,
+    store: landing.Archive,
+    rules: str,
+    folder: Path,
+    credentials: Credentials,
+) -> ops.Delivery:
+    source = landing.open_source(server, settings, credentials, contract.dataset_id)
+    file = item.file
+    with ops.step(conn, "archive", dataset_id=contract.dataset_id) as outcome:
+        local = folder / "fetched"
+        local.unlink(missing_ok=True)
+        source.fetch(file, local)
+        kept = store.put(local)
+        received_at = file.received_at or datetime.now(UTC)
+        manifest = store.record(
+            landing.ManifestEntry(
+                dataset_id=contract.dataset_id,
+                received_at=received_at,
+                sha256=kept.sha256,
+                size=kept.size,
+                original_name=file.name,
+                sender=file.sender,
+                source=item.server,
+                period=file.period,
+                arrival=file.key if not source.keeps_files else file.fingerprint,
+            )
+        )
+        delivery = ops.register(
+            conn,
+            dataset_id=contract.dataset_id,
+            file_name=file.name,
+            sha256=kept.sha256,
+            size_bytes=kept.size,
+            received_at=received_at,
+            received_from=file.sender,
+            source=item.server,
+            source_fingerprint=file.fingerprint or None,
+            period_stated=file.period,
+            archive_uri=kept.uri,
+            manifest_uri=manifest,
+            rules_version=rules,
+        )
+        if delivery.state == "duplicate" and delivery.duplicate_of is not None:
+            outcome.status = "duplicate"
+            outcome.message = f"same bytes as delivery {delivery.duplicate_of}"
+            later = ops.superseded_by(conn, delivery.duplicate_of)
+            if later is not None and delivery.received_at > ops.delivery(conn, later).received_at:
+                ops.record_findings(conn, delivery.delivery_id, [_returns_to_old(delivery, later)])
+        conn.commit()
+        source.acknowledge(file)
+    return delivery
+
+
+def _returns_to_old(delivery: ops.Delivery, later: int) -> Finding:
+    return Finding(
+        "warning",
+        "delivery.returns_to_old",
+        f"Datei „{delivery.file_name}“: Sie ist bytegleich mit Lieferung {delivery.duplicate_of}, die inzwischen durch "
+        f"Lieferung {later} ersetzt ist; erwartet wird eine neue Fassung, es gilt weiter Lieferung {later}.",
+        found=f"bytegleich mit Lieferung {delivery.duplicate_of}",
+        expected="eine neue Fassung",
+    )
+
+
+def _judge_one(
+    conn: ops.Connection,
+    settings: Settings,
+    contract: Contract,
+    suite: Any,
+    register: Register,
+    delivery: ops.Delivery,
+    folder: Path,
+    run_id: str | None,
+) -> str:
+    from teilhabe.validation import Verdict, validate
+
+    known = {"dataset_id": contract.dataset_id, "delivery_id": delivery.delivery_id, "run_id": run_id}
+    with ops.step(conn, "validate", **known) as outcome:
+        try:
+            reading = open_delivery(conn, settings, contract, delivery, folder)
+            verdict = validate(
+                contract, suite, reading, register, file_name=delivery.file_name, received_at=delivery.received_at
+            )
+        except ReadingError as error:
+            verdict = Verdict(findings=[error.finding])
+        state: ops.State = "validated" if verdict.accepted else "quarantined"
+        ops.record_findings(conn, delivery.delivery_id, verdict.findings)
+        ops.set_state(
+            conn,
+            delivery.delivery_id,
+            state,
+            layout=verdict.layout,
+            row_count=verdict.row_count,
+            period_inferred=verdict.inferred_period,
+            rules_version=rules_version(settings, contract),
+        )
+        conn.commit()
+        outcome.rows = verdict.row_count
+        outcome.status = "ok" if verdict.accepted else "refused"
+        outcome.message = None if verdict.accepted else verdict.findings[0].rule
+    log.info("%s: %s, %s rows, %s findings", delivery.file_name, state, verdict.row_count, len(verdict.findings))
+    return state
+
+
+def _baseline(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Territories the project itself knows, so that keys can be checked before a register was delivered."""
+    import csv
+
+    with (settings.dbt_project / "seeds" / "territories.csv").open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            yield row["territory_code"], row["territory_name"]
+
+
+@contextmanager
+def _workplace(settings: Settings) -> Iterator[Path]:
+    """A folder for bytes in passing, gone afterwards."""
+    settings.work.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(dir=settings.work))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _raise_first(errors: list[Any]) -> None:
+    """A network error is worth another try of the whole step, so it goes before the others."""
+    if errors:
+        raise next((error for error in errors if isinstance(error, SourceError)), errors[0])
