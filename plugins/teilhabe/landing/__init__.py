@@ -8,6 +8,7 @@ repeats the file, and the same bytes are the same object.
 from teilhabe.landing.archive import Archive, Archived, ManifestEntry
 from teilhabe.landing.base import Credentials, RemoteFile, Source, max_file_bytes, settle_seconds
 from teilhabe.landing.inbox import FolderSource, dataset_inbox, hand_in
+from teilhabe.landing.opening import environment_credentials, open_source
 from teilhabe.landing.settling import settled
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
     "RemoteFile",
     "Source",
     "dataset_inbox",
+    "environment_credentials",
     "hand_in",
     "max_file_bytes",
+    "open_source",
     "settle_seconds",
     "settled",
 ]

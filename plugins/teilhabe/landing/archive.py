@@ -168,7 +168,9 @@ class Archive:
                 return False
             try:
                 self._fs.pipe_file(path, text, mode="create")
-            except FileExistsError:
+            except OSError:
+                if self._size(path) is None:
+                    raise
                 return False
             return True
         waiting = Path(self._waiting())
@@ -215,7 +217,7 @@ class Archive:
 
 
 def _filesystem(url: str, credentials: Credentials | None) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # noqa: PLC0415 - the command line starts without
+    from fsspec.core import url_to_fs
 
     if url.startswith("file://"):
         # fsspec takes %20 literally; the settings and everybody else write real URIs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import unicodedata
@@ -111,6 +112,11 @@ def is_delivery_name(name: str) -> bool:
     """False for names that programs give to files that are not deliveries (yet)."""
     lowered = name.lower()
     return not (lowered.startswith((".", "~$")) or lowered.endswith(_UNFINISHED_SUFFIXES) or lowered in _DESKTOP_FILES)
+
+
+def matches(pattern: str | None, key: str) -> bool:
+    """Whether the file at ``key`` is meant by ``pattern``: a glob on the bare name or on the path."""
+    return pattern is None or any(fnmatch.fnmatchcase(text, pattern) for text in (key.rsplit("/", 1)[-1], key))
 
 
 def write_stream(chunks: Iterable[bytes], to: Path, name: str, limit: int, expected: int | None = None) -> None:

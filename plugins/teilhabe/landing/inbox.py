@@ -6,7 +6,6 @@ A ticket appears by one rename, so whoever sees it sees all of it. Files may als
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from teilhabe.landing.base import (
     RemoteFile,
     base_name,
     is_delivery_name,
+    matches,
     max_file_bytes,
     private_dirs,
     refuse_too_large,
@@ -43,7 +43,7 @@ _LEFTOVER_SUFFIX = ".tmp"
 _LEFTOVER_SECONDS = 24 * 3600
 
 
-def hand_in(  # noqa: PLR0913, PLR0917 - the options of `teilhabe deliver`, one to one
+def hand_in(
     settings: Settings,
     dataset_id: str,
     files: Iterable[Path],
@@ -185,11 +185,6 @@ class FolderSource:
         if ".." in path.parts or not path.parent.resolve().is_relative_to(root):
             raise ContractError(f"{file.key!r} lies outside the folder of source {self.source}.")
         return path
-
-
-def matches(pattern: str | None, key: str) -> bool:
-    """Whether the file at ``key`` is meant by ``pattern``: a glob on the bare name or on the path."""
-    return pattern is None or any(fnmatch.fnmatchcase(text, pattern) for text in (key.rsplit("/", 1)[-1], key))
 
 
 def _offered_name(file: Path) -> str:

@@ -1,10 +1,99 @@
-"""Files from an S3-style object store."""
+"""Files in an S3-style object store."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from teilhabe.landing.base import Credentials
+from teilhabe.errors import ContractError, SourceError, TeilhabeError
+from teilhabe.landing.base import (
+    CHUNK_BYTES,
+    Credentials,
+    Listing,
+    RemoteFile,
+    base_name,
+    is_delivery_name,
+    matches,
+    max_file_bytes,
+    refuse_too_large,
+    write_stream,
+)
+
+
+@dataclass(frozen=True)
+class S3Source:
+    """The objects below ``path`` (``bucket/prefix``), each there as a whole or not at all. Nothing is deleted."""
+
+    path: str
+    source: str
+    pattern: str | None = None
+    credentials: Credentials = field(default_factory=Credentials)
+    endpoint_url: str | None = None
+    limit: int | None = None
+    keeps_files: bool = field(default=True, init=False)
+
+    def list(self) -> Listing:
+        with self._store() as store:
+            bucket = self.path.split("/", 1)[0]
+            # A find in a bucket that is missing comes back empty, which would read as "nothing delivered".
+            if not store.exists(bucket):
+                raise ContractError(f"There is no bucket {bucket!r} at {self._where()}.")
+            found = store.find(self.path, detail=True)
+        files = [self._described(key, info) for key, info in found.items() if info["type"] == "file"]
+        kept = [file for file in files if is_delivery_name(file.name) and matches(self.pattern, self._inner(file.key))]
+        return sorted(kept, key=lambda file: (file.modified or datetime.min.replace(tzinfo=UTC), file.key))
+
+    def fetch(self, file: RemoteFile, to: Path) -> None:
+        limit = max_file_bytes() if self.limit is None else self.limit
+        refuse_too_large(file.name, file.size, limit)
+        with self._store() as store, store.open(file.key, "rb") as remote:
+            write_stream(iter(lambda: remote.read(CHUNK_BYTES), b""), to, file.name, limit, expected=file.size)
+
+    def acknowledge(self, file: RemoteFile) -> None:
+        pass
+
+    def _described(self, key: str, info: dict[str, Any]) -> RemoteFile:
+        modified = info.get("LastModified")
+        return RemoteFile(
+            key=key,
+            name=base_name(key),
+            size=int(info["size"]),
+            modified=modified,
+            fingerprint=f"{key} {info.get('ETag') or modified} {info['size']}",
+            complete=True,
+            source=self.source,
+        )
+
+    def _inner(self, key: str) -> str:
+        return key.removeprefix(self.path.rstrip("/") + "/")
+
+    def _where(self) -> str:
+        return self.endpoint_url or str(self.credentials.extra.get("endpoint_url") or "the object store")
+
+    @contextmanager
+    def _store(self) -> Iterator[Any]:
+        import s3fs
+        from botocore.exceptions import (  # type: ignore[import-untyped]
+            BotoCoreError,
+            NoCredentialsError,
+            PartialCredentialsError,
+        )
+
+        where = f"{self._where()}, {self.path}"
+        try:
+            yield s3fs.S3FileSystem(**s3_options(self.credentials, self.endpoint_url))
+        except TeilhabeError:
+            raise
+        except (PermissionError, NoCredentialsError, PartialCredentialsError) as error:
+            raise ContractError(f"{where}: access was refused; check the connection named in the contract.") from error
+        except FileNotFoundError as error:
+            raise SourceError(f"{where}: an object vanished while it was being read.") from error
+        except (OSError, BotoCoreError) as error:
+            raise SourceError(f"{where}: cannot be reached ({type(error).__name__}).") from error
 
 
 def s3_options(credentials: Credentials, endpoint_url: str | None = None) -> dict[str, Any]:

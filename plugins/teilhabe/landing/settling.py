@@ -13,7 +13,7 @@ EMPTY_WAIT_SECONDS = 60
 """A file of no bytes is what a slow copy looks like at first, so without a flag it has to stay empty this long."""
 
 
-def settled(  # noqa: PLR0913 - clocks and sleep are handed in by tests only
+def settled(
     source: Source,
     *,
     seen: Collection[str] = (),
