@@ -1,0 +1,52 @@
+# Works from a bare checkout with Python >= 3.11, as root or not. `make` alone lists the targets.
+.POSIX:
+.PHONY: help setup demo test tools up down lint format bench docs lock clean
+
+VENV = .venv/bin
+
+help:
+	@echo 'make demo    set up from nothing and run the main job on the demo deliveries'
+	@echo 'make test    set up from nothing and pass the tests'
+	@echo 'make up      Airflow, scheduler and warehouse in the foreground; make down stops them'
+	@echo 'make lint    check code, SQL and contracts        make bench   run the benchmarks'
+	@echo 'make docs    generate the reference               make lock    renew requirements.lock'
+
+setup:
+	@sh scripts/setup.sh
+
+demo: setup
+	@$(VENV)/python -m demo
+
+test: setup tools
+	@$(VENV)/python -m pytest $(PYTEST)
+
+tools:
+	@sh tests/tools.sh
+
+up: setup
+	@exec $(VENV)/teilhabe up --foreground
+
+down: setup
+	@$(VENV)/teilhabe down
+
+lint: setup
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy --strict plugins
+	$(VENV)/sqlfluff lint dbt_project
+	$(VENV)/teilhabe contracts check
+
+format: setup
+	$(VENV)/ruff format .
+
+bench: setup
+	@$(VENV)/python -m bench
+
+docs: setup
+	@$(VENV)/python -m docs
+
+lock:
+	@sh scripts/lock.sh
+
+clean:
+	rm -rf .venv dist site
