@@ -153,7 +153,8 @@ class GenesisReading(Reading):
         tidy |= self._without_unpublished(tidy, delivered, converted)
         tidy["_row_number"] = row_numbers
         tidy["_column_number"] = pa.array(np.tile([column.position + 1 for column in columns], size), pa.int32())
-        tidy = _one_row_per_municipality(tidy, delivered, converted.dash)
+        silent = pc.or_(converted.dash, pc.is_null(converted.value))
+        tidy = self._one_row_per_municipality(tidy, delivered, silent)
         for offset in range(0, len(tidy["_row_number"]), CHUNK_ROWS):
             yield {name: array.slice(offset, CHUNK_ROWS) for name, array in tidy.items()}
 
@@ -250,38 +251,47 @@ class GenesisReading(Reading):
         """``dash: missing_when_all``: dashes alone mean that the table does not publish this territory."""
         value, obs = converted.value, converted.obs_status
         if self.rules.dash == "missing_when_all" and pc.any(converted.dash).as_py():
-            unpublished = pa.array(_all_dashes(delivered, tidy["period_code"], converted.dash))
+            unpublished = pa.array(_all(converted.dash, _groups(delivered, tidy["period_code"])))
             value = pc.if_else(unpublished, None, value)
             obs = pc.if_else(unpublished, "M", obs)
         return {"value": value, "obs_status": obs, "conf_status": converted.conf_status}
+
+    def _one_row_per_municipality(self, tidy: Columns, delivered: pa.Array, silent: pa.Array) -> Columns:
+        """A municipality that changed its association has a row under each; the one without numbers is left out."""
+        keys, codes = delivered.dictionary_encode(), tidy["territory_code"].dictionary_encode()
+        pairs = np.unique(np.stack([codes.indices.to_numpy(), keys.indices.to_numpy()]), axis=1)
+        shared = np.bincount(pairs[0], minlength=len(codes.dictionary)) > 1
+        if not shared.any():
+            return tidy
+        place = _groups(tidy["territory_code"], tidy["period_code"])
+        empty = _all(silent, _groups(delivered, tidy["period_code"]))
+        spoken = ~_all(pa.array(empty), place)
+        first = np.full(place.max() + 1, len(keys.dictionary), dtype=np.int64)
+        np.minimum.at(first, place, keys.indices.to_numpy())
+        is_first = first[place] == keys.indices.to_numpy()
+        superfluous = shared[codes.indices.to_numpy()] & empty & (spoken | ~is_first)
+        if superfluous.any():
+            rows, where = np.unique(tidy["_row_number"].to_numpy()[superfluous], return_index=True)
+            names = delivered.filter(pa.array(superfluous)).take(pa.array(where[:EVIDENCE_LIMIT])).to_pylist()
+            self.report.rows(
+                "info",
+                "key.same_municipality",
+                "die Gemeinde „{found}“ steht auch unter einem anderen Verband; die Zeile ohne Zahlen zählt nicht",
+                [Evidence(int(row), None, name) for row, name in zip(rows, names, strict=False)],
+                count=len(rows),
+            )
+        keep = pa.array(~superfluous)
+        return {name: array.filter(keep) for name, array in tidy.items()}
 
 
 def _is_data(cells: list[str], key: int) -> bool:
     return len(cells) > key + 1 and is_genesis_key(cells[key].strip()) and bool(cells[key + 1].strip())
 
 
-def _all_dashes(delivered: pa.Array, periods: pa.Array, dash: pa.Array) -> npt.NDArray[np.bool_]:
-    """Per cell: does its (delivered key, period) consist of dashes only?"""
-    group = _groups(delivered, periods)
-    speaks = np.bincount(group, weights=~dash.to_numpy(zero_copy_only=False))
-    return np.asarray((speaks == 0)[group])
-
-
-def _one_row_per_municipality(tidy: Columns, delivered: pa.Array, dash: pa.Array) -> Columns:
-    """A municipality that changed its association has a row under each: the row of dashes says nothing about it."""
-    coded, codes = delivered.dictionary_encode(), tidy["territory_code"].dictionary_encode()
-    pairs = np.unique(np.stack([codes.indices.to_numpy(), coded.indices.to_numpy()]), axis=1)
-    shared = np.bincount(pairs[0], minlength=len(codes.dictionary)) > 1
-    if not shared.any():
-        return tidy
-    place = _groups(tidy["territory_code"], tidy["period_code"])
-    silent = _all_dashes(delivered, tidy["period_code"], dash)
-    spoken = (np.bincount(place, weights=~silent) > 0)[place]
-    first = np.full(place.max() + 1, len(coded.dictionary), dtype=np.int64)
-    np.minimum.at(first, place, coded.indices.to_numpy())
-    superfluous = shared[codes.indices.to_numpy()] & silent & (spoken | (first[place] != coded.indices.to_numpy()))
-    keep = pa.array(~superfluous)
-    return {name: array.filter(keep) for name, array in tidy.items()}
+def _all(mask: pa.Array, group: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Per cell: does ``mask`` hold for every cell of its group?"""
+    others = np.bincount(group, weights=~mask.to_numpy(zero_copy_only=False))
+    return np.asarray((others == 0)[group])
 
 
 def _groups(left: pa.Array, right: pa.Array) -> npt.NDArray[np.int64]:
