@@ -524,9 +524,23 @@ class TestOpenSource:
         assert isinstance(source, FolderSource)
         assert (source.root, source.pattern, source.keeps_files) == (tmp_path / "share", "*.csv", True)
 
-    def test_a_relative_path_may_not_leave_the_inbox(self, settings: Settings) -> None:
-        with pytest.raises(ContractError, match="out of the inbox"):
-            open_source(self.server("local", path="../secrets"), settings)
+    @pytest.mark.parametrize("dataset_id", [None, DATASET])
+    def test_a_relative_path_is_the_inbox_that_files_are_handed_in_to(
+        self, settings: Settings, office: Path, dataset_id: str | None
+    ) -> None:
+        hand_in(settings, DATASET, [written(office / "a.csv")])
+        source = open_source(self.server("local", path="inbox/jobcenter/participants"), settings, dataset_id=dataset_id)
+        assert [file.name for file in source.list()] == ["a.csv"]
+        assert not source.keeps_files
+
+    def test_a_relative_path_of_another_dataset_is_refused(self, settings: Settings) -> None:
+        with pytest.raises(ContractError, match="is not the inbox of"):
+            open_source(self.server("local", path="inbox/police/offences"), settings, dataset_id=DATASET)
+
+    @pytest.mark.parametrize("path", ["../secrets", "inbox/../..", ""])
+    def test_a_relative_path_may_not_leave_the_inbox(self, settings: Settings, path: str) -> None:
+        with pytest.raises(ContractError, match="names no dataset's inbox"):
+            open_source(self.server("local", path=path), settings)
 
     def test_web_addresses(self, settings: Settings) -> None:
         source = open_source(self.server("api", location="https://a.example/1.csv\nhttps://a.example/2.csv"), settings)

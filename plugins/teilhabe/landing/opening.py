@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from teilhabe.errors import ContractError
+from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing.base import Credentials, Source
 from teilhabe.landing.inbox import FolderSource, dataset_inbox
 from teilhabe.landing.s3 import S3Source
@@ -42,8 +42,8 @@ def open_source(
 ) -> Source:
     """The source behind one server entry of a contract; connects to nothing yet.
 
-    ``local`` without a path is the dataset's own inbox, with a relative path a folder in the inbox, with an absolute
-    path somebody else's folder, which is only read. ``custom`` is told by the scheme of its location.
+    ``local`` is the dataset's own inbox (path absent, or ``inbox/<agency>/<dataset>``) or, with an absolute path,
+    somebody else's folder, which is only read. ``custom`` is told by the scheme of its location.
     """
     name = str(server.server)
     connection = _said(server, "connection")
@@ -98,16 +98,19 @@ def _sftp(server: Any, name: str, pattern: str | None, login: Credentials) -> Sf
 
 
 def _folder(path: str, settings: Settings, name: str, pattern: str | None, dataset_id: str | None) -> FolderSource:
-    if not path:
-        if dataset_id is None:
-            raise ContractError(f"Server {name}: a local server without a path needs the dataset id.")
-        return FolderSource(dataset_inbox(settings, dataset_id), name, pattern)
-    folder, glob = _split_glob(path)
-    root = Path(os.path.normpath(settings.inbox / folder))
-    inside = root.is_relative_to(settings.inbox)
-    if not inside and not Path(folder).is_absolute():
-        raise ContractError(f"Server {name}: the path {path!r} leads out of the inbox.")
-    return FolderSource(root, name, pattern or glob, keeps_files=not inside)
+    if Path(path).is_absolute():
+        folder, glob = _split_glob(path)
+        root = Path(os.path.normpath(folder))
+        inside = root.is_relative_to(settings.inbox)
+        return FolderSource(root, name, pattern or glob, keeps_files=not inside)
+    # `hand_in` knows only the dataset, so a relative path may say the same in other words but never lead elsewhere.
+    said = "__".join(path.removeprefix("inbox/").strip("/").split("/"))
+    if said and dataset_id and said != dataset_id:
+        raise ContractError(f"Server {name}: the path {path!r} is not the inbox of {dataset_id}.")
+    try:
+        return FolderSource(dataset_inbox(settings, dataset_id or said), name, pattern)
+    except TeilhabeError as error:
+        raise ContractError(f"Server {name}: the path {path!r} names no dataset's inbox.") from error
 
 
 def _split_glob(path: str) -> tuple[str, str | None]:

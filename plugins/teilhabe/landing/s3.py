@@ -38,10 +38,12 @@ class S3Source:
 
     def list(self) -> Listing:
         with self._store() as store:
-            bucket = self.path.split("/", 1)[0]
-            # A find in a bucket that is missing comes back empty, which would read as "nothing delivered".
-            if not store.exists(bucket):
-                raise ContractError(f"There is no bucket {bucket!r} at {self._where()}.")
+            bucket, _, prefix = self.path.partition("/")
+            try:
+                # s3fs calls a bucket empty that is missing or out of reach, which would read as "nothing delivered".
+                store.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+            except FileNotFoundError as error:
+                raise ContractError(f"There is no bucket {bucket!r} at {self._where()}.") from error
             found = store.find(self.path, detail=True)
         files = [self._described(key, info) for key, info in found.items() if info["type"] == "file"]
         kept = [file for file in files if is_delivery_name(file.name) and matches(self.pattern, self._inner(file.key))]
