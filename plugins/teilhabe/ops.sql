@@ -20,6 +20,7 @@ create table if not exists ops.delivery (
     rules_version text,
     layout text,
     period_inferred text,
+    periods text[],
     row_count bigint,
     loaded_at timestamptz
 );
@@ -31,6 +32,7 @@ comment on column ops.delivery.state is
     'received: archived, not yet judged. validated: accepted, not yet in raw. loaded: in raw. quarantined: refused, nothing of it in raw. '
     'duplicate: same bytes as duplicate_of, nothing ran on. failed: our own error, worth another run.';
 comment on column ops.delivery.received_at is 'When the office handed it in; the known_from of every value in it.';
+comment on column ops.delivery.periods is 'Every period code found in the file, sorted.';
 comment on column ops.delivery.rules_version is 'Fingerprint of contract and suite the verdict rests on; refused bytes are judged again only under new rules.';
 
 create table if not exists ops.outcome (

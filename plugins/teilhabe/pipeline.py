@@ -150,12 +150,14 @@ def load(settings: Settings, contract: Contract, run_id: str | None = None) -> l
     errors: list[Exception] = []
     with loading.session(settings) as conn, _workplace(settings) as folder:
         for delivery in [d for d in ops.unfinished(conn, contract.dataset_id) if d.state == "validated"]:
-            known = {"dataset_id": contract.dataset_id, "delivery_id": delivery.delivery_id, "run_id": run_id}
+            number = delivery.delivery_id
             try:
-                with ops.step(conn, "load", **known) as outcome:
+                with ops.step(
+                    conn, "load", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id
+                ) as outcome:
                     reading = open_delivery(conn, settings, contract, delivery, folder)
                     conn.commit()
-                    outcome.rows = loading.load(conn, contract, delivery.delivery_id, reading.chunks())
+                    outcome.rows = loading.load(conn, contract, number, reading.chunks())
                 log.info("loaded %s (%s rows)", delivery.file_name, outcome.rows)
                 loaded.append(delivery.delivery_id)
             except Exception as error:
@@ -179,6 +181,12 @@ def open_delivery(
         populations=lambda: populations(conn),
     )
     return open_reading(contract, path, delivery.file_name, context=context)
+
+
+def unfinished(settings: Settings, dataset_id: str) -> int:
+    """Deliveries of the dataset that still have a way to go."""
+    with loading.session(settings) as conn:
+        return len(ops.unfinished(conn, dataset_id))
 
 
 def refused(settings: Settings, states: Mapping[int, str]) -> list[str]:
@@ -288,8 +296,9 @@ def _judge_one(
 ) -> str:
     from teilhabe.validation import Verdict, validate
 
-    known = {"dataset_id": contract.dataset_id, "delivery_id": delivery.delivery_id, "run_id": run_id}
-    with ops.step(conn, "validate", **known) as outcome:
+    with ops.step(
+        conn, "validate", dataset_id=contract.dataset_id, delivery_id=delivery.delivery_id, run_id=run_id
+    ) as outcome:
         try:
             reading = open_delivery(conn, settings, contract, delivery, folder)
             verdict = validate(
@@ -306,6 +315,7 @@ def _judge_one(
             layout=verdict.layout,
             row_count=verdict.row_count,
             period_inferred=verdict.inferred_period,
+            periods=verdict.periods,
             rules_version=rules_version(settings, contract),
         )
         conn.commit()

@@ -71,6 +71,7 @@ class Verdict:
     findings: list[Finding] = field(default_factory=list)
     row_count: int = 0
     layout: str | None = None
+    periods: list[str] = field(default_factory=list)
     inferred_period: str | None = None
     """The one period of a file that did not name it; kept so that every later reading agrees."""
 
@@ -122,10 +123,10 @@ def validate(
         profile.add(chunk)
         judge.add(checks.attach(chunk))
         progress(profile.row_count)
-    verdict = Verdict(row_count=profile.row_count, layout=reading.layout_name)
+    verdict = Verdict(row_count=profile.row_count, layout=reading.layout_name, periods=profile.periods)
     verdict.findings += reading.findings
     if any(finding.rule == "period.inferred" for finding in verdict.findings):
-        verdict.inferred_period = profile.only_period
+        verdict.inferred_period = verdict.periods[0] if len(verdict.periods) == 1 else None
     verdict.findings += judge.findings()
     verdict.findings += _judge_profile(
         [e for e in suite.expectations if e.scope == "delivery"], profile, contract, file_name
@@ -298,8 +299,8 @@ class _Profile:
                 self._territories[row["period_code"]].add(row["territory_code"])
 
     @property
-    def only_period(self) -> str | None:
-        return next(iter(self._rows)) if len(self._rows) == 1 else None
+    def periods(self) -> list[str]:
+        return sorted(filter(None, self._rows))
 
     def frame(self) -> pd.DataFrame:
         import pandas as pd
