@@ -115,7 +115,11 @@ def site() -> Iterator[Site]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Clients hang up on purpose here; that is no news."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         site.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -510,6 +514,16 @@ class TestArchiveInAnObjectStore:
         assert store.cat_file(path) == BODY
         store.invalidate_cache()
         assert store.find("amt/archive/waiting") == []
+
+    def test_the_usual_variables_are_enough(
+        self, store: Any, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "amt")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
+        (tmp_path / "a.csv").write_text("abc")
+        kept = Archive("s3://amt/archive").put(tmp_path / "a.csv")
+        assert store.cat_file(kept.uri) == b"abc"
 
     def test_a_missing_object_is_named(self, store: Any, login: Credentials, tmp_path: Path) -> None:
         with pytest.raises(TeilhabeError, match="has no object"):
