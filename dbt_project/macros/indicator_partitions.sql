@@ -1,2 +1,59 @@
-{# Placeholder #}
-{% macro wanted_indicator_partitions() %}{% endmacro %}
+{# SQL expression: the period of the denominator that belongs to a period of the numerator. #}
+{% macro denominator_period(rule, period) %}
+    case {{ rule }}
+        when 'same' then {{ period }}
+        when 'year_end_same' then substring({{ period }} from '[0-9]{4}') || '-12-31'
+        when 'year_end_previous' then (substring({{ period }} from '[0-9]{4}')::integer - 1)::text || '-12-31'
+    end
+{%- endmacro %}
+
+{# Partitions of an indicator: one per definition and period; made from the deliveries of both terms. #}
+{% macro wanted_indicator_partitions() %}
+    select
+        numerator.indicator_code || '/' || numerator.definition_version as part_code,
+        contents.period_code,
+        md5(
+            {{ rules_digest() }}
+            || string_agg(contents.delivery_id::text, ',' order by contents.delivery_id)
+            || coalesce(
+                (
+                    select string_agg(base.delivery_id::text, ',' order by base.delivery_id)
+                    from {{ ref('indicator_terms') }} as denominator
+                    inner join {{ ref('int_delivery__contents') }} as base
+                        on
+                            denominator.measure_code = base.measure_code
+                            and base.period_code
+                            = {{ denominator_period('denominator.period_rule', 'contents.period_code') }}
+                    where
+                        denominator.role = 'denominator'
+                        and denominator.indicator_code = numerator.indicator_code
+                        and denominator.definition_version = numerator.definition_version
+                ), ''
+            )
+        ) as digest
+    from {{ ref('indicator_terms') }} as numerator
+    inner join {{ ref('int_delivery__contents') }} as contents
+        on numerator.measure_code = contents.measure_code
+    where numerator.role = 'numerator'
+    group by numerator.indicator_code, numerator.definition_version, contents.period_code
+{% endmacro %}
+
+{# Predicate: the observation's group is one the term selects. #}
+{% macro selected_by(term, observed) %}
+    {%- for column in ['nationality', 'sex', 'age_band', 'category'] %}
+    ({{ term }}.{{ column }} in ('each', 'same') or {{ term }}.{{ column }} = {{ observed }}.{{ column }})
+    {{- ' and' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{# SQL expression: bounds of the 95 % Wilson interval of numerator / denominator. #}
+{% macro wilson(numerator, denominator, sign) %}
+    {%- set z = var('wilson_z') %}
+    (
+        ({{ numerator }} / {{ denominator }} + {{ z }} ^ 2 / (2 * {{ denominator }}))
+        {{ sign }} {{ z }} * sqrt(
+            {{ numerator }} / {{ denominator }} * (1 - {{ numerator }} / {{ denominator }}) / {{ denominator }}
+            + {{ z }} ^ 2 / (4 * {{ denominator }} ^ 2)
+        )
+    ) / (1 + {{ z }} ^ 2 / {{ denominator }})
+{%- endmacro %}

@@ -1,0 +1,72 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_partitions',
+    unique_key=['measure_code', 'period_code'],
+    unlogged=true,
+    indexes=[{'columns': ['measure_code', 'period_code']}],
+    post_hook='{{ remember_partitions() }}',
+    meta={'rules': ['territory', 'measures', 'age_bands']},
+) }}
+-- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
+
+-- Wide age bands from fine ones, only where every member is there and the band was not delivered itself.
+{% set group_columns = ['measure_code', 'territory_code', 'period_code', 'nationality', 'sex', 'category'] %}
+with members as (
+    select
+        age_band,
+        variant,
+        member,
+        count(*) over (partition by age_band, variant) as member_count
+    from {{ ref('age_band_members') }}
+),
+
+sums as (
+    select
+        {% for column in group_columns %}observed.{{ column }}, {% endfor %}
+        members.age_band,
+        members.variant,
+        observed.dataset_id,
+        {{ sum_or_blocked('observed.value') }} as value,
+        {{ combined_obs_status('observed.value', 'observed.obs_status') }} as obs_status,
+        {{ combined_conf_status('observed.conf_status') }} as conf_status,
+        max(observed.delivery_id) as delivery_id,
+        max(observed.known_from) as known_from,
+        max(observed.category_name) as category_name,
+        max(observed.territorial_method) as territorial_method
+    from {{ ref('int_observation__territorial') }} as observed
+    inner join members
+        on observed.age_band = members.member
+    inner join {{ ref('measures') }} as measure
+        on observed.measure_code = measure.measure_code
+    where
+        observed.age_band <> 'total'
+        and measure.is_additive_over_groups
+        {% if is_incremental() %}
+            and {{ in_stale('observed.measure_code', 'observed.period_code') }}
+        {% endif %}
+    group by
+        {% for column in group_columns %}observed.{{ column }}, {% endfor %}
+        members.age_band, members.variant, members.member_count, observed.dataset_id
+    having count(*) = members.member_count
+)
+
+select distinct on ({{ key_columns() | join(', ') }}, dataset_id)
+    {{ key_columns() | join(', ') }},
+    dataset_id,
+    value,
+    obs_status,
+    conf_status,
+    delivery_id,
+    known_from,
+    category_name,
+    territorial_method
+from sums
+where
+    not exists (
+        select 1 from {{ ref('int_observation__territorial') }} as own
+        where
+            {% for column in key_columns() + ['dataset_id'] %}
+            own.{{ column }} = sums.{{ column }}{{ ' and' if not loop.last }}
+            {% endfor %}
+    )
+order by {{ key_columns() | join(', ') }}, dataset_id, variant

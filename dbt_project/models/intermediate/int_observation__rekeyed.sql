@@ -1,0 +1,66 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_partitions',
+    unique_key=['measure_code', 'period_code'],
+    unlogged=true,
+    indexes=[{'columns': ['measure_code', 'period_code']}],
+    post_hook='{{ remember_partitions() }}',
+    meta={'rules': ['territory', 'measures']},
+) }}
+-- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
+
+-- Offices keep booking under keys that have died. Where all of the dead units went wholly into one that is valid at the
+-- reference date, the number is also known under the valid key - unless that key has a number of its own.
+{% set group_columns = ['measure_code', 'period_code', 'nationality', 'sex', 'age_band', 'category'] %}
+with parts as (
+    select
+        lineage.new_code as territory_code,
+        {% for column in group_columns %}observed.{{ column }}, {% endfor %}
+        observed.dataset_id,
+        observed.value,
+        observed.obs_status,
+        observed.conf_status,
+        observed.delivery_id,
+        observed.known_from,
+        observed.category_name
+    from {{ ref('int_observation__current') }} as observed
+    inner join {{ ref('int_period__parsed') }} as period
+        on observed.period_code = period.period_code
+    inner join {{ ref('int_territory__lineage') }} as lineage
+        on
+            observed.territory_code = lineage.old_code
+            and period.reference_date >= lineage.dead_from
+            and period.reference_date between lineage.new_valid_from and coalesce(lineage.new_valid_to, date '9999-12-31')
+    inner join {{ ref('measures') }} as measure
+        on observed.measure_code = measure.measure_code
+    where
+        measure.is_additive_over_territory
+        and not {{ says_nothing('observed') }}
+        {% if is_incremental() %}
+            and {{ in_stale('observed.measure_code', 'observed.period_code') }}
+        {% endif %}
+),
+
+sums as (
+    select
+        territory_code,
+        {{ group_columns | join(', ') }},
+        dataset_id,
+        {{ sum_or_blocked('value') }} as value,
+        {{ combined_obs_status('value', 'obs_status') }} as obs_status,
+        {{ combined_conf_status('conf_status') }} as conf_status,
+        max(delivery_id) as delivery_id,
+        max(known_from) as known_from,
+        max(category_name) as category_name
+    from parts
+    group by territory_code, {{ group_columns | join(', ') }}, dataset_id
+)
+
+select sums.*
+from sums
+left join {{ ref('int_observation__current') }} as own
+    on
+        {% for column in key_columns() + ['dataset_id'] %}
+        sums.{{ column }} = own.{{ column }}{{ ' and' if not loop.last }}
+        {% endfor %}
+where own.territory_code is null or (own.value is null and sums.value is not null)

@@ -1,0 +1,20 @@
+{{ config(materialized='table', unlogged=true) }}
+
+-- Fingerprints of what decides results besides deliveries; a changed seed or territory makes partitions stale.
+{% set rules = {
+    'territory': ['int_territory__validity', 'int_territory__lineage'],
+    'measures': ['measures'],
+    'measure_sources': ['measure_sources'],
+    'age_bands': ['age_band_members'],
+    'indicators': ['indicators', 'indicator_terms'],
+} %}
+{% for rule, relations in rules.items() %}
+select
+    '{{ rule }}' as rule_code,
+    {% for relation in relations %}
+    md5((select coalesce(string_agg(rows::text, '|' order by rows::text), '') from {{ ref(relation) }} as rows))
+    {{- ' ||' if not loop.last }}
+    {% endfor %}
+    as digest
+    {{ 'union all' if not loop.last }}
+{% endfor %}

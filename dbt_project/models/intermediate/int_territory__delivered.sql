@@ -1,0 +1,26 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_deliveries',
+    unique_key='delivery_id',
+    unlogged=true,
+    indexes=[{'columns': ['delivery_id']}],
+) }}
+
+-- The name each delivery writes beside a key.
+select
+    unioned.delivery_id,
+    unioned.territory_code,
+    unioned.known_from,
+    max(unioned.territory_name_delivered) as territory_name_delivered
+from {{ ref('int_observation__unioned') }} as unioned
+{% if is_incremental() %}
+    where
+        unioned.delivery_id in (
+            select delivery.delivery_id
+            from {{ source('ops', 'delivery') }} as delivery
+            where
+                delivery.state = 'loaded'
+                and not exists (select 1 from {{ this }} as built where built.delivery_id = delivery.delivery_id)
+        )
+{% endif %}
+group by unioned.delivery_id, unioned.territory_code, unioned.known_from

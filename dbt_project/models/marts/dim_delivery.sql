@@ -1,0 +1,18 @@
+{{ config(materialized='incremental', incremental_strategy='replace') }}
+
+select
+    delivery_id,
+    dataset_id,
+    split_part(dataset_id, '__', 1) as agency_code,
+    file_name,
+    sha256,
+    size_bytes,
+    received_at,
+    received_at as known_from,
+    source,
+    state,
+    state = 'loaded' as is_accepted,
+    layout,
+    row_count,
+    loaded_at
+from {{ source('ops', 'delivery') }}

@@ -1,0 +1,21 @@
+{{ config(materialized='published_view') }}
+
+select
+    territory_key,
+    territory_code as municipality_code,
+    territory_name as municipality_name,
+    unit_type_de as municipality_type_de,
+    valid_from,
+    valid_to,
+    is_current,
+    county_code,
+    county_name,
+    state_code,
+    state_name,
+    is_unincorporated,
+    ars,
+    predecessors,
+    successors,
+    is_whole_unit_merger
+from {{ ref('dim_territory') }}
+where level = 'municipality'

@@ -1,0 +1,233 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_partitions',
+    unique_key=['indicator_code', 'definition_version', 'period_code'],
+    indexes=[{'columns': ['territory_code', 'indicator_code', 'period_code']}],
+    post_hook='{{ remember_partitions() }}',
+    meta={
+        'partition': 'indicator',
+        'part': "indicator_code || '/' || definition_version",
+        'rules': ['territory', 'measures', 'age_bands', 'measure_sources', 'indicators'],
+    },
+) }}
+-- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
+
+-- value = numerator x multiplier / denominator, at the level of the terms. A term without a number gives a result without
+-- a number and says why; a term that does not exist gives no result.
+{% set groups = ['nationality', 'sex', 'age_band', 'category'] %}
+with numerators as (
+    select distinct on (
+        term.indicator_code, term.definition_version, observed.territory_code, observed.period_code,
+        observed.nationality, observed.sex, observed.age_band, observed.category
+    )
+        term.indicator_code,
+        term.definition_version,
+        observed.territory_code,
+        observed.period_code,
+        {% for column in groups %}
+        -- what the definition fixes is not a breakdown of the result
+        observed.{{ column }} as term_{{ column }},
+        case when term.{{ column }} = 'each' then observed.{{ column }} else 'total' end as {{ column }},
+        {% endfor %}
+        observed.value,
+        observed.obs_status,
+        observed.conf_status,
+        observed.dataset_id,
+        observed.delivery_id,
+        observed.known_from
+    from {{ ref('indicator_terms') }} as term
+    inner join {{ ref('int_observation__candidates') }} as observed
+        on term.measure_code = observed.measure_code and {{ selected_by('term', 'observed') }}
+    where
+        term.role = 'numerator'
+        {% if is_incremental() %}
+            and {{ in_stale("term.indicator_code || '/' || term.definition_version", 'observed.period_code') }}
+        {% endif %}
+    order by
+        term.indicator_code, term.definition_version, observed.territory_code, observed.period_code,
+        observed.nationality, observed.sex, observed.age_band, observed.category,
+        observed.dataset_id = term.dataset_rule desc, observed.is_derived, observed.source_priority, observed.dataset_id
+),
+
+needed_periods as materialized (
+    select distinct
+        term.indicator_code,
+        term.definition_version,
+        numerators.period_code,
+        {{ denominator_period('term.period_rule', 'numerators.period_code') }} as denominator_period_code
+    from {{ ref('indicator_terms') }} as term
+    inner join (select distinct indicator_code, definition_version, period_code from numerators) as numerators
+        on
+            term.indicator_code = numerators.indicator_code
+            and term.definition_version = numerators.definition_version
+    where term.role = 'denominator'
+),
+
+-- One candidate per dataset where the dataset must be the numerator's, one per number otherwise.
+denominators as (
+    select distinct on (
+        term.indicator_code, term.definition_version, needed_periods.period_code, observed.territory_code,
+        observed.nationality, observed.sex, observed.age_band, observed.category,
+        case when term.dataset_rule = 'same' then observed.dataset_id end
+    )
+        term.indicator_code,
+        term.definition_version,
+        needed_periods.period_code,
+        observed.territory_code,
+        observed.period_code as denominator_period_code,
+        {% for column in groups %}
+        case when term.{{ column }} = 'same' then observed.{{ column }} end as same_{{ column }},
+        {% endfor %}
+        case when term.dataset_rule = 'same' then observed.dataset_id end as same_dataset_id,
+        observed.value,
+        observed.obs_status,
+        observed.conf_status,
+        observed.dataset_id,
+        observed.delivery_id,
+        observed.known_from
+    from {{ ref('indicator_terms') }} as term
+    inner join needed_periods
+        on
+            term.indicator_code = needed_periods.indicator_code
+            and term.definition_version = needed_periods.definition_version
+    inner join {{ ref('int_observation__candidates') }} as observed
+        on
+            term.measure_code = observed.measure_code
+            and needed_periods.denominator_period_code = observed.period_code
+            and {{ selected_by('term', 'observed') }}
+    where term.role = 'denominator'
+    order by
+        term.indicator_code, term.definition_version, needed_periods.period_code, observed.territory_code,
+        observed.nationality, observed.sex, observed.age_band, observed.category,
+        case when term.dataset_rule = 'same' then observed.dataset_id end,
+        observed.dataset_id = term.dataset_rule desc, observed.is_derived, observed.source_priority, observed.dataset_id
+),
+
+paired as (
+    select
+        numerators.indicator_code,
+        numerators.definition_version,
+        numerators.territory_code,
+        numerators.period_code,
+        {% for column in groups %}
+        numerators.{{ column }},
+        {% endfor %}
+        numerators.value as numerator,
+        denominators.value as denominator,
+        numerators.period_code as numerator_period_code,
+        denominators.denominator_period_code,
+        numerators.dataset_id as numerator_dataset_id,
+        denominators.dataset_id as denominator_dataset_id,
+        numerators.delivery_id as numerator_delivery_id,
+        denominators.delivery_id as denominator_delivery_id,
+        greatest(numerators.known_from, denominators.known_from) as known_from,
+        case
+            when denominators.value = 0 and numerators.value is not null then 'M'
+            else {{ paired_obs_status('numerators', 'denominators') }}
+        end as obs_status,
+        {{ paired_conf_status('numerators', 'denominators') }} as conf_status
+    from numerators
+    inner join denominators
+        on
+            numerators.indicator_code = denominators.indicator_code
+            and numerators.definition_version = denominators.definition_version
+            and numerators.territory_code = denominators.territory_code
+            and numerators.period_code = denominators.period_code
+            {% for column in groups %}
+            and numerators.term_{{ column }} = coalesce(denominators.same_{{ column }}, numerators.term_{{ column }})
+            {% endfor %}
+            and numerators.dataset_id = coalesce(denominators.same_dataset_id, numerators.dataset_id)
+    union all
+    select
+        numerators.indicator_code,
+        numerators.definition_version,
+        numerators.territory_code,
+        numerators.period_code,
+        {% for column in groups %}
+        numerators.{{ column }},
+        {% endfor %}
+        numerators.value,
+        null,
+        numerators.period_code,
+        null,
+        numerators.dataset_id,
+        null,
+        numerators.delivery_id,
+        null,
+        numerators.known_from,
+        numerators.obs_status,
+        numerators.conf_status
+    from numerators
+    inner join {{ ref('indicators') }} as counted
+        on
+            numerators.indicator_code = counted.indicator_code
+            and numerators.definition_version = counted.definition_version
+    where counted.aggregation = 'sum'
+),
+
+-- The headline of an indicator broken down by category is one of its categories, shown a second time as the total.
+shown as (
+    select
+        paired.*,
+        definition.multiplier,
+        definition.is_proportion,
+        definition.aggregation
+    from paired
+    inner join {{ ref('indicators') }} as definition
+        on
+            paired.indicator_code = definition.indicator_code
+            and paired.definition_version = definition.definition_version
+    where definition.headline_category is null or paired.category <> 'total'
+),
+
+with_headline as (
+    select
+        shown.*,
+        shown.category as shown_category
+    from shown
+    union all
+    select
+        shown.*,
+        'total'
+    from shown
+    inner join {{ ref('indicators') }} as definition
+        on
+            shown.indicator_code = definition.indicator_code
+            and shown.definition_version = definition.definition_version
+            and shown.category = definition.headline_category
+)
+
+select
+    indicator_code,
+    definition_version,
+    territory_code,
+    period_code,
+    nationality,
+    sex,
+    age_band,
+    shown_category as category,
+    case
+        when aggregation = 'sum' then numerator * multiplier
+        when denominator <> 0 then numerator * multiplier / denominator
+    end as value,
+    numerator,
+    denominator,
+    numerator_period_code,
+    denominator_period_code,
+    numerator_dataset_id,
+    denominator_dataset_id,
+    numerator_delivery_id,
+    denominator_delivery_id,
+    known_from,
+    case
+        when is_proportion and denominator > 0 and numerator between 0 and denominator
+            then multiplier * {{ wilson('numerator', 'denominator', '-') }}
+    end as wilson_low,
+    case
+        when is_proportion and denominator > 0 and numerator between 0 and denominator
+            then multiplier * {{ wilson('numerator', 'denominator', '+') }}
+    end as wilson_high,
+    aggregation <> 'sum' and coalesce(numerator < {{ var('small_number_limit') }}, false) as is_small_number,
+    obs_status,
+    conf_status
+from with_headline
