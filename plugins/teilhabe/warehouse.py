@@ -928,8 +928,10 @@ def _open(parameters: Mapping[str, str], **options: Any) -> psycopg.Connection[A
         return psycopg.connect(**given)
     except psycopg.OperationalError as error:
         where = f"{parameters.get('host')}:{parameters.get('port')}"
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = lines[-1].rpartition("FATAL:")[2].strip() if lines else "no reason given"
+        # libpq: 'connection to server at ... failed: Connection refused', or '... FATAL:  password authentication ...'
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
+        fatal = [line for line in lines if "FATAL:" in line]
+        reason = (fatal[-1].rpartition("FATAL:") if fatal else lines[0].rpartition("failed: "))[2].strip().rstrip(".")
         who = f"database {parameters.get('dbname')} on {where} as {parameters.get('user')}"
         raise WarehouseError(f"No connection to the {who}: {reason}.") from None
 
