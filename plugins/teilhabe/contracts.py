@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaProperty
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from teilhabe.errors import ContractError
 
@@ -79,10 +79,16 @@ class SymbolRules(Strict):
 class KeyOverride(Strict):
     """A key the office is known to get wrong; the name beside it decides."""
 
-    name: str
-    key: str
+    name: str | None = None
+    key: str | None = None
     code: str
     reason: str
+
+    @model_validator(mode="after")
+    def _says_which(self) -> KeyOverride:
+        if self.name is None and self.key is None:
+            raise ValueError("needs a name, a key or both")
+        return self
 
 
 class LayoutBase(Strict):
@@ -121,6 +127,8 @@ class TidyCsv(LayoutBase):
     """A CSV with one row per number and a header line."""
 
     reader: Literal["tidy_csv"]
+    marker: str | None = None
+    """Number of the table; a file name with another number belongs to another dataset."""
     columns: dict[str, list[str]]
     """Column of the contract -> header texts it may have in the file."""
     label_columns: list[list[str]] = []
@@ -133,6 +141,8 @@ class TidyCsv(LayoutBase):
     encoding: Literal["utf-8", "cp1252"] | None = None
     key_prefixes: list[str] = []
     """Letters in front of the key, as in ``K03157``."""
+    key_width: int | None = None
+    """Keys are padded with leading zeros to this width."""
     key_overrides: list[KeyOverride] = []
 
 

@@ -11,11 +11,13 @@ from teilhabe.reading.base import Reading, ReadingContext
 from teilhabe.reading.genesis_csv import GenesisReading
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
+from teilhabe.reading.tidy_csv import TidyReading
 
 __all__ = ["Reading", "ReadingContext", "open_reading"]
 
 _READERS: dict[str, type[Reading]] = {
     "genesis_csv": GenesisReading,
+    "tidy_csv": TidyReading,
 }
 
 _RULES = {"html": "file.html", "pdf": "file.pdf", "zip": "file.zip", "other": "file.unknown_kind"}
@@ -57,7 +59,7 @@ def open_reading(
             return reader(contract, layout, source, context)
         reasons.append(reason)
     found = "; ".join(dict.fromkeys(reasons))
-    other = any("GENESIS-Tabelle " in reason for reason in reasons)
+    other = any(" statt " in reason and "Zeile" not in reason for reason in reasons)
     raise report.error(
         "file.other_dataset" if other else "file.not_this_layout",
         f"Die Datei ist nicht die vereinbarte Lieferung {_expected(contract)}: gefunden wurde {found}.",

@@ -97,17 +97,20 @@ class Reading(ABC):
         arrays += [columns["_row_number"].cast(pa.int32()), columns["_column_number"].cast(pa.int32())]
         return pa.Table.from_arrays(arrays, schema=schema)
 
-    def convert(self, cells: pa.Array, row_numbers: pa.Array, column_names: Callable[[int], str]) -> symbols.Converted:
+    def convert(
+        self, cells: pa.Array, row_numbers: pa.Array, column_name: str | Callable[[int], str]
+    ) -> symbols.Converted:
         """Cells -> values; text in a number column becomes one critical finding, and the value null."""
         converted = symbols.convert(cells, self.rules, self.layout.numbers)
         bad = pc.indices_nonzero(converted.bad)
         if len(bad):
             first = bad.slice(0, EVIDENCE_LIMIT).to_pylist()
+            name = column_name if callable(column_name) else lambda _: str(column_name)
             self.report.rows(
                 "critical",
                 "value.not_a_number",
                 "„{found}“ ist keine Zahl und kein vereinbartes Zeichen",
-                [Evidence(row_numbers[i].as_py(), column_names(i), cells[i].as_py()) for i in first],
+                [Evidence(row_numbers[i].as_py(), name(i), cells[i].as_py()) for i in first],
                 expected="eine Zahl oder ein vereinbartes Zeichen",
                 count=len(np.unique(row_numbers.take(bad).to_numpy())),
             )

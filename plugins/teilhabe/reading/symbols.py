@@ -72,7 +72,7 @@ def convert(cells: pa.Array, rules: SymbolRules, numbers: NumberFormat) -> Conve
 
     Work is done once per distinct text, then spread over the rows.
     """
-    coded = pc.fill_null(cells, "").dictionary_encode()
+    coded = cells if pa.types.is_dictionary(cells.type) else pc.fill_null(cells, "").dictionary_encode()
     value, obs, conf, bad, dash = _distinct(coded.dictionary, rules, numbers)
     index = coded.indices
     return Converted(value.take(index), obs.take(index), conf.take(index), bad.take(index), dash.take(index))

@@ -1,0 +1,353 @@
+"""Reader for a CSV with one row per number; streams, so memory is bounded by the chunk however long the file is.
+
+pyarrow splits the bytes; all texts are decoded and translated once per distinct text. Numbers stay text: pyarrow's own
+decimal reading is wrong for a decimal comma.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from teilhabe.contracts import TidyCsv
+from teilhabe.errors import EVIDENCE_LIMIT, Evidence
+from teilhabe.reading.base import Columns, Reading, repeat
+from teilhabe.reading.labels import Dictionary, clean, normalise
+from teilhabe.reading.periods import parse_period
+from teilhabe.reading.source import Source
+
+_BLOCK = 12 << 20
+_DELIMITERS = (";", ",", "\t", "|")
+_MARKER = re.compile(r"\d+-\d+-\d+")
+
+Translate = Callable[[str], Any]
+
+
+class TidyReading(Reading):
+    layout: TidyCsv
+
+    @classmethod
+    def refuses(cls, layout: TidyCsv, source: Source) -> str | None:
+        if source.kind != "text":
+            return source.kind_de
+        marker = _MARKER.search(source.file_name)
+        if layout.marker and marker and marker[0] != layout.marker:
+            return f"Indikator {marker[0]} statt {layout.marker}"
+        headers, _ = _headers(layout, source)
+        known = {normalise(header) for header in headers}
+        for aliases in [*layout.columns.values(), *layout.label_columns]:
+            if not known & {normalise(alias) for alias in aliases}:
+                return f"im Kopf fehlt die Spalte „{aliases[0]}“ (gefunden: {', '.join(headers)[:200]})"
+        return None
+
+    def _tidy(self) -> Iterator[Columns]:
+        self._headers, self._delimiter = _headers(self.layout, self.source)
+        self._encoding = self.layout.encoding or self.source.encoding
+        self._dictionary = Dictionary(self.layout.labels, self.layout.optional)
+        self._caches: dict[str, dict[bytes, Any]] = {}
+        self._codes_by_name: dict[str, set[str]] = {}
+        self._seen: list[dict[str, str]] = []
+        self._columns = {name: self._position(aliases) for name, aliases in self.layout.columns.items()}
+        self._labels = [self._position(aliases) for aliases in self.layout.label_columns]
+        self._tell_unknown_headers()
+        waiting: list[Columns] = []
+        for batch, numbers in self._batches():
+            columns = self._observations(batch, numbers)
+            if "territory_code" in columns and columns["territory_code"].null_count:
+                keyless = pc.is_null(columns["territory_code"])
+                waiting.append({name: array.filter(keyless) for name, array in columns.items()})
+                columns = {name: array.filter(pc.invert(keyless)) for name, array in columns.items()}
+            yield columns
+        for columns in waiting:
+            yield self._completed(columns)
+        missing = self._dictionary.missing(self._seen)
+        if missing:
+            self.report.note(
+                "critical",
+                "label.missing",
+                f"Die vereinbarte Ausprägung „{missing[0]}“ kommt in keiner Zeile vor.",
+                expected=missing[0],
+                row_count=len(missing),
+            )
+
+    def _position(self, aliases: list[str]) -> int:
+        known = {normalise(header): position for position, header in reversed(list(enumerate(self._headers)))}
+        return next(known[normalise(alias)] for alias in aliases if normalise(alias) in known)
+
+    def _tell_unknown_headers(self) -> None:
+        used = {*self._columns.values(), *self._labels}
+        ignored = {normalise(header) for header in self.layout.ignore}
+        for position, header in enumerate(self._headers):
+            if position not in used and header.strip() and normalise(header) not in ignored:
+                self.report.note(
+                    "warning",
+                    "header.unknown_column",
+                    f"Spalte {position + 1} hat die unbekannte Überschrift „{header}“ und wird nicht geladen.",
+                    row=1,
+                    column=header,
+                    found=header,
+                )
+
+    def _batches(self) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
+        """Batches of the raw bytes of every needed column, with the row numbers in the file."""
+        names = [str(position) for position in range(len(self._headers))]
+        needed = [str(position) for position in sorted({*self._columns.values(), *self._labels})]
+        skipped: list[int] = []
+
+        def handle(row: arrow_csv.InvalidRow) -> str:
+            number = row.number or 0
+            skipped.append(number)
+            if row.text.strip():
+                self.report.rows(
+                    "critical",
+                    "row.ragged",
+                    f"die Zeile hat {{found}} Spalten statt {row.expected_columns}",
+                    [Evidence(number, None, str(row.actual_columns))],
+                    expected=f"{row.expected_columns} Spalten",
+                )
+            return "skip"
+
+        reader = arrow_csv.open_csv(
+            self.source.path,
+            read_options=arrow_csv.ReadOptions(
+                column_names=names, skip_rows=1, block_size=_BLOCK, use_threads=False, encoding="utf-8"
+            ),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=self._delimiter, ignore_empty_lines=False, invalid_row_handler=handle
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                check_utf8=False,
+                column_types={name: pa.binary() for name in names},
+                include_columns=needed,
+                strings_can_be_null=False,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        following = 2
+        with reader:
+            for batch in reader:
+                numbers = _row_numbers(following, len(batch), skipped)
+                if len(numbers):
+                    following = int(numbers[-1]) + 1
+                    yield batch, pa.array(numbers)
+
+    def _observations(self, batch: pa.RecordBatch, numbers: pa.Array) -> Columns:
+        size = len(batch)
+        columns: Columns = {}
+        loaded = None
+        for position in self._labels:
+            targets, mask = self._labelled(batch.column(str(position)), position, numbers)
+            for name, array in targets.items():
+                columns[name] = _joined(columns[name], array) if name in columns else array
+            if mask is not None:
+                loaded = mask if loaded is None else pc.and_(loaded, mask)
+        if loaded is not None:
+            batch, numbers = batch.filter(loaded), numbers.filter(loaded)
+            columns = {name: array.filter(loaded) for name, array in columns.items()}
+            size = len(batch)
+        for name, position in self._columns.items():
+            cells = batch.column(str(position))
+            if name == "value":
+                columns |= self._values(cells, numbers, position)
+            elif name == "period_code":
+                columns[name] = self._period(cells, numbers, position)
+            elif name != "territory_code":
+                columns[name] = self._mapped(name, cells, clean)
+        if "territory_code" in self._columns:
+            columns["territory_code"] = self._territory(batch, columns.get("territory_name"), numbers)
+        for name, value in self.layout.constants.items():
+            columns.setdefault(name, repeat(value, size))
+        for name in ("nationality", "sex", "age_band", "category"):
+            if name in columns:
+                columns[name] = pc.fill_null(columns[name], "total")
+        columns["_row_number"] = numbers.cast(pa.int32())
+        columns["_column_number"] = pa.repeat(pa.scalar(self._columns["value"] + 1, pa.int32()), size)
+        return columns
+
+    def _mapped(self, cache: str, cells: pa.Array, translate: Translate) -> pa.Array:
+        coded = cells.dictionary_encode()
+        return self._distinct(cache, coded.dictionary, translate).take(coded.indices)
+
+    def _distinct(self, cache: str, texts: pa.Array, translate: Translate) -> pa.Array:
+        return pa.array(self._translated(cache, texts, translate), pa.string())
+
+    def _translated(self, cache: str, texts: pa.Array, translate: Translate) -> list[Any]:
+        known = self._caches.setdefault(cache, {})
+        result = []
+        for text in texts.to_pylist():
+            if text not in known:
+                known[text] = translate(text.decode(self._encoding))
+            result.append(known[text])
+        return result
+
+    def _labelled(self, cells: pa.Array, position: int, numbers: pa.Array) -> tuple[Columns, pa.Array | None]:
+        coded = cells.dictionary_encode()
+        found = self._translated(f"label {position}", coded.dictionary, self._coordinates)
+        unknown = pa.array([isinstance(entry, str) for entry in found], pa.bool_())
+        if pc.any(unknown).as_py():
+            self._tell_unknown_labels(cells, unknown.take(coded.indices), position, numbers)
+        coordinates = [entry if isinstance(entry, dict) else None for entry in found]
+        names = sorted({name for entry in coordinates if entry for name in entry})
+        targets = {
+            name: pa.array([(entry or {}).get(name) for entry in coordinates], pa.string()).take(coded.indices)
+            for name in names
+        }
+        if all(entry is not None for entry in coordinates):
+            return targets, None
+        return targets, pa.array([entry is not None for entry in coordinates]).take(coded.indices)
+
+    def _coordinates(self, text: str) -> dict[str, str] | str | None:
+        """Coordinates of a label, None for one that is not loaded, the text itself for an unknown one."""
+        if text not in self._dictionary:
+            return clean(text)
+        coordinates = self._dictionary[text]
+        if coordinates:
+            self._seen.append(coordinates)
+        return coordinates
+
+    def _tell_unknown_labels(self, cells: pa.Array, mask: pa.Array, position: int, numbers: pa.Array) -> None:
+        for entry in pc.value_counts(cells.filter(mask)).to_pylist():
+            text = clean(entry["values"].decode(self._encoding))
+            where = pc.indices_nonzero(pc.equal(cells, entry["values"])).slice(0, EVIDENCE_LIMIT)
+            self.report.rows(
+                "warning",
+                "label.unknown",
+                "„{found}“ ist keine vereinbarte Ausprägung; diese Zeilen werden nicht geladen",
+                [Evidence(number, self._headers[position], text) for number in numbers.take(where).to_pylist()],
+                column=self._headers[position],
+                expected=f"vereinbart, aber nicht „{text}“",
+                count=entry["counts"],
+            )
+
+    def _values(self, cells: pa.Array, numbers: pa.Array, position: int) -> Columns:
+        coded = cells.dictionary_encode()
+        try:
+            texts = coded.dictionary.cast(pa.string())
+        except pa.ArrowInvalid:
+            texts = pa.array([text.decode(self._encoding) for text in coded.dictionary.to_pylist()], pa.string())
+        converted = self.convert(pa.DictionaryArray.from_arrays(coded.indices, texts), numbers, self._headers[position])
+        return {"value": converted.value, "obs_status": converted.obs_status, "conf_status": converted.conf_status}
+
+    def _period(self, cells: pa.Array, numbers: pa.Array, position: int) -> pa.Array:
+        codes = self._mapped("period_code", cells, lambda text: parse_period(text, self.layout.period))
+        wrong = pc.indices_nonzero(pc.is_null(codes))
+        if len(wrong):
+            evidence = [
+                Evidence(numbers[i].as_py(), self._headers[position], cells[i].as_py().decode(self._encoding))
+                for i in wrong.slice(0, EVIDENCE_LIMIT).to_pylist()
+            ]
+            self.report.rows(
+                "critical",
+                "period.not_found",
+                "„{found}“ ist kein Berichtszeitraum",
+                evidence,
+                column=self._headers[position],
+                expected=f"ein Zeitraum für „{self.layout.period}“",
+                count=len(wrong),
+            )
+        return codes
+
+    def _territory(self, batch: pa.RecordBatch, names: pa.Array | None, numbers: pa.Array) -> pa.Array:
+        """Official keys; null where the file leaves the key out and only the name can tell."""
+        cells = batch.column(str(self._columns["territory_code"]))
+        codes = self._mapped("territory_code", cells, self._without_prefix)
+        for override in self.layout.key_overrides:
+            mask = None
+            if override.key is not None:
+                mask = pc.equal(cells, override.key.encode(self._encoding))
+            if override.name is not None and names is not None:
+                same = self._same_name(names, override.name)
+                mask = same if mask is None else pc.and_(mask, same)
+            if mask is None or not pc.any(mask).as_py():
+                continue
+            codes = pc.if_else(mask, override.code, codes)
+            if override.name is None:
+                continue  # another way of writing the key, not a wrong key
+            rows = numbers.filter(mask)
+            self.report.rows(
+                "info",
+                "key.overridden",
+                f"Schlüssel „{{found}}“ als {override.code} gelesen: {override.reason}",
+                [Evidence(row, None, override.key) for row in rows.slice(0, EVIDENCE_LIMIT).to_pylist()],
+                expected=override.code,
+                count=len(rows),
+            )
+        if names is not None:
+            self._remember_names(names, codes)
+        return codes
+
+    @staticmethod
+    def _same_name(names: pa.Array, name: str) -> pa.Array:
+        coded = names.dictionary_encode()
+        wanted = normalise(name)
+        return pa.array([normalise(text) == wanted for text in coded.dictionary.to_pylist()]).take(coded.indices)
+
+    def _without_prefix(self, text: str) -> str | None:
+        text = text.strip()
+        for prefix in self.layout.key_prefixes:
+            if text.startswith(prefix):
+                text = text.removeprefix(prefix)
+                break
+        if self.layout.key_width and text.isdigit():
+            text = text.zfill(self.layout.key_width)
+        return text or None
+
+    def _remember_names(self, names: pa.Array, codes: pa.Array) -> None:
+        one, two = names.dictionary_encode(), codes.dictionary_encode(null_encoding="encode")
+        pair = one.indices.to_numpy().astype(np.int64) * len(two.dictionary) + two.indices.to_numpy()
+        known_names, known_codes = one.dictionary.to_pylist(), two.dictionary.to_pylist()
+        for number in np.unique(pair).tolist():
+            code = known_codes[number % len(known_codes)]
+            if code is not None:
+                self._codes_by_name.setdefault(normalise(known_names[number // len(known_codes)]), set()).add(code)
+
+    def _completed(self, columns: Columns) -> Columns:
+        """Rows without a key: taken from the file's own pairs of name and key, where they leave no doubt."""
+        names = columns["territory_name"] if "territory_name" in columns else repeat(None, len(columns["_row_number"]))
+        codes = []
+        for name in names.to_pylist():
+            known = self._codes_by_name.get(normalise(name or ""), set())
+            codes.append(next(iter(known)) if len(known) == 1 else None)
+        columns["territory_code"] = pa.array(codes, pa.string())
+        done = [
+            (n, t) for n, t, c in zip(columns["_row_number"].to_pylist(), names.to_pylist(), codes, strict=True) if c
+        ]
+        if done:
+            self.report.rows(
+                "warning",
+                "key.completed_from_name",
+                "der Gebietsschlüssel fehlt und wurde über den Namen „{found}“ aus der Datei selbst ergänzt",
+                [Evidence(number, None, name) for number, name in done[:EVIDENCE_LIMIT]],
+                expected="ein Gebietsschlüssel",
+                count=len(done),
+            )
+        return columns
+
+
+def _joined(left: pa.Array, right: pa.Array) -> pa.Array:
+    """Two label columns about the same thing: ``employment`` and ``migration_background`` make one category."""
+    return pc.coalesce(pc.binary_join_element_wise(left, right, "_"), left, right)
+
+
+def _headers(layout: TidyCsv, source: Source) -> tuple[list[str], str]:
+    first = source.head_text.split("\n", 1)[0].rstrip("\r")
+    delimiter = layout.delimiter or max(_DELIMITERS, key=first.count)
+    return next(csv.reader([first], delimiter=delimiter), []), delimiter
+
+
+def _row_numbers(following: int, size: int, skipped: list[int]) -> npt.NDArray[np.int32]:
+    """The next ``size`` row numbers, leaving out rows that were skipped."""
+    numbers = np.arange(following, following + size, dtype=np.int32)
+    if skipped:
+        gaps = np.array(sorted(number for number in skipped if number >= following), dtype=np.int32)
+        for gap in gaps:
+            numbers[numbers >= gap] += 1
+    return numbers
