@@ -244,7 +244,7 @@ def _archive_one(
                 sender=file.sender,
                 source=item.server,
                 period=file.period,
-                arrival=file.key if not source.keeps_files else file.fingerprint,
+                arrival=file.fingerprint or None,
             )
         )
         delivery = ops.register(

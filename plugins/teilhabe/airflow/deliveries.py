@@ -12,6 +12,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, RetryAction, RetryRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from teilhabe.airflow.names import delivery_dag_id
 from teilhabe.contracts import Contract
 
 POLL = "*/15 * * * *"
@@ -35,10 +36,6 @@ RETRIES: dict[str, Any] = {
 }
 
 
-def dag_id(dataset_id: str) -> str:
-    return f"deliver__{dataset_id}"
-
-
 def asset(dataset_id: str) -> Asset:
     """The raw table of a dataset: an event on it says that something new was loaded."""
     return Asset(name=f"raw.{dataset_id}", uri=f"teilhabe://raw/{dataset_id}", group="raw")
@@ -48,7 +45,7 @@ def delivery_dag(contract: Contract) -> DAG:
     """The DAG of one contract."""
     dataset_id = contract.dataset_id
     with DAG(
-        dag_id=dag_id(dataset_id),
+        dag_id=delivery_dag_id(dataset_id),
         dag_display_name=f"{dataset_id} – {contract.title_de}",
         description=f"Lieferungen: {contract.title_de} ({contract.office})",
         doc_md=describe(contract),

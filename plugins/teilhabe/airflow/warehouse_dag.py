@@ -8,15 +8,14 @@ from typing import Any
 from airflow.sdk import DAG, AssetAny, get_current_context, task
 
 from teilhabe.airflow.deliveries import RETRIES, asset
+from teilhabe.airflow.names import WAREHOUSE_DAG
 from teilhabe.building import LAYERS
-
-DAG_ID = "warehouse"
 
 
 def warehouse_dag(dataset_ids: Iterable[str]) -> DAG:
     """Waits for the raw tables of ``dataset_ids``. Asset events merge while it runs, so it asks ``ops`` what is new."""
     with DAG(
-        dag_id=DAG_ID,
+        dag_id=WAREHOUSE_DAG,
         description="Raw tables -> staging -> intermediate -> marts (dbt)",
         doc_md=__doc__,
         schedule=AssetAny(*(asset(dataset_id) for dataset_id in sorted(dataset_ids))),

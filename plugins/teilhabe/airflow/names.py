@@ -1,0 +1,8 @@
+"""Names of the DAGs, for those who define them and those who start them."""
+
+WAREHOUSE_DAG = "warehouse"
+
+
+def delivery_dag_id(dataset_id: str) -> str:
+    """The DAG of a dataset."""
+    return f"deliver__{dataset_id}"

@@ -1,0 +1,177 @@
+"""``teilhabe run``: trigger what waits through the real DAGs, follow it, see the warehouse built."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from teilhabe import building, loading, pipeline
+from teilhabe.airflow.names import WAREHOUSE_DAG, delivery_dag_id
+from teilhabe.airflow.services import AirflowApi, ServiceError
+from teilhabe.contracts import Contract
+from teilhabe.settings import Settings
+
+_LOOK_SECONDS = 0.5
+_ASSET_SECONDS = 20
+"""How long the asset event may take to start the warehouse before it is started by hand."""
+_FINISHED = ("success", "failed")
+_DEFAULT_TIMEOUT = 3 * 3600
+
+
+@dataclass
+class RunReport:
+    """How it ended. ``failed`` are sentences about runs that failed for another reason than a refusal."""
+
+    triggered: list[str] = field(default_factory=list)
+    loaded: int = 0
+    duplicates: int = 0
+    refused: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    built: bool = False
+
+
+Tell = Callable[[str], None]
+
+
+def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: Tell) -> RunReport:
+    """Process what waits for ``datasets`` (all when empty). Airflow must be up.
+
+    The register goes first, because the keys of all others are checked against it. With ``until_idle`` it goes on until
+    nothing waits, nothing runs and nothing is left to build.
+    """
+    contracts = pipeline.contracts(settings)
+    wanted = {name: contracts[name] for name in (datasets or contracts)}
+    report = RunReport()
+    first_delivery = _last_delivery(settings) + 1
+    with AirflowApi(settings) as api:
+        tell("Waiting for Airflow to read the DAGs")
+        api.wait_for_dags([*(delivery_dag_id(name) for name in contracts), WAREHOUSE_DAG])
+        polled_remote = False
+        while True:
+            batches = _batches(settings, wanted, include_remote=not polled_remote)
+            polled_remote = True
+            if not any(batches) and not building.new_deliveries(settings):
+                break
+            for batch in batches:
+                _follow(api, settings, batch, first_delivery, report, tell)
+            _build(api, settings, report, tell)
+            if not until_idle or report.failed:
+                break
+    _summarise(settings, first_delivery, report)
+    return report
+
+
+def _batches(settings: Settings, contracts: dict[str, Contract], *, include_remote: bool) -> list[list[str]]:
+    """Datasets something waits for: those of the register, then the others. Remote sources are asked once a run."""
+    register: list[str] = []
+    others: list[str] = []
+    for name, contract in contracts.items():
+        remote = include_remote and any(server.type != "local" for server in contract.servers)
+        if remote or pipeline.waiting_in_inbox(settings, name) or pipeline.unfinished(settings, name):
+            (register if contract.agency == pipeline.REGISTER_AGENCY else others).append(name)
+    return [register, others]
+
+
+def _follow(
+    api: AirflowApi, settings: Settings, names: Iterable[str], first_delivery: int, report: RunReport, tell: Tell
+) -> None:
+    open_runs: dict[tuple[str, str], str] = {}
+    for name in names:
+        tell(f"{name}: run started")
+        open_runs[delivery_dag_id(name), api.trigger(delivery_dag_id(name))] = name
+        report.triggered.append(name)
+    shown: dict[int, str] = {}
+    until = time.monotonic() + _DEFAULT_TIMEOUT
+    while open_runs:
+        _show(settings, first_delivery, shown, tell)
+        for run in api.dag_runs({dag_id for dag_id, _ in open_runs}, _FINISHED):
+            known = open_runs.pop((run["dag_id"], run["dag_run_id"]), None)
+            if known is not None and run["state"] == "failed":
+                report.failed += _causes(api, run["dag_id"], run)
+        if time.monotonic() > until:
+            raise ServiceError(f"Runs still open after {_DEFAULT_TIMEOUT} s: {', '.join(sorted(open_runs.values()))}.")
+        time.sleep(_LOOK_SECONDS)
+    _show(settings, first_delivery, shown, tell)
+
+
+def _build(api: AirflowApi, settings: Settings, report: RunReport, tell: Tell) -> None:
+    """Wait until the warehouse has taken in all that is loaded; start it if no asset event does."""
+    if not building.new_deliveries(settings):
+        return
+    tell("warehouse: building")
+    known = {run["dag_run_id"] for run in api.dag_runs([WAREHOUSE_DAG], _FINISHED)}
+    waited_since = time.monotonic()
+    while True:
+        runs = api.dag_runs([WAREHOUSE_DAG])
+        finished = [run for run in runs if run["state"] in _FINISHED and run["dag_run_id"] not in known]
+        for run in finished:
+            known.add(run["dag_run_id"])
+            if run["state"] == "failed":
+                report.failed += _causes(api, WAREHOUSE_DAG, run)
+                return
+        active = [run for run in runs if run["state"] not in _FINISHED]
+        if not active:
+            if not building.new_deliveries(settings):
+                report.built = True
+                tell("warehouse: built")
+                return
+            if time.monotonic() - waited_since > _ASSET_SECONDS:
+                api.trigger(WAREHOUSE_DAG)
+                waited_since = time.monotonic()
+        else:
+            waited_since = time.monotonic()
+        time.sleep(_LOOK_SECONDS)
+
+
+def _causes(api: AirflowApi, dag_id: str, run: dict[str, Any]) -> list[str]:
+    """Which task failed; a refusal is a verdict and is reported as such, not as a failure."""
+    failed = [t for t in api.task_instances(dag_id, str(run["dag_run_id"])) if t["state"] == "failed"]
+    return [
+        f"{dag_id}: task {t['task_id']} failed ({_last_error(api, dag_id, run, t)})"
+        for t in failed
+        if t["task_id"] != "refusals"
+    ]
+
+
+def _last_error(api: AirflowApi, dag_id: str, run: dict[str, Any], instance: dict[str, Any]) -> str:
+    text = api.task_log(dag_id, str(run["dag_run_id"]), instance["task_id"], int(instance["try_number"] or 1))
+    lines = [line.strip() for line in text.splitlines() if "Error" in line or "rror:" in line]
+    return (lines[-1] if lines else "see its log in the Airflow UI")[:600]
+
+
+def _show(settings: Settings, first_delivery: int, shown: dict[int, str], tell: Tell) -> None:
+    with loading.session(settings) as conn:
+        rows = conn.execute(
+            "select delivery_id, dataset_id, file_name, state, row_count from ops.delivery"
+            " where delivery_id >= %s order by delivery_id",
+            (first_delivery,),
+        ).fetchall()
+    for delivery_id, dataset_id, file_name, state, row_count in rows:
+        if shown.get(delivery_id) != state:
+            shown[delivery_id] = state
+            size = f", {row_count:,} rows" if row_count and state in ("validated", "loaded") else ""
+            tell(f"{dataset_id}: {file_name} {state}{size}")
+
+
+def _summarise(settings: Settings, first_delivery: int, report: RunReport) -> None:
+    with loading.session(settings) as conn:
+        rows = conn.execute(
+            """
+            select d.state, coalesce(
+                (select f.message from ops.finding as f where f.delivery_id = d.delivery_id and f.severity = 'critical'
+                 order by f.finding_id limit 1), d.file_name)
+            from ops.delivery as d where d.delivery_id >= %s order by d.delivery_id
+            """,
+            (first_delivery,),
+        ).fetchall()
+    report.loaded = sum(state == "loaded" for state, _ in rows)
+    report.duplicates = sum(state == "duplicate" for state, _ in rows)
+    report.refused = [message for state, message in rows if state == "quarantined"]
+
+
+def _last_delivery(settings: Settings) -> int:
+    with loading.session(settings) as conn:
+        row = conn.execute("select coalesce(max(delivery_id), 0) from ops.delivery").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,402 @@
+"""The command line. Commands say what they do and end with 0 only when it was done.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done, but deliveries were refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import psycopg
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from teilhabe.errors import TeilhabeError
+from teilhabe.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+FAILED, REFUSED = 1, 3
+
+app = typer.Typer(
+    name="teilhabe",
+    help="Integration monitoring for a county: deliveries in, indicators out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+contracts_app = typer.Typer(help="The data contracts.", no_args_is_help=True)
+app.add_typer(contracts_app, name="contracts")
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: an error a person can act on is one sentence, never a traceback."""
+    try:
+        app()
+    except TeilhabeError as error:
+        err.print(f"[red]{_escape(str(error))}[/red]", highlight=False)
+        sys.exit(FAILED)
+    except psycopg.Error as error:
+        err.print(f"[red]The database says: {_escape(_first_line(error))}[/red]", highlight=False)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        err.print("Stopped. What was under way is taken up again by the next run.")
+        sys.exit(130)
+
+
+# ------------------------------------------------------------------------------------------------------------ operating
+
+
+@app.command()
+def init() -> None:
+    """Create or update the warehouse and Airflow's metadata. Can be repeated at any time."""
+    settings = get_settings()
+    with _progress("Preparing the warehouse") as tell:
+        _prepare(settings, tell)
+    out.print(f"Ready. State lies under {settings.home}.")
+
+
+@app.command()
+def up(
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and stop everything at Ctrl-C.")] = False,
+) -> None:
+    """Start the warehouse and Airflow (scheduler, DAG processor, triggerer, API server)."""
+    from teilhabe.airflow import services
+
+    settings = get_settings()
+    with _progress("Starting") as tell:
+        _prepare(settings, tell)
+        info = services.up(settings, tell)
+    out.print(f"Airflow     {info.ui_url}  (user {info.user}, password in {info.password_file})")
+    out.print(f"Warehouse   {_dsn_without_password(settings)}  (password in {settings.secrets})")
+    if foreground:
+        out.print("Running; Ctrl-C stops everything.")
+        _stay(settings)
+
+
+@app.command()
+def down() -> None:
+    """Stop Airflow and the embedded warehouse; nothing keeps running."""
+    from teilhabe import warehouse
+    from teilhabe.airflow import services
+
+    settings = get_settings()
+    with _progress("Stopping") as tell:
+        tell("Stopping Airflow")
+        services.down(settings)
+        tell("Stopping the warehouse")
+        warehouse.stop(settings)
+    out.print("Stopped.")
+
+
+@app.command()
+def deliver(
+    dataset: Annotated[str, typer.Argument(help="Dataset id, e.g. state_statistics__population.")],
+    files: Annotated[list[Path], typer.Argument(help="One file or more, as the office sent them.")],
+    received_at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"],
+            help="When the office handed it in, if not now: its values count as known from then on.",
+        ),
+    ] = None,
+    sender: Annotated[str | None, typer.Option("--from", help="Address of the sender.")] = None,
+    period: Annotated[str | None, typer.Option(help="Period of a file that does not say it, e.g. 2022.")] = None,
+) -> None:
+    """Hand files in as the office would. `teilhabe run` processes them."""
+    from teilhabe import landing, pipeline
+
+    settings = get_settings()
+    pipeline.contract(settings, dataset)
+    for path in landing.hand_in(settings, dataset, files, received_at, sender, period):
+        out.print(f"handed in: {path.name} ({dataset})")
+
+
+@app.command()
+def run(
+    datasets: Annotated[list[str] | None, typer.Argument(help="Only these datasets; all by default.")] = None,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="Go on until nothing waits, runs or is left to build.")
+    ] = False,
+) -> None:
+    """Process what is waiting through the real DAGs, then build the warehouse.
+
+    Starts Airflow if it is not up, and stops it again then.
+    """
+    from teilhabe import pipeline
+    from teilhabe.airflow import running, services
+
+    settings = get_settings()
+    for name in datasets or []:
+        pipeline.contract(settings, name)
+    with _progress("Running") as tell:
+        _prepare(settings, tell)
+        was_up = services.running(settings)
+        services.up(settings, tell)
+        try:
+            report = running.run(settings, datasets or [], until_idle=until_idle, tell=tell)
+        finally:
+            if not was_up:
+                tell("Stopping Airflow")
+                services.down(settings)
+    for sentence in report.refused:
+        out.print(f"[yellow]refused:[/yellow] {_escape(sentence)}", highlight=False)
+    for sentence in report.failed:
+        err.print(f"[red]failed:[/red] {_escape(sentence)}", highlight=False)
+    out.print(
+        f"{report.loaded} loaded, {report.duplicates} duplicates, {len(report.refused)} refused, "
+        f"{len(report.failed)} failures; warehouse {'built' if report.built else 'unchanged'}."
+    )
+    if report.failed:
+        raise typer.Exit(FAILED)
+    if report.refused:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    limit: Annotated[int, typer.Option(help="Deliveries in the table, newest first.", min=1)] = 30,
+) -> None:
+    """Deliveries and their verdicts, what is due, what is open."""
+    from teilhabe import reporting
+
+    settings = get_settings()
+    _ensure_warehouse(settings)
+    state = reporting.status(settings, datetime.now(UTC))
+    if as_json:
+        sys.stdout.write(json.dumps(state, ensure_ascii=False, indent=2, default=_json) + "\n")
+        return
+    _print_status(state, limit)
+
+
+# ------------------------------------------------------------------------------------------------------------- querying
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SQL statement.")],
+    role: Annotated[str, typer.Option("--as", help="analyst, steward, loader, transformer or owner.")] = "analyst",
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Query the marts with the analyst's rights."""
+    from typing import get_args
+
+    from teilhabe import warehouse
+
+    if role not in get_args(warehouse.Role):
+        raise typer.BadParameter(f"must be one of {', '.join(get_args(warehouse.Role))}", param_hint="--as")
+    settings = get_settings()
+    _ensure_warehouse(settings)
+    with warehouse.connect(role, settings) as conn:  # type: ignore[arg-type]
+        cursor = conn.execute(query.encode())
+        if cursor.description is None:
+            out.print(cursor.statusmessage or "done")
+            return
+        names, rows = [column.name for column in cursor.description], cursor.fetchall()
+    if as_json:
+        sys.stdout.write(
+            json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False, default=_json) + "\n"
+        )
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+    else:
+        _print_rows(names, rows)
+
+
+@app.command()
+def explain(
+    indicator: Annotated[str, typer.Argument(help="Indicator code, e.g. ARB-03.")],
+    territory: Annotated[str, typer.Argument(help="Territory key, e.g. 03157.")],
+    period: Annotated[str, typer.Argument(help="Period code, e.g. 2016.")],
+    category: Annotated[str, typer.Option(help="Breakdown, e.g. an offence key.")] = "total",
+) -> None:
+    """Where a number comes from: numerator, denominator, sources, vintages, caveats."""
+    from teilhabe import reporting
+
+    settings = get_settings()
+    _ensure_warehouse(settings)
+    for line in reporting.explain(settings, indicator, territory, period, category):
+        out.print(_escape(line), highlight=False)
+
+
+# ------------------------------------------------------------------------------------------------------------ contracts
+
+
+@contracts_app.command("check")
+def contracts_check() -> None:
+    """Check every contract and its suite; names file and key of what is wrong."""
+    from teilhabe.contracts import load_contract
+    from teilhabe.validation import load_suite
+
+    settings = get_settings()
+    paths = sorted(settings.agencies.glob("*/*.odcs.yaml"))
+    problems = 0
+    for path in paths:
+        try:
+            load_suite(settings.expectations, load_contract(path))
+        except TeilhabeError as error:
+            problems += 1
+            err.print(f"[red]{_escape(str(error))}[/red]", highlight=False)
+    out.print(f"{len(paths)} contracts checked, {problems} with errors.")
+    if problems or not paths:
+        raise typer.Exit(FAILED)
+
+
+@contracts_app.command("list")
+def contracts_list() -> None:
+    """All datasets: who delivers them, how often, in which layouts."""
+    from teilhabe import pipeline
+
+    table = Table("dataset", "title", "office", "frequency", "layouts")
+    for contract in pipeline.contracts(get_settings()).values():
+        layouts = ", ".join(layout.name for layout in contract.layouts)
+        table.add_row(contract.dataset_id, contract.title_de, contract.office, contract.calendar.frequency, layouts)
+    out.print(table)
+
+
+# -------------------------------------------------------------------------------------------------------------- helpers
+
+
+def _prepare(settings: Settings, tell: Callable[[str], None]) -> None:
+    from teilhabe import pipeline, warehouse
+
+    tell("Starting the database")
+    warehouse.ensure_running(settings)
+    tell("Creating databases, roles and schemas")
+    warehouse.provision(settings)
+    tell("Creating the tables of the contracts")
+    pipeline.install(settings)
+
+
+def _ensure_warehouse(settings: Settings) -> None:
+    """Queries need a server, and one that was set up."""
+    from teilhabe import warehouse
+
+    if not settings.warehouse_url and not settings.home.exists():
+        raise TeilhabeError(f"There is no warehouse under {settings.home} yet; `teilhabe init` creates it.")
+    warehouse.ensure_running(settings)
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[str], None]]:
+    """A bar with what is going on above it on a terminal, plain lines otherwise."""
+    if not out.is_terminal:
+        yield lambda text: out.print(_escape(text), highlight=False)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
+    with Progress(*columns, console=out, transient=True) as progress:
+        bar = progress.add_task(title, total=None)
+
+        def tell(text: str) -> None:
+            progress.console.print(_escape(text), highlight=False)
+            progress.update(bar, description=f"{title}: {_escape(text)[:60]}")
+
+        yield tell
+
+
+def _stay(settings: Settings) -> None:
+    import signal
+    import time
+
+    from teilhabe import warehouse
+    from teilhabe.airflow import services
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        while services.running(settings):
+            time.sleep(2)
+        raise TeilhabeError(f"Airflow ended by itself; its logs lie under {settings.logs}.")
+    except KeyboardInterrupt:
+        out.print("Stopping.")
+    finally:
+        services.down(settings)
+        warehouse.stop(settings)
+
+
+def _print_status(state: dict[str, Any], limit: int) -> None:
+    table = Table("id", "dataset", "file", "received", "state", "rows", "findings", title="Deliveries")
+    for entry in state["deliveries"][:limit]:
+        worst = entry["findings"][0] if entry["findings"] else None
+        table.add_row(
+            str(entry["delivery_id"]),
+            entry["dataset_id"],
+            _escape(entry["file"]),
+            f"{entry['received_at']:%Y-%m-%d %H:%M}",
+            _coloured(entry["state"]),
+            "" if entry["row_count"] is None else f"{entry['row_count']:,}",
+            "" if worst is None else _escape(f"{len(entry['findings'])}: {worst['message']}"),
+        )
+    out.print(table if state["deliveries"] else "No deliveries yet.")
+    if len(state["deliveries"]) > limit:
+        out.print(f"… and {len(state['deliveries']) - limit} more (--limit, --json).")
+    due = Table("dataset", "period", "due", "grace until", "state", title="Due")
+    for entry in state["due"]:
+        due.add_row(
+            entry["dataset_id"],
+            entry["period"],
+            str(entry["due"]),
+            str(entry["grace_until"]),
+            _coloured(entry["state"]),
+        )
+    out.print(due)
+    for entry in state["incidents"]:
+        out.print(f"[yellow]open[/yellow] {entry['dataset_id']}: {_escape(entry['message'])}", highlight=False)
+
+
+def _coloured(state: str) -> str:
+    colour = {"loaded": "green", "delivered": "green", "quarantined": "red", "failed": "red", "overdue": "red"}.get(
+        state
+    )
+    return f"[{colour}]{state}[/{colour}]" if colour else state
+
+
+def _print_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    table = Table(*names)
+    for row in rows:
+        table.add_row(*("" if value is None else _escape(str(value)) for value in row))
+    out.print(table)
+    out.print(f"{len(rows)} rows")
+
+
+def _dsn_without_password(settings: Settings) -> str:
+    from urllib.parse import urlsplit
+
+    from teilhabe import warehouse
+
+    parts = urlsplit(warehouse.url(settings, "analyst"))
+    return f"postgresql://{parts.username}@{parts.hostname}:{parts.port}{parts.path}"
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")

@@ -1,0 +1,160 @@
+"""Answers for people who look: what arrived, what is due, what is open, and where one number comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from teilhabe import loading, pipeline, warehouse
+from teilhabe.contracts import Contract
+from teilhabe.errors import TeilhabeError
+from teilhabe.periods import period_end
+from teilhabe.settings import Settings
+
+_MONTHS = {"yearly": 12, "half_yearly": 6, "quarterly": 3, "monthly": 1}
+
+
+def status(settings: Settings, now: datetime) -> dict[str, Any]:
+    """``deliveries`` newest first with their findings, ``due`` per dataset, ``incidents``: refusals nobody has mended."""
+    with loading.session(settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
+        deliveries = cursor.execute(
+            """
+            select delivery_id, dataset_id, file_name as file, received_at, received_from, state, row_count, layout,
+                duplicate_of, periods
+            from ops.delivery order by delivery_id desc
+            """
+        ).fetchall()
+        findings = cursor.execute(
+            """
+            select delivery_id, severity, rule, message, row_count as rows from ops.finding
+            order by array_position(array['critical', 'warning', 'info'], severity), finding_id
+            """
+        ).fetchall()
+    by_delivery: dict[int, list[dict[str, Any]]] = {}
+    for finding in findings:
+        by_delivery.setdefault(finding.pop("delivery_id"), []).append(finding)
+    for delivery in deliveries:
+        delivery["findings"] = by_delivery.get(delivery["delivery_id"], [])
+    return {
+        "deliveries": deliveries,
+        "due": [_due(contract, deliveries, now.date()) for contract in pipeline.contracts(settings).values()],
+        "incidents": list(_open_refusals(deliveries)),
+    }
+
+
+def explain(settings: Settings, indicator: str, territory: str, period: str, category: str = "total") -> Iterator[str]:
+    """Lines on one number: value, numerator, denominator, the cells they come from, definition and caveats."""
+    key = {"indicator": indicator, "territory": territory, "period": period, "category": category}
+    with warehouse.connect("transformer", settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            """
+            select f.*, i.name_de, i.unit, i.multiplier, i.caveat_de
+            from marts.fct_indicator as f
+            inner join marts.dim_indicator as i
+                on f.indicator_code = i.indicator_code and f.definition_version = i.definition_version
+            where f.indicator_code = %(indicator)s and f.territory_code = %(territory)s
+                and f.period_code = %(period)s and f.category = %(category)s
+            order by f.definition_version, (f.nationality = 'total') desc, f.nationality, f.sex, f.age_band
+            """,
+            key,
+        ).fetchall()
+        if not rows:
+            known = cursor.execute(
+                "select string_agg(distinct period_code, ', ' order by period_code) as periods from marts.fct_indicator"
+                " where indicator_code = %(indicator)s and territory_code = %(territory)s",
+                key,
+            ).fetchone()
+            periods = known["periods"] if known else None
+            hint = f"it is there for {periods}" if periods else "this indicator has no value for this territory"
+            raise TeilhabeError(f"There is no {indicator} for {territory} in {period} (category {category}); {hint}.")
+        for row in rows:
+            yield from _explain_one(cursor, row)
+
+
+def _explain_one(cursor: Any, row: dict[str, Any]) -> Iterator[str]:
+    group = [row[name] for name in ("nationality", "sex", "age_band", "category") if row[name] != "total"]
+    yield (
+        f"{row['indicator_code']} {row['name_de']} (definition {row['definition_version']}), {row['territory_code']}, {row['period_code']}"
+        + (f", {' / '.join(group)}" if group else "")
+    )
+    yield f"  value        {_number(row['value'])} {row['unit']}  (obs_status {row['obs_status']}, conf_status {row['conf_status']})"
+    yield f"  arithmetic   {_number(row['numerator'])} / {_number(row['denominator'])} x {_number(row['multiplier'])}"
+    for role in ("numerator", "denominator"):
+        if row.get(f"{role}_delivery_id") is not None:
+            yield from _explain_term(cursor, role, row)
+    yield f"  known from   {row['known_from']:%Y-%m-%d %H:%M}"
+    if row["caveat_de"]:
+        yield f"  Hinweis      {row['caveat_de']}"
+
+
+def _explain_term(cursor: Any, role: str, row: dict[str, Any]) -> Iterator[str]:
+    delivery = cursor.execute(
+        "select dataset_id, file_name, sha256, received_at from marts.dim_delivery where delivery_id = %s",
+        (row[f"{role}_delivery_id"],),
+    ).fetchone()
+    yield f"  {role:<12} {_number(row[role])} for {row[f'{role}_period_code']}, from {delivery['dataset_id']}"
+    number = row[f"{role}_delivery_id"]
+    yield f"               {delivery['file_name']}, received {delivery['received_at']:%Y-%m-%d %H:%M}, delivery {number}"
+    yield f"               sha256 {delivery['sha256']}"
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:.10g}" if isinstance(value, float) else f"{value.normalize():f}"
+
+
+def _due(contract: Contract, deliveries: list[dict[str, Any]], today: date) -> dict[str, Any]:
+    """The latest period that should have been delivered by ``today``, from the contract's calendar."""
+    calendar = contract.calendar
+    end = _latest_reference(calendar.reference, _MONTHS[calendar.frequency], today - timedelta(days=calendar.lag_days))
+    due = end + timedelta(days=calendar.lag_days)
+    grace_until = due + timedelta(days=calendar.grace_days)
+    known = [
+        period_end(period)
+        for delivery in deliveries
+        if delivery["dataset_id"] == contract.dataset_id and delivery["state"] == "loaded"
+        for period in delivery["periods"] or []
+    ]
+    delivered = any(last is not None and last >= end for last in known)
+    return {
+        "dataset_id": contract.dataset_id,
+        "period": end.isoformat(),
+        "due": due,
+        "grace_until": grace_until,
+        "state": "delivered" if delivered else "overdue" if today > grace_until else "due",
+    }
+
+
+def _latest_reference(reference: str, months: int, until: date) -> date:
+    """The last reference date not after ``until``: a day of the year, or the end of a period of ``months`` months."""
+    if "-" in reference:
+        month, day = (int(part) for part in reference.split("-"))
+        year = until.year if (until.month, until.day) >= (month, day) else until.year - 1
+        return date(year, month, day)
+    shift = {"school_year": 7, "allocation_half_year": 3}.get(reference, 0)
+    candidate = date(until.year, until.month, 1)
+    while True:
+        end = candidate - timedelta(days=1)
+        if (end.month - shift) % months == 0:
+            return end
+        candidate = date(end.year, end.month, 1)
+
+
+def _open_refusals(deliveries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Refused deliveries of datasets nothing was loaded for since."""
+    loaded: set[str] = set()
+    for delivery in deliveries:  # newest first
+        if delivery["state"] == "loaded":
+            loaded.add(delivery["dataset_id"])
+        elif delivery["state"] == "quarantined" and delivery["dataset_id"] not in loaded and delivery["findings"]:
+            first = delivery["findings"][0]
+            yield {
+                "dataset_id": delivery["dataset_id"],
+                "delivery_id": delivery["delivery_id"],
+                "severity": first["severity"],
+                "rule": first["rule"],
+                "message": first["message"],
+                "since": delivery["received_at"].astimezone(UTC),
+            }
