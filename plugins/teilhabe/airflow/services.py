@@ -29,7 +29,7 @@ import psutil
 
 from teilhabe import warehouse
 from teilhabe.errors import TeilhabeError, WarehouseError
-from teilhabe.settings import Settings, home_lock, prepare_home, secret
+from teilhabe.settings import Settings, get_settings, home_lock, prepare_home, secret
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
     "api-server": ("api-server",),
@@ -290,19 +290,17 @@ def _start(settings: Settings, environ: dict[str, str], names: Sequence[str]) ->
             # The shell leaves its child to init: nobody inherits our descriptors or has to wait for the child.
             # SPT_NOENV keeps process titles from overwriting the environment our processes are recognised by.
             done = subprocess.run(  # noqa: S603 - our own words
-                ["/bin/sh", "-c", 'out=$1; shift; "$@" >&"$out" 2>&1 </dev/null & echo $!', "sh", str(output.fileno()),
-                 sys.executable, "-m", "airflow", *COMPONENTS[name]],
+                ["/bin/sh", "-c", '"$@" </dev/null 2>&1 & echo $! >&2', "sh", *_command(name)],
                 check=True,
-                stdout=subprocess.PIPE,
                 stdin=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
                 text=True,
                 cwd=settings.airflow_home,
-                pass_fds=[output.fileno()],
                 start_new_session=True,
                 env={**environ, _MARK: str(settings.home), "SPT_NOENV": "1"},
-            )  # fmt: skip
-        pid = int(done.stdout)
+            )
+        pid = int(done.stderr)
         try:
             created = psutil.Process(pid).create_time()
         except psutil.Error:
@@ -310,6 +308,10 @@ def _start(settings: Settings, environ: dict[str, str], names: Sequence[str]) ->
         state.processes[name] = _Process(pid, created)
         state.fingerprint = _fingerprint(environ)
         state.write(settings)  # after each one: a killed starter leaves nothing that `down` would not know
+
+
+def _command(name: str) -> list[str]:
+    return [sys.executable, "-m", "airflow", *COMPONENTS[name]]
 
 
 def _end_all(settings: Settings) -> bool:
@@ -633,3 +635,33 @@ class AirflowApi:
         if response.is_error:
             raise ServiceError(f"Airflow refuses {method} {path}: {response.status_code} {response.text[:500]}")
         return dict(response.json()) if response.content else {}
+
+
+# --------------------------------------------------------------------------------------------------------- containers
+
+
+def main(arguments: Sequence[str]) -> None:
+    """For containers, one component each: ``init`` prepares both databases, a component's name becomes that component.
+
+    Here AIRFLOW__ variables of the container win over ours: hosts and addresses are the deployment's to decide.
+    """
+    settings = get_settings()
+    known = ["init", *COMPONENTS]
+    if len(arguments) != 1 or arguments[0] not in known:
+        raise SystemExit(f"usage: python -m teilhabe.airflow.services {'|'.join(known)}")
+    prepare_home(settings)
+    if arguments[0] == "init":
+        warehouse.provision(settings)
+        migrate(settings, print)
+        return
+    environ = {**_service_environment(settings), **os.environ}
+    os.chdir(settings.airflow_home)
+    command = _command(arguments[0])
+    os.execve(command[0], command, environ)  # noqa: S606 - it becomes the container's process and gets its signals
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except TeilhabeError as error:
+        raise SystemExit(str(error)) from None

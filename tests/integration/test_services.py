@@ -1,0 +1,204 @@
+"""Airflow for real: LocalExecutor, a run through the REST interface, and nothing left afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from teilhabe import warehouse
+from teilhabe.airflow import services
+from teilhabe.settings import Settings
+
+from tests.conftest import settings_for
+
+DAG = """
+from airflow.sdk import dag, task
+
+
+@dag(schedule=None)
+def probe():
+    @task
+    def add():
+        from teilhabe.settings import get_settings
+        print("home is", get_settings().home)
+
+    add()
+
+
+@dag(schedule=None)
+def sleeper():
+    @task
+    def sleep():
+        import time
+        time.sleep(300)
+
+    sleep()
+
+
+probe()
+sleeper()
+"""
+
+
+def make_settings(base: Path, dag: str = DAG) -> Settings:
+    project = base.parent / "project"
+    (project / "dags").mkdir(parents=True)
+    (project / "plugins").mkdir()
+    (project / "dags" / "probe.py").write_text(dag)
+    return replace(settings_for(base), project=project)
+
+
+def carriers_of_the_home(settings: Settings) -> list[psutil.Process]:
+    """Independent of the code under test: every process that mentions the home in its environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            alive = process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid()
+            if alive and process.environ().get("AIRFLOW_HOME") == str(settings.airflow_home):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_for_state(api: services.AirflowApi, dag_id: str, run_id: str, states: set[str]) -> str:
+    until = time.monotonic() + 120
+    while (state := str(api.dag_run(dag_id, run_id)["state"])) not in states and time.monotonic() < until:
+        time.sleep(0.2)
+    return state
+
+
+@pytest.fixture(scope="module")
+def settings(make_home: Callable[[], Path]) -> Iterator[Settings]:
+    """One running Airflow for this module; starting it is the expensive part."""
+    given = make_settings(make_home())
+    services.up(given)
+    yield given
+    services.down(given)
+
+
+@pytest.fixture
+def api(settings: Settings) -> Iterator[services.AirflowApi]:
+    services.up(settings)
+    with services.AirflowApi(settings) as client:
+        yield client
+
+
+def test_a_run_goes_through_scheduler_executor_and_rest_interface(settings: Settings, api: services.AirflowApi) -> None:
+    api.wait_for_dags(["probe", "sleeper"])
+    assert api.import_errors() == []
+    assert not any(dag["is_paused"] for dag in api.dags())
+    run_id = api.trigger("probe", {"note": "by hand"})
+    assert wait_for_state(api, "probe", run_id, {"success", "failed"}) == "success"
+    assert api.dag_run("probe", run_id)["conf"] == {"note": "by hand"}
+    assert [(task["task_id"], task["state"]) for task in api.task_instances("probe", run_id)] == [("add", "success")]
+    assert [run["dag_run_id"] for run in api.dag_runs(["probe"], ["success"])] == [run_id]
+    assert api.dag_runs(["probe"], ["failed"]) == []
+    assert f"home is {settings.home}" in api.task_log("probe", run_id, "add")
+
+
+def test_up_again_returns_what_is_there(settings: Settings, api: services.AirflowApi) -> None:
+    before = {process.pid for process in carriers_of_the_home(settings)}
+    said: list[str] = []
+    again = services.up(settings, said.append)
+    assert said == [] and again == services.info(settings)
+    recorded = {entry.pid for entry in services._State.read(settings).processes.values()}
+    assert len(recorded) == 4 and recorded <= before
+
+
+def test_strangers_get_nothing(settings: Settings, api: services.AirflowApi) -> None:
+    address = services.info(settings).ui_url
+    assert address.startswith("http://127.0.0.1:")
+    with httpx.Client(base_url=address, trust_env=False) as stranger:
+        assert stranger.get("/api/v2/dags").status_code == 401
+        wrong = {"username": "admin", "password": "admin"}
+        assert stranger.post("/auth/token", json=wrong).status_code == 401
+        assert stranger.get("/auth/register/form").status_code in {401, 403, 404}
+    for process in carriers_of_the_home(settings):
+        for connection in process.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                assert connection.laddr.ip == "127.0.0.1", (process.cmdline(), connection)
+
+
+def test_secrets_are_closed_and_in_no_log(settings: Settings, api: services.AirflowApi) -> None:
+    values = {path.name: path.read_text().strip() for path in settings.secrets.iterdir()}
+    assert {"airflow_fernet.key", "airflow_jwt.key", "airflow_session.key", "airflow_admin.password"} <= values.keys()
+    for path in settings.secrets.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    for log in settings.logs.rglob("*.log"):
+        text = log.read_text(errors="replace")
+        for name, value in values.items():
+            assert value not in text, f"{name} stands in {log}"
+    for process in carriers_of_the_home(settings):
+        assert not [word for word in process.cmdline() for value in values.values() if value in word]
+
+
+@pytest.mark.parametrize("component", list(services.COMPONENTS))
+def test_whatever_is_killed_up_replaces_it(settings: Settings, api: services.AirflowApi, component: str) -> None:
+    recorded = services._State.read(settings).processes
+    os.kill(recorded[component].pid, signal.SIGKILL)
+    while services.running(settings):
+        time.sleep(0.05)
+    services.up(settings)
+    now = services._State.read(settings).processes
+    assert now[component] != recorded[component]
+    assert {name: now[name] for name in now if name != component} == {
+        name: recorded[name] for name in recorded if name != component
+    }
+
+
+def test_a_lost_admin_password_is_set_anew(settings: Settings, api: services.AirflowApi) -> None:
+    path = settings.secrets / services.PASSWORD_FILE
+    before = path.read_text()
+    path.unlink()
+    services.up(settings)
+    assert path.read_text() != before
+    with services.AirflowApi(settings) as client:
+        client.login()
+
+
+def test_a_reused_pid_is_never_touched(settings: Settings, api: services.AirflowApi) -> None:
+    state = services._State.read(settings)
+    entry = services._Process(os.getpid(), psutil.Process().create_time() - 100)
+    assert services._alive(entry) is None
+    assert os.getpid() not in {process.pid for process in services._all_processes(settings, state)}
+
+
+def test_down_ends_everything_even_tasks_and_orphans(settings: Settings, api: services.AirflowApi) -> None:
+    api.wait_for_dags(["sleeper"])
+    run_id = api.trigger("sleeper")
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if [task for task in api.task_instances("sleeper", run_id) if task["state"] == "running"]:
+            break
+        time.sleep(0.2)
+    os.kill(services._State.read(settings).processes["scheduler"].pid, signal.SIGKILL)
+    assert services.down(settings) is True
+    assert carriers_of_the_home(settings) == []
+    assert services.down(settings) is False
+    assert not services.running(settings)
+    assert warehouse.is_running(settings), "the database is not Airflow's to stop"
+
+
+def test_two_homes_run_side_by_side_and_a_broken_dag_is_named(
+    settings: Settings, api: services.AirflowApi, make_home: Callable[[], Path]
+) -> None:
+    other = make_settings(make_home(), dag="from airflow.sdk import dag\nimport does_not_exist\n")
+    try:
+        services.up(other)
+        assert services.info(other).ui_url != services.info(settings).ui_url
+        with services.AirflowApi(other) as client, pytest.raises(services.ServiceError, match="does_not_exist"):
+            client.wait_for_dags(["probe"])
+        services.down(other)
+        assert carriers_of_the_home(other) == []
+        assert services.running(settings)
+    finally:
+        services.down(other)
