@@ -10,14 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from teilhabe import warehouse as warehouse_module
 from teilhabe.settings import Settings, get_settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 
 # No test may write into the home a person works with, whatever their shell says.
-for _name in ("TEILHABE_HOME", "TEILHABE_ARCHIVE_URL", "TEILHABE_WAREHOUSE_URL", "AIRFLOW_CONN_WAREHOUSE", "AIRFLOW_HOME"):
+for _name in (
+    "TEILHABE_HOME",
+    "TEILHABE_ARCHIVE_URL",
+    "TEILHABE_WAREHOUSE_URL",
+    "AIRFLOW_CONN_WAREHOUSE",
+    "AIRFLOW_HOME",
+):
     os.environ.pop(_name, None)
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
