@@ -156,7 +156,7 @@ class Table(LayoutBase):
     delimiter: Literal[",", ";", "\t", "|"] = ";"
     key_width: int | None = None
     """Keys are padded with leading zeros to this width."""
-    ratio: tuple[str, str] | None = None
+    ratio: tuple[list[str], list[str]] | None = None
     """Headers of a count and its rate per 100,000 inhabitants: together they tell the year of a file that does not."""
 
 

@@ -8,16 +8,25 @@ from pathlib import Path
 
 from teilhabe.contracts import Contract
 from teilhabe.reading.base import Reading, ReadingContext
+from teilhabe.reading.ffcsv import FfcsvReading
 from teilhabe.reading.genesis_csv import GenesisReading
+from teilhabe.reading.register import Gv100adReading, RegisterXlsxReading
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
+from teilhabe.reading.table import TableReading
+from teilhabe.reading.territorial_changes import TerritorialChangesReading
 from teilhabe.reading.tidy_csv import TidyReading
 
 __all__ = ["Reading", "ReadingContext", "open_reading"]
 
 _READERS: dict[str, type[Reading]] = {
     "genesis_csv": GenesisReading,
+    "ffcsv": FfcsvReading,
     "tidy_csv": TidyReading,
+    "table": TableReading,
+    "gv100ad": Gv100adReading,
+    "register_xlsx": RegisterXlsxReading,
+    "territorial_changes": TerritorialChangesReading,
 }
 
 _RULES = {"html": "file.html", "pdf": "file.pdf", "zip": "file.zip", "other": "file.unknown_kind"}

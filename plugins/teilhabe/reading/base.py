@@ -74,6 +74,7 @@ class Reading(ABC):
         rows = 0
         for columns in self._tidy():
             self._check_territory(columns)
+            self._check_period(columns)
             table = duplicates.drop(self._conform(columns))
             rows += len(table)
             if len(table):
@@ -139,6 +140,19 @@ class Reading(ABC):
                 column="Gebietsschlüssel",
                 expected="DG oder 2, 3, 5, 8, 9 oder 12 Ziffern",
                 count=len(where),
+            )
+
+    def _check_period(self, columns: Columns) -> None:
+        """A period named at hand-in must not contradict the file."""
+        if self.context.period is None or "period_code" not in columns:
+            return
+        other = [code for code in pc.unique(columns["period_code"]).to_pylist() if code != self.context.period]
+        if other:
+            raise self.report.error(
+                "period.contradiction",
+                f"Die Datei ist für {other[0]}, angekündigt wurde {self.context.period}.",
+                found=other[0],
+                expected=self.context.period,
             )
 
 

@@ -1,0 +1,240 @@
+"""Readers for the municipality register (GV-ISys): fixed width GV100AD and the yearly workbook, with the same columns.
+
+Positions are those of the record description GV100AD: record types 10 state, 20 region, 30 planning region, 40 county,
+50 association, 60 municipality. The date of the population is not in the fixed-width file: it is taken to be the date of
+the territory, which the office does not promise (the file of the 4th quarter of 2024 carries the population of 2023).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+
+import pyarrow as pa
+
+from teilhabe.contracts import Gv100ad, RegisterXlsx
+from teilhabe.errors import Evidence
+from teilhabe.reading.base import Columns, Reading
+from teilhabe.reading.labels import normalise
+from teilhabe.reading.source import Cell, Source, cell_text
+
+_RECORD = re.compile(r"(10|20|30|40|50|60)\d{8}\d\d")
+_RECORD_LENGTH = 220
+_RECORD_TYPES = ("10", "20", "30", "40", "50", "60")
+_MUNICIPALITY = "60"
+_DATE = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})")
+
+Row = dict[str, str | int | None]
+
+
+class _RegisterReading(Reading):
+    def _table(self, rows: list[Row]) -> Columns:
+        columns = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in self.contract.column_names}
+        columns["_row_number"] = pa.array([row["_row_number"] for row in rows], pa.int32())
+        columns["_column_number"] = pa.repeat(pa.scalar(0, pa.int32()), len(rows))
+        return columns
+
+    def _number(self, text: str, row: int, column: str, shift: int = 0) -> str | None:
+        """A whole or decimal number as canonical text; null and a finding where it is none."""
+        text = text.strip()
+        if not text:
+            return None
+        try:
+            return format(Decimal(text.replace(",", ".")).scaleb(shift), "f")
+        except InvalidOperation:
+            self.report.rows(
+                "critical",
+                "value.not_a_number",
+                "„{found}“ ist keine Zahl",
+                [Evidence(row, column, text)],
+                column=column,
+                expected="eine Zahl",
+            )
+            return None
+
+
+class Gv100adReading(_RegisterReading):
+    layout: Gv100ad
+
+    @classmethod
+    def refuses(cls, layout: Gv100ad, source: Source) -> str | None:
+        if source.kind != "text":
+            return source.kind_de
+        first = source.head_text.split("\n", 1)[0]
+        return None if _RECORD.match(first) else f"die erste Zeile beginnt mit „{first[:20]}“ statt mit einer Satzart"
+
+    def _tidy(self) -> Iterator[Columns]:
+        rows = []
+        lines = self.source.text.split("\n")
+        if lines[-1] == "":
+            lines.pop()
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            if not _RECORD.match(line) or len(line) != _RECORD_LENGTH:
+                if number == len(lines) and _RECORD.match(line):
+                    raise self.report.error(
+                        "file.truncated",
+                        f"Die letzte Zeile {number} hat nur {len(line)} von {_RECORD_LENGTH} Zeichen, "
+                        "die Datei ist unvollständig übertragen.",
+                        row=number,
+                        found=f"{len(line)} Zeichen",
+                        expected=f"{_RECORD_LENGTH} Zeichen",
+                    )
+                self.report.rows(
+                    "critical",
+                    "row.ragged",
+                    f"die Zeile ist kein Satz des GV100AD mit {_RECORD_LENGTH} Zeichen („{{found}}“)",
+                    [Evidence(number, None, f"{line[:20]}, {len(line)} Zeichen")],
+                )
+                continue
+            rows.append(self._record(line, number))
+        self.report.note(
+            "info",
+            "period.population_assumed",
+            "Der Stichtag der Bevölkerung steht nicht in der Datei; angenommen wird der Gebietsstand.",
+        )
+        yield self._table(rows)
+
+    def _record(self, line: str, number: int) -> Row:
+        kind, day = line[0:2], f"{line[2:6]}-{line[6:8]}-{line[8:10]}"
+        ars = (line[10:15] + line[18:22] + line[15:18]).replace(" ", "")
+        row: Row = {
+            "record_type": kind,
+            "text_code": line[122:124].strip() or None,
+            "ars": ars,
+            "territory_code": line[10:18] if kind == _MUNICIPALITY else ars,
+            "territory_name": line[22:72].strip(),
+            "period_code": day,
+            "population_period_code": day,
+            "_row_number": number,
+        }
+        if kind == _MUNICIPALITY:
+            total = self._number(line[139:150], number, "Bevölkerung insgesamt")
+            male = self._number(line[150:161], number, "Bevölkerung männlich")
+            row["area_km2"] = self._number(line[128:139], number, "Fläche", shift=-2)
+            row["population"] = _whole(total)
+            row["population_male"] = _whole(male)
+            if total is not None and male is not None:
+                row["population_female"] = str(int(total) - int(male))
+        return row
+
+
+def _whole(number: str | None) -> str | None:
+    return None if number is None else str(int(number))
+
+
+_COLUMNS = {
+    "satzart": "record_type",
+    "textkennzeichen": "text_code",
+    "land": "land",
+    "rb": "rb",
+    "kreis": "kreis",
+    "vb": "vb",
+    "gem": "gem",
+    "gemeindename": "territory_name",
+    "flaechekm2": "area_km2",
+    "insgesamt": "population",
+    "maennlich": "population_male",
+    "weiblich": "population_female",
+}
+
+
+class RegisterXlsxReading(_RegisterReading):
+    layout: RegisterXlsx
+
+    @classmethod
+    def refuses(cls, layout: RegisterXlsx, source: Source) -> str | None:
+        if not source.is_workbook:
+            return source.kind_de
+        if _sheet(source) is None:
+            return "kein Tabellenblatt mit den Spalten Satzart und Textkennzeichen"
+        return None
+
+    def _tidy(self) -> Iterator[Columns]:
+        found = _sheet(self.source)
+        assert found is not None  # noqa: S101 - refuses() has looked
+        name, top = found
+        cells = self.source.sheets[name]
+        first = next((i for i in range(top + 1, len(cells)) if cell_text(cells[i][0]) in _RECORD_TYPES), len(cells))
+        positions = self._positions(cells[top:first], name)
+        territory, population = self._dates(cells[top:first], positions, name)
+        rows = []
+        for index in range(first, len(cells)):
+            texts = {column: cell_text(cells[index][at]).strip() for column, at in positions.items()}
+            if texts["record_type"] not in _RECORD_TYPES:
+                if any(texts[part] for part in ("land", "kreis")):
+                    self.report.rows(
+                        "critical",
+                        "row.ragged",
+                        "„{found}“ ist keine Satzart",
+                        [Evidence(index + 1, "Satzart", texts["record_type"])],
+                        sheet=name,
+                        expected=", ".join(_RECORD_TYPES),
+                    )
+                continue
+            rows.append(self._row(texts, index + 1, territory, population))
+        if rows:
+            yield self._table(rows)
+
+    def _positions(self, header: list[list[Cell]], sheet: str) -> dict[str, int]:
+        positions: dict[str, int] = {}
+        for row in header:
+            for at, cell in enumerate(row):
+                text = normalise(cell_text(cell).split("\n")[0])
+                for wanted, column in _COLUMNS.items():
+                    if text == wanted or (column == "area_km2" and text.startswith(wanted)):
+                        positions.setdefault(column, at)
+        missing = next((text for text, column in _COLUMNS.items() if column not in positions), None)
+        if missing:
+            raise self.report.error(
+                "header.missing_column",
+                f"Auf dem Blatt „{sheet}“ fehlt im Tabellenkopf die Spalte „{missing}“.",
+                sheet=sheet,
+                column=missing,
+                expected=missing,
+            )
+        return positions
+
+    def _dates(self, header: list[list[Cell]], positions: dict[str, int], sheet: str) -> tuple[str, str]:
+        """Date of the territory (above the key) and of the population (above the population): they may differ."""
+        dates = []
+        for at in (positions["land"], positions["population"]):
+            found = next((match for row in header if (match := _DATE.search(cell_text(row[at])))), None)
+            if found is None:
+                raise self.report.error(
+                    "period.not_found",
+                    f"Auf dem Blatt „{sheet}“ steht im Tabellenkopf kein Stichtag.",
+                    sheet=sheet,
+                    expected="Gebietsstand am TT.MM.JJJJ",
+                )
+            dates.append(f"{found[3]}-{found[2]}-{found[1]}")
+        return dates[0], dates[1]
+
+    def _row(self, texts: dict[str, str], number: int, territory: str, population: str) -> Row:
+        kind = texts["record_type"]
+        ars = "".join(texts[part] for part in ("land", "rb", "kreis", "vb", "gem"))
+        row: Row = {
+            "record_type": kind,
+            "text_code": texts["text_code"] or None,
+            "ars": ars,
+            "territory_code": ars[:5] + texts["gem"] if kind == _MUNICIPALITY else ars,
+            "territory_name": texts["territory_name"],
+            "period_code": territory,
+            "population_period_code": population,
+            "_row_number": number,
+        }
+        for column in ("area_km2", "population", "population_male", "population_female"):
+            row[column] = self._number(texts[column], number, column)
+        return row
+
+
+def _sheet(source: Source) -> tuple[str, int] | None:
+    """The sheet of the register and the first row of its header, by the header's texts: the name differs each year."""
+    for name, cells in source.sheets.items():
+        for index, row in enumerate(cells[:20]):
+            texts = {normalise(cell_text(cell)) for cell in row[:4]}
+            if {"satzart", "textkennzeichen"} <= texts:
+                return name, index
+    return None
