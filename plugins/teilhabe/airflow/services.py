@@ -7,6 +7,7 @@ server. This module imports Airflow only inside ``bootstrap``, which runs in a p
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
 import hashlib
@@ -17,11 +18,12 @@ import secrets as random_source
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
@@ -171,7 +173,7 @@ RATELIMIT_STORAGE_URI = "memory://"
 def up(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> ServiceInfo:
     """Start what is not running, wait until all of it is healthy. Repeated, it returns at once."""
     prepare_home(settings)
-    with home_lock(settings, "airflow"):
+    with home_lock(settings, "airflow") as lock:
         if not warehouse.is_running(settings):
             progress("Starting the database")
             warehouse.ensure_running(settings)
@@ -183,15 +185,20 @@ def up(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> 
                 # The database or the port moved since: what runs talks to the wrong place.
                 progress("Ending Airflow processes with an outdated configuration")
                 _end_all(settings)
-            migrate(settings, progress)
             missing = [name for name in COMPONENTS if _alive(state.processes.get(name)) is None]
+            if len(missing) == len(COMPONENTS):
+                _end_all(settings)  # a starter that was killed may have left some nobody recorded
+            prepare = not _is_migrated(settings)
+            if prepare:
+                progress("Preparing Airflow's metadata database (once per version)")
             if "api-server" in missing and not warehouse.port_is_free(_port(settings)):
                 _end_all(settings)
                 _choose_port(settings)
                 continue
             if missing:
                 progress(f"Starting Airflow: {', '.join(missing)}")
-                _start(settings, environ, missing)
+            if missing or prepare:
+                _start(settings, environ, missing, prepare=prepare, lock=lock)
             try:
                 wait_healthy(settings)
             except ServiceError:
@@ -280,34 +287,108 @@ def _fingerprint(environ: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
-def _start(settings: Settings, environ: dict[str, str], names: Sequence[str]) -> None:
-    state = _State.read(settings)
+def _start(settings: Settings, environ: dict[str, str], names: Sequence[str], *, prepare: bool, lock: int) -> None:
+    """Start components from one process that imports Airflow once: importing takes longer than all the rest."""
     for name in names:
         log = _log_path(settings, name)
         if log.exists() and log.stat().st_size > 10_000_000:
             log.replace(log.with_suffix(".log.1"))
-        with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as output:
-            # The shell leaves its child to init: nobody inherits our descriptors or has to wait for the child.
+    order = {
+        "components": {name: str(_log_path(settings, name)) for name in names},
+        "login": [USER, secret(settings, PASSWORD_FILE)] if prepare else None,
+        "lock": lock,
+    }
+    program = "from teilhabe.airflow.services import nursery; nursery()"
+    with _private_log(settings, "start") as output:
+        done = subprocess.run(  # noqa: S603 - our own words
+            [sys.executable, "-c", program],
+            check=False,
+            input=json.dumps(order),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            cwd=settings.airflow_home,
+            start_new_session=True,
+            # While it works nobody else may start: it keeps the lock even if we are killed.
+            pass_fds=[lock],
             # SPT_NOENV keeps process titles from overwriting the environment our processes are recognised by.
-            done = subprocess.run(  # noqa: S603 - our own words
-                ["/bin/sh", "-c", '"$@" </dev/null 2>&1 & echo $! >&2', "sh", *_command(name)],
-                check=True,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.PIPE,
-                text=True,
-                cwd=settings.airflow_home,
-                start_new_session=True,
-                env={**environ, _MARK: str(settings.home), "SPT_NOENV": "1"},
-            )
-        pid = int(done.stderr)
+            env={**environ, _MARK: str(settings.home), "SPT_NOENV": "1"},
+        )
+    if done.returncode != 0:
+        raise ServiceError(f"Airflow could not be started; look at {_log_path(settings, 'start')}.")
+    if prepare:
+        _remember_migration(settings)
+    state = _State.read(settings)
+    for line in done.stdout.splitlines():
+        name, _, number = line.removeprefix("started ").partition(" ")
+        if not line.startswith("started ") or name not in COMPONENTS:
+            continue
         try:
-            created = psutil.Process(pid).create_time()
+            state.processes[name] = _Process(int(number), psutil.Process(int(number)).create_time())
         except psutil.Error:
-            raise ServiceError(f"Airflow's {name} ended at once; look at {log}.") from None
-        state.processes[name] = _Process(pid, created)
-        state.fingerprint = _fingerprint(environ)
-        state.write(settings)  # after each one: a killed starter leaves nothing that `down` would not know
+            raise ServiceError(f"Airflow's {name} ended at once; look at {_log_path(settings, name)}.") from None
+    state.fingerprint = _fingerprint(environ)
+    state.write(settings)
+
+
+def nursery() -> None:
+    """Runs in a process of its own: import Airflow, prepare the database if told so, fork the components, end."""
+    import gc
+
+    order = json.load(sys.stdin)
+    sys.argv = ["airflow"]
+    import airflow.__main__
+    import airflow.jobs.dag_processor_job_runner
+    import airflow.jobs.scheduler_job_runner
+    import airflow.jobs.triggerer_job_runner
+
+    if order["login"]:
+        import airflow.api_fastapi.app  # the API server needs it too, so import it before the fork
+        import airflow.providers.fab.auth_manager.fab_auth_manager
+
+        # In a fork, so that no open connection of this process reaches the components.
+        child = os.fork()
+        if child == 0:
+            _leave_with(lambda: bootstrap(*order["login"]))
+        if os.waitpid(child, 0)[1] != 0:
+            raise SystemExit("The metadata database could not be prepared.")
+    gc.freeze()
+    for name, log in order["components"].items():
+        child = os.fork()
+        if child:
+            print("started", name, child, flush=True)
+            continue
+        os.setsid()
+        os.close(order["lock"])
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for descriptor, target in ((nothing, 0), (output, 1), (output, 2)):
+            os.dup2(descriptor, target)
+        os.close(nothing)
+        os.close(output)
+        gc.unfreeze()
+        sys.argv = ["airflow", *COMPONENTS[name]]
+        _leave_with(airflow.__main__.main)
+
+
+def _leave_with(work: Callable[[], object]) -> NoReturn:
+    """End a forked child here, whatever happens: it must never run on in its parent's code."""
+    code = 1
+    try:
+        work()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _command(name: str) -> list[str]:
@@ -318,16 +399,25 @@ def _end_all(settings: Settings) -> bool:
     state = _State.read(settings)
     found = _all_processes(settings, state)
     if found:
-        # First the four, which end their own children in order; whoever is left after that is asked, then made.
+        # First the four, which end their own children in order; whoever is left after that is asked, then made. The
+        # triggerer waits ten seconds for its runner unless told twice, and nothing in the runner can be lost.
         leaders = [process for process in (_alive(entry) for entry in state.processes.values()) if process]
-        for group, signal, seconds in ((leaders, "terminate", 8.0), (None, "terminate", 4.0), (None, "kill", 10.0)):
+        triggerer = _alive(state.processes.get("triggerer"))
+        again = [triggerer] if triggerer else []
+        rounds = (
+            (leaders, "terminate", 1.5),
+            (again, "terminate", 6.5),
+            (None, "terminate", 4.0),
+            (None, "kill", 10.0),
+        )
+        for group, signal, seconds in rounds:
             targets = _all_processes(settings, state) if group is None else group
             for process in targets:
                 with contextlib.suppress(psutil.Error):
                     getattr(process, signal)()
             until = time.monotonic() + seconds
             while (alive := _all_processes(settings, state)) and time.monotonic() < until:
-                if group is not None and not any(process in alive for process in group):
+                if group is not None and not any(process in alive for process in leaders):
                     break
                 time.sleep(0.1)
             if not alive:
@@ -425,6 +515,13 @@ def _log_path(settings: Settings, name: str) -> Path:
     return settings.logs / f"airflow-{name}.log"
 
 
+@contextlib.contextmanager
+def _private_log(settings: Settings, name: str) -> Iterator[IO[str]]:
+    descriptor = os.open(_log_path(settings, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        yield file
+
+
 def _log_tail(settings: Settings, name: str) -> str:
     with contextlib.suppress(OSError), _log_path(settings, name).open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 4000))
@@ -437,14 +534,24 @@ def _log_tail(settings: Settings, name: str) -> str:
 
 def migrate(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> None:
     """Bring the metadata database to the installed version and make sure of the admin; nothing to do costs nothing."""
-    wanted = {"versions": _versions(), "revisions": _revisions(settings)}
-    marker = settings.run / "airflow-migrated.json"
-    with contextlib.suppress(OSError, ValueError):
-        if wanted["revisions"] and json.loads(marker.read_text()) == wanted:
-            return
+    if _is_migrated(settings):
+        return
     progress("Preparing Airflow's metadata database (once per version)")
     _bootstrap_process(settings, _service_environment(settings))
-    _write_json(marker, {"versions": _versions(), "revisions": _revisions(settings)})
+    _remember_migration(settings)
+
+
+def _is_migrated(settings: Settings) -> bool:
+    state = {"versions": _versions(), "revisions": _revisions(settings)}
+    try:
+        return bool(state["revisions"]) and json.loads((settings.run / "airflow-migrated.json").read_text()) == state
+    except (OSError, ValueError):
+        return False
+
+
+def _remember_migration(settings: Settings) -> None:
+    state = {"versions": _versions(), "revisions": _revisions(settings)}
+    _write_json(settings.run / "airflow-migrated.json", state)
 
 
 def _versions() -> dict[str, str]:
@@ -470,26 +577,25 @@ def _revisions(settings: Settings) -> list[str]:
 
 def _bootstrap_process(settings: Settings, environ: dict[str, str]) -> None:
     password = secret(settings, PASSWORD_FILE)
-    program = "from teilhabe.airflow.services import bootstrap; bootstrap()"
-    log = _log_path(settings, "bootstrap")
-    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
+    program = "import sys; from teilhabe.airflow.services import bootstrap; bootstrap(*sys.stdin.read().split())"
+    with _private_log(settings, "start") as output:
         done = subprocess.run(  # noqa: S603 - our own words
             [sys.executable, "-c", program],
             check=False,
-            input=f"{USER}\n{password}\n",
+            input=f"{USER} {password}",
             text=True,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=output,
             env={**environ, _MARK: str(settings.home), "SPT_NOENV": "1"},
             cwd=settings.airflow_home,
         )
     if done.returncode != 0:
-        raise ServiceError(f"Airflow's metadata database could not be prepared; look at {log}.")
+        message = f"Airflow's metadata database could not be prepared; look at {_log_path(settings, 'start')}."
+        raise ServiceError(message)
 
 
-def bootstrap() -> None:
-    """Runs in a process of its own: create or migrate the metadata database, roles and the admin from stdin."""
-    user, password = sys.stdin.readline().strip(), sys.stdin.readline().strip()
+def bootstrap(user: str, password: str) -> None:
+    """Runs in a process of its own: create or migrate the metadata database, its roles and the admin."""
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
     from airflow.utils import db
 
