@@ -17,11 +17,13 @@ from typing import Any, Literal
 
 import psycopg
 
-KeyCheck = Literal["known", "unknown", "unverifiable"]
+KeyCheck = Literal["known", "unknown", "unlisted", "unchecked"]
 NameCheck = Literal["agrees", "disagrees", "other"]
 
 _EDITION_REACH = timedelta(days=366)
-"""A key missing from an edition this close to the reference date is wrong; farther away it may have existed."""
+"""A key that neither the edition before nor the one after has is wrong, if both are this close to the reference date."""
+_REMAINDER = "999"
+"""Municipality number under which offices book the rest of a county, e.g. Hannover's surroundings."""
 _SIMILAR = 0.8
 _STATE, _COUNTY = 2, 5
 _COUNTRY = "DG"
@@ -30,32 +32,36 @@ _COUNTRY = "DG"
 class Register:
     """Names by key from every accepted edition and change list, and the dates of the editions.
 
-    ``units`` are pairs of key and name; a key may have had several names over time.
+    ``units`` and ``baseline`` are pairs of key and name; a key may have had several names over time. The baseline is what
+    is known without any delivery; it makes keys known, but says nothing about what else there is.
     """
 
-    def __init__(self, units: Iterable[tuple[str, str]], editions: Iterable[date]) -> None:
+    def __init__(
+        self, units: Iterable[tuple[str, str]], editions: Iterable[date], baseline: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self._names: dict[str, dict[str, str]] = defaultdict(dict)
         self._codes_by_name: dict[tuple[str, int, str], set[str]] = defaultdict(set)
         self._covered: set[tuple[str, int]] = set()
         for code, name in units:
-            plain = normalise(name)
-            self._names[code][plain] = name
-            self._codes_by_name[code[:_STATE], len(code), plain].add(code)
+            self._add(code, name)
             self._covered.add(_area(code))
+        for code, name in baseline:
+            self._add(code, name)
         self._editions = sorted(set(editions))
 
     def __len__(self) -> int:
         return len(self._names)
 
     def check_key(self, code: str, reference: date | None) -> KeyCheck:
-        """``unknown`` only where an edition close to the reference date should have the key.
+        """``unknown`` only where an edition of the reference date, or the ones around it, should have the key.
 
-        An edition that holds a few counties (or none of this level) says nothing about the rest of the country.
+        ``unlisted``: in no edition of the area, but none is close. ``unchecked``: no edition covers the area and level.
         """
-        if code == _COUNTRY or code in self._names:
+        if code == _COUNTRY or code in self._names or (code.endswith(_REMAINDER) and code[:_COUNTY] in self._names):
             return "known"
-        near = reference is not None and any(abs(edition - reference) <= _EDITION_REACH for edition in self._editions)
-        return "unknown" if near and _area(code) in self._covered else "unverifiable"
+        if _area(code) not in self._covered:
+            return "unchecked"
+        return "unknown" if reference is not None and self._enclosed(reference) else "unlisted"
 
     def check_name(self, code: str, name: str) -> NameCheck:
         """``other`` when the name is exactly that of another unit of the same level and state, and not of this one."""
@@ -65,15 +71,20 @@ class Register:
             return "agrees"
         return "other" if self._codes_by_name.get((code[:_STATE], len(code), plain), set()) - {code} else "disagrees"
 
-    def name(self, code: str) -> str | None:
-        """A name the key is known under, for messages."""
-        return next(iter(self._names.get(code, {}).values()), None)
+    def _enclosed(self, day: date) -> bool:
+        before = [e for e in self._editions if timedelta(0) <= day - e <= _EDITION_REACH]
+        after = [e for e in self._editions if timedelta(0) <= e - day <= _EDITION_REACH]
+        return bool(before and after)
+
+    def _add(self, code: str, name: str) -> None:
+        plain = normalise(name)
+        self._names[code][plain] = name
+        self._codes_by_name[code[:_STATE], len(code), plain].add(code)
 
 
 def from_warehouse(conn: psycopg.Connection[Any], baseline: Iterable[tuple[str, str]] = ()) -> Register:
     """The register as the accepted deliveries of its two datasets state it, plus a baseline that is always known."""
-    units = list(baseline)
-    units += conn.execute(
+    units = conn.execute(
         """
         select distinct r.territory_code, r.territory_name
         from raw.register__municipalities as r
@@ -99,28 +110,28 @@ def from_warehouse(conn: psycopg.Connection[Any], baseline: Iterable[tuple[str, 
         inner join ops.delivery as d on d.delivery_id = r._delivery_id and d.state = 'loaded'
         """
     ).fetchall()
-    return Register(units, (row[0] for row in editions))
+    return Register(units, (row[0] for row in editions), baseline)
 
 
 def populations(conn: psycopg.Connection[Any]) -> dict[str, dict[str, float]]:
-    """Inhabitants by reference date and county as the register states them: tells the year of a file of rates."""
+    """Inhabitants by reference year (31 Dec) and county as the register states them: tells the year of a file of rates."""
     result: dict[str, dict[str, float]] = defaultdict(dict)
     rows = conn.execute(
         """
-        select population_period_code, left(territory_code, 5), sum(population::numeric)
+        select left(population_period_code, 4), left(territory_code, 5), sum(population::numeric)
         from (
             select distinct on (r.population_period_code, r.territory_code)
                 r.population_period_code, r.territory_code, r.population
             from raw.register__municipalities as r
             inner join ops.delivery as d on d.delivery_id = r._delivery_id and d.state = 'loaded'
-            where r.record_type = '60' and r.population is not null
+            where r.record_type = '60' and r.population is not null and r.population_period_code like '%-12-31'
             order by r.population_period_code, r.territory_code, d.received_at desc, d.delivery_id desc
         ) as latest
         group by 1, 2
         """
     )
-    for period, county, inhabitants in rows:
-        result[period][county] = float(inhabitants)
+    for year, county, inhabitants in rows:
+        result[year][county] = float(inhabitants)
     return dict(result)
 
 

@@ -148,11 +148,15 @@ def contract_expectations(contract: Contract) -> list[Expectation]:
     names = set(contract.column_names)
     if "territory_code" in names:
         rules += [
-            _check("territory_check", ["known", "unverifiable"], "critical", "key.unknown", "territory_code",
-                   "Der Gebietsschlüssel steht nicht im amtlichen Gemeindeverzeichnis.", "einen Schlüssel des Verzeichnisses"),
-            _check("territory_check", ["known", "unknown"], "warning", "key.unverifiable", "territory_code",
-                   "Der Gebietsschlüssel ließ sich nicht prüfen, weil für diesen Zeitraum kein Gemeindeverzeichnis geladen ist.",
-                   "ein geladenes Gemeindeverzeichnis dieses Stands"),
+            _check("territory_check", ["known", "unlisted", "unchecked"], "critical", "key.unknown", "territory_code",
+                   "Der Gebietsschlüssel steht nicht im amtlichen Gemeindeverzeichnis dieses Stands.",
+                   "einen Schlüssel des Verzeichnisses"),
+            _check("territory_check", ["known", "unknown", "unchecked"], "warning", "key.unlisted", "territory_code",
+                   "Der Gebietsschlüssel steht in keiner geladenen Ausgabe des Gemeindeverzeichnisses.",
+                   "einen Schlüssel des Verzeichnisses"),
+            _check("territory_check", ["known", "unknown", "unlisted"], "info", "key.unchecked", "territory_code",
+                   "Der Gebietsschlüssel ließ sich nicht prüfen, weil für dieses Gebiet kein Gemeindeverzeichnis geladen ist.",
+                   "ein geladenes Gemeindeverzeichnis"),
         ]  # fmt: skip
     if {"territory_code", "territory_name"} <= names:
         rules += [
@@ -229,10 +233,16 @@ class _Checks:
         self._first = period_end(contract.calendar.first_period)
 
     def attach(self, chunk: pa.Table) -> pa.Table:
+        import pyarrow.compute as pc
+
         names = set(chunk.column_names)
         if "territory_code" in names:
             keys = [c for c in ("territory_code", "period_code") if c in names]
-            chunk = chunk.append_column("territory_check", _per_combination(chunk, keys, self._key))
+            checked = _per_combination(chunk, keys, self._key)
+            if "value" in names:
+                # Tables keep rows of dissolved units, without a value; their keys harm nobody.
+                checked = pc.if_else(pc.is_valid(chunk["value"]), checked, "known")
+            chunk = chunk.append_column("territory_check", checked)
         if {"territory_code", "territory_name"} <= names:
             chunk = chunk.append_column(
                 "name_check", _per_combination(chunk, ["territory_code", "territory_name"], self._name)
@@ -362,15 +372,11 @@ class _Judge:
             block = frame.iloc[start : start + _EVIDENCE_BLOCK]
             for index in run_expectations(block, [expectation], rows=True)[0].get("unexpected_index_list") or []:
                 row = block.loc[index["_index"]]
-                evidence.append(Evidence(int(row["_row_number"]), self._place(row), _text(row, shown)))
+                place = _value_place(row) if shown == "value" else None
+                evidence.append(Evidence(int(row["_row_number"]), place, _text(row, shown)))
             if len(evidence) >= EVIDENCE_LIMIT:
                 break
         return evidence
-
-    @staticmethod
-    def _place(row: pd.Series) -> str | None:
-        number = int(row.get("_column_number", 0) or 0)
-        return str(number) if number else None
 
 
 def run_expectations(
@@ -483,6 +489,11 @@ def _finding(
         row_count=count,
         evidence=tuple(replace(e, column=e.column or term) for e in evidence),
     )
+
+
+def _value_place(row: pd.Series) -> str | None:
+    """The column of the file the value stood in: a tidy row knows it for its value only."""
+    return str(int(row["_column_number"])) if row["_column_number"] else None
 
 
 def _text(row: pd.Series, column: str | None) -> str | None:
