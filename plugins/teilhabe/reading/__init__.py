@@ -59,6 +59,8 @@ def open_reading(
             found=source.kind_de,
             expected=_expected(contract),
         )
+    if source.kind == "text":
+        source.encoding  # noqa: B018 - damaged umlauts are told before anything else
     reasons = []
     for layout in contract.layouts:
         reader = _READERS[layout.reader]

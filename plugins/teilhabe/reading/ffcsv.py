@@ -86,18 +86,18 @@ class FfcsvReading(Reading):
                 expected=f"ein Zeitraum für „{self.layout.period}“",
             )
         codes = [("value_variable_code", cells["value_variable_code"])]
-        for header in cells:
+        for header, variable in cells.items():
             if not _VARIABLE.fullmatch(header):
                 continue
             prefix = header.removesuffix("variable_code")
             code = cells[prefix + "variable_attribute_code"].strip()
-            if cells[header] in self.layout.variables:
-                codes.append((cells[header], code))
+            if variable in self.layout.variables:
+                codes.append((variable, code))
             elif is_genesis_key(code):
                 row["territory_code"] = from_genesis(code)
                 row["territory_name"] = cells.get(prefix + "variable_attribute_label", "").strip()
             elif code:
-                codes.append((cells[header], code))
+                codes.append((variable, code))
         for variable, code in codes:
             if not code:
                 continue  # GENESIS leaves the code of a total empty

@@ -22,7 +22,7 @@ def parse_period(text: str, template: str) -> str | None:
     elif found := _ISO_DATE.fullmatch(text):
         day = _iso(int(found[1]), int(found[2]), int(found[3]))
     elif found := _YEAR.fullmatch(text):
-        if "{date}" in template or not 1900 <= int(found[1]) <= 2100:  # noqa: PLR2004 - no office counts beyond
+        if "{date}" in template or not 1900 <= int(found[1]) <= 2100:
             return None
         return of_year(int(found[1]), template)
     else:

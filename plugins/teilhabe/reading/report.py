@@ -27,7 +27,7 @@ class Report:
         self._open: dict[tuple[str, str | None, str | None], _Open] = {}
         self._closed: list[Finding] = []
 
-    def rows(  # noqa: PLR0913 - a finding has this many parts
+    def rows(
         self,
         severity: Severity,
         rule: str,

@@ -187,7 +187,7 @@ def cell_text(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "WAHR" if cell else "FALSCH"
     if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)  # noqa: PLR2004
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
     if hasattr(cell, "isoformat"):
         return str(cell.isoformat())
     return str(cell)

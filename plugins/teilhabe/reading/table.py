@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from teilhabe.contracts import Table
-from teilhabe.errors import EVIDENCE_LIMIT, Evidence
+from teilhabe.errors import Evidence
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
 from teilhabe.reading.labels import Dictionary, Header, normalise, read_header
 from teilhabe.reading.periods import of_year
@@ -29,9 +29,10 @@ _YEAR_TEXT = re.compile(r"(?:Berichtsjahr|Jahr)\s*:?\s*(\d{4})")
 _YEAR_IN_NAME = re.compile(r"(?<!\d)(20\d{2})(?!\d)")
 _PER = 100_000
 _CLEAR = 0.0005
-"""A year is recognised when the median county's implied population is within 0.05 % of the reference population."""
-_DISTINCT = 3.0
-"""... and the second best year is at least three times as far off."""
+"""A year fits when the median county's implied population is within 0.05 % of its population.
+
+Measured on the file of 2022 and 45 counties: 0.004 % off in the right year, 0.35 % in the year before, 1.4 % in the next.
+"""
 
 
 @dataclass
@@ -266,12 +267,8 @@ class TableReading(Reading):
             if both:
                 off = median(abs(implied[code][1] / populations[code] - 1) for code in both)
                 errors.append((off, int(year)))
-        errors.sort()
-        if not errors or errors[0][0] > _CLEAR:
-            return None
-        if len(errors) > 1 and errors[1][0] < _DISTINCT * errors[0][0]:
-            return None
-        return errors[0][1] + 1
+        fitting = [year for off, year in errors if off <= _CLEAR]
+        return fitting[0] + 1 if len(fitting) == 1 else None
 
 
 def _header_row(layout: Table, rows: list[list[str]]) -> tuple[int, dict[str, int]] | None:

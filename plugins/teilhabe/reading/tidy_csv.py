@@ -25,7 +25,7 @@ from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
 
 _BLOCK = 12 << 20
-_DELIMITERS = (";", ",", "\t", "|")
+_DELIMITERS: tuple[str, ...] = (";", ",", "\t", "|")
 _MARKER = re.compile(r"\d+-\d+-\d+")
 
 Translate = Callable[[str], Any]
@@ -339,7 +339,8 @@ def _joined(left: pa.Array, right: pa.Array) -> pa.Array:
 
 def _headers(layout: TidyCsv, source: Source) -> tuple[list[str], str]:
     first = source.head_text.split("\n", 1)[0].rstrip("\r")
-    delimiter = layout.delimiter or max(_DELIMITERS, key=first.count)
+    most: str = max(_DELIMITERS, key=first.count)
+    delimiter = layout.delimiter or most
     return next(csv.reader([first], delimiter=delimiter), []), delimiter
 
 

@@ -1,0 +1,332 @@
+"""Given the offices' own files, expect these numbers - counted here a second time with nothing but csv and calamine."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import python_calamine
+from teilhabe.contracts import Contract, load_contracts
+from teilhabe.errors import Finding, ReadingError
+from teilhabe.reading import ReadingContext, open_reading
+
+PROJECT = Path(__file__).resolve().parents[2]
+CONTRACTS = load_contracts(PROJECT / "agencies")
+
+GENESIS = {
+    "state_statistics__population": ["lsn_genesis/12411-01-01-5_00.csv"],
+    "state_statistics__population_nationality": ["lsn_genesis/12411-03-03-4_00.csv"],
+    "state_statistics__migration": ["lsn_genesis/12711-01-03-5_00.csv"],
+    "state_statistics__naturalisations": ["lsn_genesis/12511-01-01-4.csv"],
+    "state_statistics__asylum_benefits": ["lsn_genesis/22221-01-01-4_00.csv"],
+    "state_statistics__dwellings": ["lsn_genesis/31231-01-02-5_00.csv"],
+    "state_statistics__day_care": ["lsn_genesis/22541-01-04-4_00.csv"],
+    "state_statistics__pupils": ["lsn_genesis/21111-01-03-4.csv", "lsn_genesis/21111-01-03-4_00.csv"],
+    "state_statistics__school_leavers": ["lsn_genesis/21111-02-06-4_00.csv"],
+    "employment_agency__unemployed_municipal": ["employment_agency/13211-01-03-5_00.csv"],
+    "employment_agency__unemployed_district": ["employment_agency/13211-02-05-4_00.csv"],
+    "employment_agency__employees_residence": ["employment_agency/13111-02-02-5_00.csv"],
+}
+NOT_LOADED = {
+    "state_statistics__dwellings": {3, 4, 5, 6, 15},
+    "state_statistics__day_care": {13, 14, 15},
+    "state_statistics__pupils": {7, 8},
+}
+"""0-based columns the contract declares as not loaded."""
+MONITOR = {
+    "population": "1-1-1",
+    "foreigners": "1-2-1",
+    "foreigners_age": "1-2-6",
+    "naturalisations": "2-3-1",
+    "day_care_language": "3-1-2",
+    "day_care_origin": "3-1-3",
+    "school_leavers": "4-1-4",
+    "employees": "5-2-1",
+    "minimum_income": "6-2-1",
+}
+VINTAGES = ("2021-12", "2022-12", "2023-12")
+
+Row = dict[str, Any]
+
+
+def read(dataset_id: str, path: Path, context: ReadingContext | None = None) -> tuple[list[Row], list[Finding]]:
+    reading = open_reading(CONTRACTS[dataset_id], path, path.name, context=context)
+    rows = pa.concat_tables(reading.chunks()).to_pylist()
+    return rows, reading.findings
+
+
+def one(rows: list[Row], **where: str) -> Row:
+    found = [row for row in rows if all(row[name] == value for name, value in where.items())]
+    assert len(found) == 1, (where, len(found))
+    return found[0]
+
+
+def genesis_data(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of every data row, read without any code of the project."""
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.startswith("_____"):
+            return
+        cells = next(csv.reader([line], delimiter=";"), [])
+        key = next((cell for cell in cells[:2] if cell == "DG" or (cell.isdigit() and len(cell) != 4)), None)
+        if key and len(cells) > 3 and cells[-1]:
+            yield number, cells
+
+
+@pytest.mark.parametrize(("dataset_id", "name"), [(d, name) for d, names in GENESIS.items() for name in names])
+def test_no_cell_of_a_genesis_table_is_lost(real_files: Path, dataset_id: str, name: str) -> None:
+    """Every number cell is a value, every other cell a declared status, at the place it stood."""
+    rows, findings = read(dataset_id, real_files / name)
+    keys = {"period_code", "territory_code", "territory_name", "label"}
+    layout = CONTRACTS[dataset_id].layouts[0]
+    width = len([key for key in layout.keys if key in keys])  # type: ignore[union-attr]
+    skipped = {e.row for f in findings if f.rule == "key.same_municipality" for e in f.evidence}
+    superseded = sum(f.row_count for f in findings if f.rule == "key.same_municipality")
+
+    expected = {
+        (number, position + 1): cell
+        for number, cells in genesis_data(real_files / name)
+        for position, cell in enumerate(cells)
+        if position >= width and position not in NOT_LOADED.get(dataset_id, set())
+    }
+    found = {(row["_row_number"], row["_column_number"]): row for row in rows}
+    assert len(found) == len(rows)
+    assert set(found) <= set(expected)
+    lost = {place for place in expected if place not in found}
+    assert len({row for row, _ in lost}) == superseded
+    assert not any(re.fullmatch(r"\d+(,\d+)?", expected[place]) for place in lost), "only rows without numbers may go"
+    assert skipped <= {row for row, _ in lost}
+    for place, row in found.items():
+        cell = expected[place]
+        if re.fullmatch(r"-?\d+(,\d+)?", cell):
+            assert (row["value"], row["obs_status"]) == (cell.replace(",", "."), "A")
+        elif cell == "-":
+            assert (row["value"], row["obs_status"]) in {("0", "A"), (None, "M")}
+        else:
+            assert (row["value"], row["obs_status"], row["conf_status"]) == {
+                ".": (None, "Q", "C"),
+                "x": (None, "M", "F"),
+                "...": (None, "O", "F"),
+                "/": (None, "O", "F"),
+            }[cell]
+    assert not [f for f in findings if f.severity != "info"]
+
+
+def test_population_of_peine(real_files: Path) -> None:
+    rows, _ = read("state_statistics__population", real_files / "lsn_genesis/12411-01-01-5_00.csv")
+    assert one(rows, territory_code="03157", period_code="2015-12-31", sex="total")["value"] == "132320"
+    dissolved = one(rows, territory_code="03157003", period_code="2015-12-31", sex="total")
+    assert (dissolved["value"], dissolved["obs_status"]) == (None, "M")
+    assert one(rows, territory_code="03157003", period_code="2014-12-31", sex="total")["value"] == "11400"
+    assert {row["period_code"] for row in rows} == {f"{year}-12-31" for year in range(2008, 2016)}
+
+
+def test_members_of_associations_carry_their_official_key(real_files: Path) -> None:
+    rows, _ = read("state_statistics__population", real_files / "lsn_genesis/12411-01-01-5_00.csv")
+    now = {row["territory_code"]: row["territory_name"] for row in rows if row["period_code"] == "2015-12-31"}
+    assert now["031535401"] == "Lutter am Barenberge, Samtgemeinde"
+    assert now["03153006"] == "Hahausen"
+    assert now["071315001"] == "Adenau, Verbandsgem."
+    assert now["07131007"] == "Bad Neuenahr-Ahrweiler, verbandsfr. Gemeinde"
+
+
+def test_unemployed_of_2016_stand_under_the_dead_key_of_ilsede(real_files: Path) -> None:
+    rows, _ = read("employment_agency__unemployed_municipal", real_files / "employment_agency/13211-01-03-5_00.csv")
+    total = {"nationality": "total", "age_band": "total", "category": "total", "period_code": "2016"}
+    assert one(rows, territory_code="03157", **total)["value"] == "3904"
+    assert one(rows, territory_code="03157003", **total)["value"] == "587"
+    lahstedt = one(rows, territory_code="03157004", **total)
+    assert (lahstedt["value"], lahstedt["obs_status"], lahstedt["conf_status"]) == (None, "M", "F")
+
+
+def test_rates_and_counts_of_one_table_are_different_measures(real_files: Path) -> None:
+    rows, _ = read("employment_agency__unemployed_district", real_files / "employment_agency/13211-02-05-4_00.csv")
+    country = {"territory_code": "DG", "period_code": "2016", "sex": "total", "age_band": "total", "category": "total"}
+    assert one(rows, measure_code="unemployed", nationality="foreign", **country)["value"] == "629356"
+    assert one(rows, measure_code="unemployment_rate_official", nationality="total", **country)["value"] == "6.1"
+    assert one(rows, measure_code="unemployment_rate_dependent", nationality="total", **country)["value"] == "6.8"
+
+
+def test_the_same_table_in_two_encodings_is_the_same_table(real_files: Path) -> None:
+    one_file, _ = read("state_statistics__pupils", real_files / "lsn_genesis/21111-01-03-4.csv")
+    other, _ = read("state_statistics__pupils", real_files / "lsn_genesis/21111-01-03-4_00.csv")
+    assert one_file == other
+    peine = {"territory_code": "03157", "period_code": "SY2015", "category": "total", "sex": "total"}
+    assert one(one_file, measure_code="pupils", nationality="foreign", **peine)["value"] == "891"
+    assert one(one_file, measure_code="schools", nationality="total", **peine)["obs_status"] == "M"
+
+
+def test_leavers_of_2015_left_in_the_school_year_that_began_in_2014(real_files: Path) -> None:
+    rows, _ = read("state_statistics__school_leavers", real_files / "lsn_genesis/21111-02-06-4_00.csv")
+    peine = {"territory_code": "03157", "category": "without_certificate", "sex": "total"}
+    assert one(rows, period_code="SY2014", **peine)["value"] == "71"
+    assert {row["period_code"] for row in rows} == {"SY2013", "SY2014"}
+
+
+def test_flat_file_agrees_with_its_own_bytes(real_files: Path) -> None:
+    path = next((real_files / "lsn_ffcsv").glob("12411-01-01-4*"))
+    rows, findings = read("state_statistics__population_nationality", path)
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        raw = list(csv.DictReader(lines, delimiter=";"))
+    assert len(rows) == len(raw) == 1467
+    want = {"GESM": "male", "GESW": "female", "": "total"}
+    for line, row in zip(raw, rows, strict=True):
+        assert row["territory_code"] == line["1_variable_attribute_code"]
+        assert row["sex"] == want[line["2_variable_attribute_code"]]
+        assert row["value"] == (line["value"] if line["value"].isdigit() else row["value"])
+    assert one(rows, territory_code="03157", sex="total")["period_code"] == "2024-12-31"
+    assert not [f for f in findings if f.severity == "critical"]
+
+
+@pytest.mark.parametrize("vintage", VINTAGES)
+@pytest.mark.parametrize("dataset", sorted(MONITOR))
+def test_every_row_of_the_monitor_is_read(real_files: Path, dataset: str, vintage: str) -> None:
+    path = real_files / "lsn_integration_monitor" / vintage / f"indicator_{MONITOR[dataset]}.csv"
+    rows, findings = read(f"state_monitor__{dataset}", path)
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        raw = list(csv.DictReader(lines))
+    assert len(rows) == len(raw)
+    assert Counter(row["value"] for row in rows) == Counter(_plain(line["Value"]) for line in raw)
+    peine = [row for row in rows if row["territory_code"] == "03157"]
+    assert peine or dataset == "employees"
+    assert not [f for f in findings if f.severity == "critical"]
+
+
+def _plain(text: str) -> str | None:
+    return text.lstrip("+") or None
+
+
+def test_keys_the_monitor_lost_come_back_by_name(real_files: Path) -> None:
+    path = real_files / "lsn_integration_monitor/2021-12/indicator_6-2-1.csv"
+    rows, findings = read("state_monitor__minimum_income", path)
+    rules = {finding.rule: finding for finding in findings}
+    assert rules["key.completed_from_name"].row_count == 1248
+    assert {row["territory_code"] for row in rows if row["territory_name"] == "Osterode"} == {"03156"}
+
+
+def test_osterode_under_the_key_of_goettingen(real_files: Path) -> None:
+    path = real_files / "lsn_integration_monitor/2023-12/indicator_6-2-1.csv"
+    rows, findings = read("state_monitor__minimum_income", path)
+    assert {row["territory_code"] for row in rows if row["territory_name"] == "Osterode"} == {"03156"}
+    assert [f.row_count for f in findings if f.rule == "key.overridden"] == [24]
+
+
+def test_an_indicator_number_that_changed_its_meaning_is_another_measure(real_files: Path) -> None:
+    before, _ = read("state_monitor__employees", real_files / "lsn_integration_monitor/2021-12/indicator_5-2-1.csv")
+    after, _ = read("state_monitor__employees", real_files / "lsn_integration_monitor/2022-12/indicator_5-2-1.csv")
+    assert {row["measure_code"] for row in before} == {"employment_share_published"}
+    assert {row["territory_code"] for row in before} == {"03"}
+    assert {row["measure_code"] for row in after} == {"employees_workplace"}
+    assert one(after, territory_code="03157", period_code="2021-06-30", sex="total")["value"] == "3683"
+
+
+@pytest.fixture(scope="module")
+def pks(real_files: Path) -> Callable[[str], Path]:
+    return lambda kind: real_files / "police_pks_2022" / f"KR-F-01-T01-Kreise-Faelle-HZ_{kind}"
+
+
+def test_offences_are_the_same_in_both_forms(pks: Callable[[str], Path]) -> None:
+    workbook, _ = read("police__offences_district", pks("xls.xlsx"))
+    text, _ = read("police__offences_district", pks("csv.csv"), ReadingContext(period="2022"))
+    measure = {"measure_code": "offences_known", "category": "------", "territory_code": "03157", "period_code": "2022"}
+    assert one(workbook, **measure)["value"] == one(text, **measure)["value"] == "7250"
+    keys = ("territory_code", "period_code", "measure_code", "nationality", "sex", "category")
+    assert {tuple(row[k] for k in keys): row["value"] for row in workbook} == {
+        tuple(row[k] for k in keys): row["value"] for row in text
+    }
+    cells = python_calamine.CalamineWorkbook.from_path(pks("xls.xlsx")).get_sheet_by_index(0).to_python()
+    data = [row for row in cells if re.fullmatch(r"\d{5}", str(row[2]))]
+    loaded = (5, 7, 11, 13, 14, 15, 16)
+    assert len(workbook) == len(data) * len(loaded)
+    assert sum(int(row["value"]) for row in workbook) == sum(int(row[at]) for row in data for at in loaded)
+
+
+def test_a_table_without_its_year_is_refused_unless_the_populations_tell(
+    real_files: Path, pks: Callable[[str], Path]
+) -> None:
+    with pytest.raises(ReadingError, match="Jahr in den Dateinamen") as caught:
+        read("police__offences_district", pks("csv.csv"))
+    assert caught.value.finding.rule == "period.not_found"
+
+    monitor, _ = read("state_monitor__population", real_files / "lsn_integration_monitor/2023-12/indicator_1-1-1.csv")
+    populations: dict[str, dict[str, float]] = {}
+    for row in monitor:
+        if len(row["territory_code"]) == 5:
+            populations.setdefault(row["period_code"][:4], {})[row["territory_code"]] = float(row["value"])
+    rows, findings = read("police__offences_district", pks("csv.csv"), ReadingContext(populations=lambda: populations))
+    assert {row["period_code"] for row in rows} == {"2022"}
+    assert [f.severity for f in findings if f.rule == "period.inferred"] == ["warning"]
+
+
+REGISTER = {
+    "31122013_Auszug_GV.xlsx": "2013-12-31",
+    "31122017_Auszug_GV.xlsx": "2017-12-31",
+    "31122021_Auszug_GV.xlsx": "2021-12-31",
+    "GV100AD_31122022.txt": "2022-12-31",
+}
+
+
+@pytest.mark.parametrize("name", sorted(REGISTER))
+def test_the_register_in_both_layouts(real_files: Path, name: str) -> None:
+    rows, findings = read("register__municipalities", real_files / "municipality_register" / name)
+    municipalities = [row for row in rows if row["record_type"] == "60"]
+    assert {row["period_code"] for row in rows} == {REGISTER[name]}
+    assert all(re.fullmatch(r"\d{8}", row["territory_code"]) for row in municipalities)
+    assert all(row["population"] and row["area_km2"] for row in municipalities)
+    total = sum(int(row["population"]) for row in municipalities)
+    assert 80_000_000 < total < 85_000_000
+    assert all(
+        int(row["population"]) == int(row["population_male"]) + int(row["population_female"]) for row in municipalities
+    )
+    assert one(rows, record_type="40", territory_code="03157")["territory_name"] == "Peine"
+    assert len([row for row in municipalities if row["territory_code"].startswith("03157")]) in {7, 8}
+    assert not [f for f in findings if f.severity == "critical"]
+
+
+def test_the_register_of_2022_knows_peine(real_files: Path) -> None:
+    rows, _ = read("register__municipalities", real_files / "municipality_register/GV100AD_31122022.txt")
+    ilsede = one(rows, territory_code="03157009")
+    assert (ilsede["area_km2"], ilsede["population"], ilsede["population_male"]) == ("72.22", "22206", "11046")
+    assert ilsede["ars"] == "031570009009"
+
+
+@pytest.mark.parametrize("name", ["2014.xls", "2015.xls", "2016.xls", "2017.xls", "2023.xlsx"])
+def test_every_territorial_change_is_read(real_files: Path, name: str) -> None:
+    path = real_files / "territorial_changes" / name
+    rows, findings = read("register__territorial_changes", path)
+    workbook = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(path.read_bytes()))
+    cells = workbook.get_sheet_by_index(1).to_python()
+    assert len(rows) == sum(bool(re.match(r"(\d\d|stba)/\d{4}/", str(row[0]))) for row in cells)
+    assert {row["period_code"] for row in rows} == {name[:4]}
+    assert not [f for f in findings if f.severity in {"critical", "warning"}]
+
+
+def test_ilsede_and_lahstedt_became_ilsede(real_files: Path) -> None:
+    rows, _ = read("register__territorial_changes", real_files / "territorial_changes/2015.xls")
+    merged = {row["old_code"]: row for row in rows if row["new_code"] == "03157009"}
+    assert set(merged) == {"03157003", "03157004"}
+    assert {row["statistical_date"] for row in merged.values()} == {"2015-01-01"}
+    assert {row["change_type"] for row in merged.values()} == {"1"}
+
+
+def test_the_right_file_for_the_wrong_dataset_is_named(real_files: Path) -> None:
+    with pytest.raises(ReadingError) as caught:
+        read("state_statistics__population", real_files / "lsn_genesis/12711-01-03-5_00.csv")
+    assert caught.value.finding.rule == "file.other_dataset"
+    assert "12711-01-03-5" in caught.value.finding.message
+
+
+def test_every_dataset_has_a_contract() -> None:
+    listed: list[Contract] = list(CONTRACTS.values())
+    assert len(listed) >= 24

@@ -1,0 +1,105 @@
+"""A contract is refused with file and key when it says something the reader would not do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from teilhabe.contracts import SUFFIX, load_contract, load_contracts, parse_contract
+from teilhabe.errors import ContractError
+
+PROJECT = Path(__file__).resolve().parents[2]
+AGENCIES = PROJECT / "agencies"
+CONTRACT = AGENCIES / "state_statistics" / "population.odcs.yaml"
+TEXT = CONTRACT.read_text(encoding="utf-8")
+
+OBSERVATION = {"territory_code", "territory_name", "period_code", "value", "obs_status", "conf_status"}
+
+
+def test_all_contracts_load_in_order() -> None:
+    contracts = load_contracts(AGENCIES)
+    assert len(contracts) >= 24
+    assert list(contracts) == sorted(contracts)
+    for dataset_id, contract in contracts.items():
+        assert dataset_id == f"{contract.path.parent.name}__{contract.path.name.removesuffix(SUFFIX)}"
+        assert contract.office and "@" in contract.contact and contract.contact.endswith(".example")
+        assert contract.licence and contract.attribution
+        if contract.dataset_id.split("__")[0] != "register":
+            assert set(contract.column_names) >= OBSERVATION
+            assert contract.measures, dataset_id
+
+
+def test_a_contract_says_what_others_need() -> None:
+    contract = load_contract(CONTRACT)
+    assert contract.title_de == "Bevölkerung der Gemeinden nach Geschlecht"
+    assert contract.column_names == [
+        "territory_code", "territory_name", "period_code", "sex", "value", "obs_status", "conf_status",
+    ]  # fmt: skip
+    assert contract.unique_key == ["territory_code", "period_code", "sex"]
+    assert (contract.secrecy_method, contract.symbol_regime) == ("ckm", "genesis")
+    assert (contract.calendar.frequency, contract.calendar.lag_days, contract.calendar.reference) == (
+        "yearly",
+        300,
+        "12-31",
+    )
+    assert contract.measures == ["population"]
+    sex = contract.columns[3]
+    assert (sex.logical_type, sex.required, sex.office_term) == ("string", True, "Geschlecht")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("status: active", "status: active\nstate: active", "state: is an unknown key"),
+        ("  purpose:", "  porpose: x\n  purpose:", "description.porpose: is an unknown key"),
+        ("reader: genesis_csv", "reader: genesis_xml", "files[0]"),
+        ("value_columns: 3", "value_columns: 3\n          wide: true", "wide: is an unknown key"),
+        ("value_columns: 3", "value_columns: drei", "value_columns"),
+        ("secrecy: ckm", "secrecy: secret", "secrecy"),
+        ("regime: genesis", "regime: guess", "symbols.regime"),
+        ("{sex: male}", "{sex: man}", "labels.'männlich'.sex: must be one of"),
+        ("{sex: male}", "{gender: male}", "gender: is no column"),
+        ("{measure_code: population}", "{measure_code: population, sex: total}", "constants.sex: is a column"),
+        ("id: state_statistics__population", "id: state_statistics__people", "id: must be"),
+        ("- name: state_statistics__population", "- name: people", "schema[0].name"),
+        ("apiVersion: v3.1.0", "apiVersion: v2.2.0", "apiVersion"),
+        ("type: local", "type: pigeon", "servers[0].type"),
+        ("property: frequency, value: 1, unit: y", "property: frequency, value: 2, unit: y", "frequency"),
+        ("property: latency, value: 300, unit: d", "property: latency, value: 9, unit: months", "latency"),
+        ("type: attribution", "type: author", "attribution"),
+        ("logicalType: number", "logicalType: float", "logicalType"),
+        ("- property: calendar", "- property: diary", "customProperties[0].property"),
+        ("      - {name: obs_status, logicalType: string, required: true}\n", "", "obs_status"),
+        ("measure_code: population", "measure_code: inhabitants", "constants.measure_code"),
+        ("Insgesamt: {sex: total}", "männlich: {sex: total}", "is there twice"),
+        ("kind: DataContract", "kind: [", "YAML"),
+    ],
+)
+def test_a_wrong_contract_names_file_and_key(old: str, new: str, key: str) -> None:
+    assert old in TEXT
+    with pytest.raises(ContractError) as caught:
+        parse_contract(TEXT.replace(old, new, 1), CONTRACT)
+    message = str(caught.value)
+    assert message.startswith(f"{CONTRACT}: ")
+    assert key in message
+    assert "\n" not in message
+
+
+def test_age_bands_are_text_and_have_a_form() -> None:
+    path = AGENCIES / "state_monitor" / "foreigners_age.odcs.yaml"
+    text = path.read_text(encoding="utf-8")
+    unquoted = text.replace('"6_14"', "6_14")
+    assert unquoted != text
+    assert parse_contract(unquoted, path).layouts[0].labels["6 - 15"] == {"age_band": "6_14"}
+    with pytest.raises(ContractError, match="must look like u3"):
+        parse_contract(text.replace('"6_14"', "6-14"), path)
+
+
+def test_the_documented_contract_is_a_contract() -> None:
+    """The annotated example of the reference is loaded as it is printed there."""
+    text = (PROJECT / "docs" / "reference" / "contract.md").read_text(encoding="utf-8")
+    found = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert found
+    contract = parse_contract(found[1], AGENCIES / "example_office" / "example.odcs.yaml")
+    assert {layout.reader for layout in contract.layouts} == {"genesis_csv", "ffcsv", "tidy_csv", "table"}
