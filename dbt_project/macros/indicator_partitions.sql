@@ -57,3 +57,27 @@
         )
     ) / (1 + {{ z }} ^ 2 / {{ denominator }})
 {%- endmacro %}
+
+{#
+  Predicate "this observation may be a term of a stale partition", written out like `in_stale` so that the index on
+  measure and period serves it.
+#}
+{% macro may_be_term(role, observed) %}
+    {% if not execute %}{{ return('true') }}{% endif %}
+    {% set query %}
+        select distinct
+            term.measure_code,
+            {{ denominator_period('term.period_rule', 'stale.period_code') }} as period_code
+        from ({{ stale_partitions() }}) as stale
+        inner join {{ ref('indicator_terms') }} as term
+            on stale.part_code = term.indicator_code || '/' || term.definition_version
+        where term.role = '{{ role }}'
+    {% endset %}
+    {% set pairs = [] %}
+    {% for row in run_query(query).rows %}
+        {% do pairs.append("('" ~ row[0] | replace("'", "''") ~ "', '" ~ row[1] | replace("'", "''") ~ "')") %}
+    {% endfor %}
+    {% if not pairs %}{{ return('false') }}{% endif %}
+    {% if pairs | length > 200 %}{{ return('true') }}{% endif %}
+    {{ return('(' ~ observed ~ '.measure_code, ' ~ observed ~ '.period_code) in (' ~ pairs | join(', ') ~ ')') }}
+{% endmacro %}

@@ -6,9 +6,9 @@
     case when bool_or({{ value }} is null) then null else sum({{ value }}) end
 {%- endmacro %}
 
-{% macro combined_obs_status(value, obs_status) %}
+{% macro combined_obs_status(value, obs_status, conf_status) %}
     case
-        when bool_or({{ value }} is null and {{ obs_status }} = 'Q') then 'Q'
+        when bool_or({{ value }} is null and ({{ obs_status }} = 'Q' or {{ conf_status }} <> 'F')) then 'Q'
         when bool_or({{ value }} is null and {{ obs_status }} = 'O') then 'O'
         when bool_or({{ value }} is null) then 'M'
         when bool_or({{ obs_status }} = 'E') then 'E'

@@ -3,6 +3,7 @@
     incremental_strategy='replace_deliveries',
     unique_key='delivery_id',
     unlogged=true,
+    post_hook='analyze {{ this }}',
     indexes=[{'columns': ['delivery_id']}],
 ) }}
 

@@ -4,7 +4,7 @@
     unique_key=['measure_code', 'period_code'],
     unlogged=true,
     indexes=[{'columns': ['measure_code', 'period_code']}],
-    post_hook='{{ remember_partitions() }}',
+    post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
     meta={'rules': ['territory', 'measures', 'age_bands']},
 ) }}
 -- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
@@ -27,7 +27,7 @@ sums as (
         members.variant,
         observed.dataset_id,
         {{ sum_or_blocked('observed.value') }} as value,
-        {{ combined_obs_status('observed.value', 'observed.obs_status') }} as obs_status,
+        {{ combined_obs_status('observed.value', 'observed.obs_status', 'observed.conf_status') }} as obs_status,
         {{ combined_conf_status('observed.conf_status') }} as conf_status,
         max(observed.delivery_id) as delivery_id,
         max(observed.known_from) as known_from,

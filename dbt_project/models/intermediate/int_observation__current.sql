@@ -4,7 +4,7 @@
     unique_key=['measure_code', 'period_code'],
     unlogged=true,
     indexes=[{'columns': ['measure_code', 'period_code', 'territory_code']}],
-    post_hook='{{ remember_partitions() }}',
+    post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
 ) }}
 -- depends_on: {{ ref('int_delivery__contents') }}
 

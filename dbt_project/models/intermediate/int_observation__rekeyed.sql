@@ -4,7 +4,7 @@
     unique_key=['measure_code', 'period_code'],
     unlogged=true,
     indexes=[{'columns': ['measure_code', 'period_code']}],
-    post_hook='{{ remember_partitions() }}',
+    post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
     meta={'rules': ['territory', 'measures']},
 ) }}
 -- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
@@ -47,7 +47,7 @@ sums as (
         {{ group_columns | join(', ') }},
         dataset_id,
         {{ sum_or_blocked('value') }} as value,
-        {{ combined_obs_status('value', 'obs_status') }} as obs_status,
+        {{ combined_obs_status('value', 'obs_status', 'conf_status') }} as obs_status,
         {{ combined_conf_status('conf_status') }} as conf_status,
         max(delivery_id) as delivery_id,
         max(known_from) as known_from,

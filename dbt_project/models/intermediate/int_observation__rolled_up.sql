@@ -4,7 +4,7 @@
     unique_key=['measure_code', 'period_code'],
     unlogged=true,
     indexes=[{'columns': ['measure_code', 'period_code']}],
-    post_hook='{{ remember_partitions() }}',
+    post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
     meta={'rules': ['territory', 'measures', 'age_bands']},
 ) }}
 -- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
@@ -121,7 +121,7 @@ sums as (
         {% for column in group_columns %}parts.{{ column }}, {% endfor %}
         parts.dataset_id,
         {{ sum_or_blocked('parts.value') }} as value,
-        {{ combined_obs_status('parts.value', 'parts.obs_status') }} as obs_status,
+        {{ combined_obs_status('parts.value', 'parts.obs_status', 'parts.conf_status') }} as obs_status,
         {{ combined_conf_status('parts.conf_status') }} as conf_status,
         max(parts.delivery_id) as delivery_id,
         max(parts.known_from) as known_from,

@@ -1,4 +1,4 @@
-{{ config(materialized='table', unlogged=true) }}
+{{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}') }}
 
 -- Every period code that occurs, taken apart. The reference date decides which state of the territories a number is read
 -- in: the last day of the period, for school years 31 December, the date the school statistics are tabulated for.

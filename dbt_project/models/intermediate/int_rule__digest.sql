@@ -1,4 +1,4 @@
-{{ config(materialized='table', unlogged=true) }}
+{{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}') }}
 
 -- Fingerprints of what decides results besides deliveries; a changed seed or territory makes partitions stale.
 {% set rules = {

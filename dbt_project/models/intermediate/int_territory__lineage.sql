@@ -1,4 +1,4 @@
-{{ config(materialized='table', unlogged=true) }}
+{{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}') }}
 
 -- Dead key -> every key that later holds exactly its whole area, over several mergers in a row.
 with recursive followed as (

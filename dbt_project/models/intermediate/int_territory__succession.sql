@@ -1,4 +1,4 @@
-{{ config(materialized='table', unlogged=true) }}
+{{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}') }}
 
 -- Who became whom. A link is exact when the old unit went wholly into the new one and the new one was made of nothing but
 -- whole units: then sums under the old keys are the sum under the new key, and no factor is needed.

@@ -1,4 +1,4 @@
-{{ config(materialized='table', unlogged=true, indexes=[{'columns': ['territory_code']}]) }}
+{{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}', indexes=[{'columns': ['territory_code']}]) }}
 
 -- One validity span per key: from the editions of the register, the list of changes and the baseline. A key without a known
 -- beginning counts as valid since 1900; without a known end as valid still.
@@ -148,7 +148,11 @@ lineage as (
         array_agg(successor order by successor) filter (where successor is not null) as successors,
         bool_or(is_whole_unit_merger) as is_whole_unit_merger
     from (
-        select distinct new_code as territory_code, old_code as predecessor, null as successor, null::boolean as is_whole_unit_merger
+        select distinct
+            new_code as territory_code,
+            old_code as predecessor,
+            null as successor,
+            is_whole_unit_merger
         from {{ ref('int_territory__succession') }}
         union all
         select distinct old_code, null, new_code, is_whole_unit_merger

@@ -3,13 +3,16 @@
     incremental_strategy='replace_partitions',
     unique_key=['indicator_code', 'definition_version', 'period_code'],
     indexes=[{'columns': ['territory_code', 'indicator_code', 'period_code']}],
-    post_hook='{{ remember_partitions() }}',
+    pre_hook='set local enable_nestloop = off; set local enable_mergejoin = off',
+    post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
     meta={
         'partition': 'indicator',
         'part': "indicator_code || '/' || definition_version",
         'rules': ['territory', 'measures', 'age_bands', 'measure_sources', 'indicators'],
     },
 ) }}
+-- Only hash joins in this statement: the planner cannot know how many rows a term selects, guesses one, and would compare
+-- every numerator with every denominator.
 -- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
 
 -- value = numerator x multiplier / denominator, at the level of the terms. A term without a number gives a result without
@@ -26,9 +29,10 @@ with numerators as (
         observed.period_code,
         {% for column in groups %}
         -- what the definition fixes is not a breakdown of the result
-        observed.{{ column }} as term_{{ column }},
+        case when base.{{ column }} = 'same' then observed.{{ column }} else '' end as same_{{ column }},
         case when term.{{ column }} = 'each' then observed.{{ column }} else 'total' end as {{ column }},
         {% endfor %}
+        case when base.dataset_rule = 'same' then observed.dataset_id else '' end as same_dataset_id,
         observed.value,
         observed.obs_status,
         observed.conf_status,
@@ -36,12 +40,18 @@ with numerators as (
         observed.delivery_id,
         observed.known_from
     from {{ ref('indicator_terms') }} as term
+    left join {{ ref('indicator_terms') }} as base
+        on
+            term.indicator_code = base.indicator_code
+            and term.definition_version = base.definition_version
+            and base.role = 'denominator'
     inner join {{ ref('int_observation__candidates') }} as observed
         on term.measure_code = observed.measure_code and {{ selected_by('term', 'observed') }}
     where
         term.role = 'numerator'
         {% if is_incremental() %}
             and {{ in_stale("term.indicator_code || '/' || term.definition_version", 'observed.period_code') }}
+            and {{ may_be_term('numerator', 'observed') }}
         {% endif %}
     order by
         term.indicator_code, term.definition_version, observed.territory_code, observed.period_code,
@@ -68,7 +78,7 @@ denominators as (
     select distinct on (
         term.indicator_code, term.definition_version, needed_periods.period_code, observed.territory_code,
         observed.nationality, observed.sex, observed.age_band, observed.category,
-        case when term.dataset_rule = 'same' then observed.dataset_id end
+        case when term.dataset_rule = 'same' then observed.dataset_id else '' end
     )
         term.indicator_code,
         term.definition_version,
@@ -76,9 +86,9 @@ denominators as (
         observed.territory_code,
         observed.period_code as denominator_period_code,
         {% for column in groups %}
-        case when term.{{ column }} = 'same' then observed.{{ column }} end as same_{{ column }},
+        case when term.{{ column }} = 'same' then observed.{{ column }} else '' end as same_{{ column }},
         {% endfor %}
-        case when term.dataset_rule = 'same' then observed.dataset_id end as same_dataset_id,
+        case when term.dataset_rule = 'same' then observed.dataset_id else '' end as same_dataset_id,
         observed.value,
         observed.obs_status,
         observed.conf_status,
@@ -95,11 +105,15 @@ denominators as (
             term.measure_code = observed.measure_code
             and needed_periods.denominator_period_code = observed.period_code
             and {{ selected_by('term', 'observed') }}
-    where term.role = 'denominator'
+    where
+        term.role = 'denominator'
+        {% if is_incremental() %}
+            and {{ may_be_term('denominator', 'observed') }}
+        {% endif %}
     order by
         term.indicator_code, term.definition_version, needed_periods.period_code, observed.territory_code,
         observed.nationality, observed.sex, observed.age_band, observed.category,
-        case when term.dataset_rule = 'same' then observed.dataset_id end,
+        case when term.dataset_rule = 'same' then observed.dataset_id else '' end,
         observed.dataset_id = term.dataset_rule desc, observed.is_derived, observed.source_priority, observed.dataset_id
 ),
 
@@ -134,9 +148,9 @@ paired as (
             and numerators.territory_code = denominators.territory_code
             and numerators.period_code = denominators.period_code
             {% for column in groups %}
-            and numerators.term_{{ column }} = coalesce(denominators.same_{{ column }}, numerators.term_{{ column }})
+            and numerators.same_{{ column }} = denominators.same_{{ column }}
             {% endfor %}
-            and numerators.dataset_id = coalesce(denominators.same_dataset_id, numerators.dataset_id)
+            and numerators.same_dataset_id = denominators.same_dataset_id
     union all
     select
         numerators.indicator_code,

@@ -3,7 +3,7 @@
     incremental_strategy='replace_partitions',
     unique_key=['measure_code', 'period_code'],
     indexes=[{'columns': ['territory_code', 'measure_code', 'period_code']}],
-    post_hook='{{ remember_partitions() }}',
+    post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
     meta={'rules': ['territory', 'measures', 'age_bands', 'measure_sources']},
 ) }}
 -- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}

@@ -3,7 +3,7 @@
     incremental_strategy='replace_deliveries',
     unique_key='delivery_id',
     indexes=[{'columns': ['delivery_id']}, {'columns': ['territory_code', 'measure_code', 'period_code']}],
-    post_hook='{{ create_observation_as_of() }}',
+    post_hook=['{{ create_observation_as_of() }}', 'analyze {{ this }}'],
 ) }}
 -- depends_on: {{ ref('dim_measure_source') }}
 
