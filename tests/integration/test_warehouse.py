@@ -201,7 +201,7 @@ class TestLifecycle:
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root drops to another account")
     def test_root_under_a_closed_home_uses_a_place_the_account_can_reach(self) -> None:
-        closed = Path(tempfile.mkdtemp(prefix="teilhabe-closed-"))  # mode 0700, like /root
+        closed = Path(tempfile.mkdtemp(prefix="teilhabe-closed-"))  # mode 0700, as homes of root are
         settings = settings_for(closed / "home")
         try:
             server = w.ensure_running(settings)
