@@ -18,6 +18,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from teilhabe import landing, loading, ops
+from teilhabe.building import code_version
 from teilhabe.contracts import Contract, Server, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
 from teilhabe.settings import Settings
@@ -71,9 +72,10 @@ def install(settings: Settings) -> None:
 
 
 def rules_version(settings: Settings, contract: Contract) -> str:
-    """Fingerprint of what a verdict rests on."""
+    """Fingerprint of what a verdict rests on: contract, suite and the code that applies them."""
     suite = settings.expectations / contract.agency / f"{contract.dataset}.json"
-    return hashlib.sha256(contract.path.read_bytes() + suite.read_bytes()).hexdigest()[:16]
+    code = code_version(settings).encode()
+    return hashlib.sha256(contract.path.read_bytes() + suite.read_bytes() + code).hexdigest()[:16]
 
 
 def poll(settings: Settings, contract: Contract, credentials: Credentials) -> list[Waiting]:

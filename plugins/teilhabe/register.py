@@ -26,6 +26,8 @@ _REMAINDER = "999"
 """Municipality number under which offices book the rest of a county, e.g. Hannover's surroundings."""
 _SIMILAR = 0.8
 _STATE, _COUNTY = 2, 5
+_CITY_STATES = ("02", "11")
+"""One municipality each: what stands below them in tables are town districts no register lists."""
 _COUNTRY = "DG"
 
 
@@ -61,7 +63,9 @@ class Register:
             return "known"
         if _area(code) not in self._covered:
             return "unchecked"
-        return "unknown" if reference is not None and self._enclosed(reference) else "unlisted"
+        if reference is None or code[:_STATE] in _CITY_STATES:
+            return "unlisted"
+        return "unknown" if self._enclosed(reference) else "unlisted"
 
     def check_name(self, code: str, name: str) -> NameCheck:
         """``other`` when the name is exactly that of another unit of the same level and state, and not of this one."""
