@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from teilhabe.contracts import Contract
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
+from teilhabe.reading.bytewise import hashes
 from teilhabe.reading.report import Report
 
 Hashes = npt.NDArray[np.uint64]
@@ -98,8 +99,5 @@ def _hash(table: pa.Table, names: list[str]) -> Hashes:
         if isinstance(for_chunk, pa.ChunkedArray):
             for_chunk = for_chunk.chunk(0)
         coded = pc.fill_null(for_chunk, "\0").dictionary_encode()
-        texts = np.fromiter(
-            (hash(text) for text in coded.dictionary.to_pylist()), dtype=np.int64, count=len(coded.dictionary)
-        )
-        total = (total ^ texts.astype(np.uint64)[coded.indices.to_numpy()]) * _PRIME
+        total = (total ^ hashes(coded.dictionary)[coded.indices.to_numpy()]) * _PRIME
     return total

@@ -6,6 +6,7 @@ never guesses. Values stay exact decimal text: a number from a CSV never passes 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from teilhabe.contracts import Meaning, NumberFormat, Regime, SymbolRules
+from teilhabe.reading.bytewise import plain_numbers
 
 _Status = tuple[str | None, str, str]
 
@@ -47,13 +49,19 @@ _SUFFIXES: dict[Regime, dict[str, str]] = {
 }
 """Letter behind a number -> obs_status. ``r`` (revised) is an ordinary value: the vintage shows the revision."""
 
-_NUMBER: dict[NumberFormat, str] = {
-    "german": r"^[+-]?(\d+|\d{1,3}([. ]\d{3})+)(,\d+)?$",
-    "english": r"^[+-]?(\d+|\d{1,3}([, ]\d{3})+)(\.\d+)?$",
-    "international": r"^[+-]?\d+(\.\d+)?([eE][+-]?\d{1,3})?$",
+_DECIMAL_MARK: dict[NumberFormat, str] = {"german": ",", "english": ".", "international": "."}
+_NUMBER: dict[NumberFormat, re.Pattern[str]] = {
+    "german": re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([. ][0-9]{3})+)(,[0-9]+)?"),
+    "english": re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([, ][0-9]{3})+)(\.[0-9]+)?"),
+    "international": re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?"),
 }
-_THOUSANDS: dict[NumberFormat, str] = {"german": r"[. ]", "english": r"[, ]", "international": r" "}
-_SPACES = "[\u00a0\u2009\u202f\u2007]"  # written as thousands separators, invisible on paper
+_THOUSANDS: dict[NumberFormat, re.Pattern[str]] = {
+    "german": re.compile(r"[. ]"),
+    "english": re.compile(r"[, ]"),
+    "international": re.compile(r" "),
+}
+_SPACES = re.compile("[\u00a0\u2009\u202f\u2007]")
+"""Written as thousands separators, invisible on paper."""
 
 
 @dataclass(frozen=True)
@@ -81,64 +89,49 @@ def convert(cells: pa.Array, rules: SymbolRules, numbers: NumberFormat) -> Conve
 def _distinct(
     texts: pa.Array, rules: SymbolRules, numbers: NumberFormat
 ) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]:
-    texts = pc.utf8_trim_whitespace(texts)
-    if pc.any(pc.match_substring_regex(texts, _SPACES)).as_py():
-        texts = pc.replace_substring_regex(texts, _SPACES, " ")
-    is_number = pc.match_substring_regex(texts, _NUMBER[numbers])
-    if rules.also:  # a contract may give even a number another meaning
-        is_number = pc.and_not(is_number, pc.is_in(texts, pa.array(list(rules.also), pa.string())))
-    plain = _canonical(pc.if_else(is_number, texts, None), numbers)
     size = len(texts)
-    value = plain
-    obs = pa.repeat("A", size)
-    conf = pa.repeat("F", size)
-    if pc.all(is_number).as_py():
-        no = pa.repeat(False, size)
+    value, plain = plain_numbers(texts, _DECIMAL_MARK[numbers])
+    if rules.also:  # a contract may give even a number another meaning
+        plain &= ~pc.is_in(texts, pa.array(list(rules.also), pa.string())).to_numpy(zero_copy_only=False)
+    obs, conf = pa.repeat("A", size), pa.repeat("F", size)
+    no = pa.repeat(False, size)
+    if plain.all():
         return value, obs, conf, no, no
-
-    values, states, secrets = value.to_pylist(), obs.to_pylist(), conf.to_pylist()
-    bad, dash = [False] * size, [False] * size
-    symbols = _SYMBOLS[rules.regime] | {text: _MEANINGS[meaning] for text, meaning in rules.also.items()}
-    rest = pc.indices_nonzero(pc.invert(is_number)).to_pylist()
-    for position in rest:
-        text = texts[position].as_py()
-        if text in symbols:
-            values[position], states[position], secrets[position] = symbols[text]
-        elif text in _DASHES and rules.regime in _REGIMES_WITH_DASH:
-            dash[position] = True
-            values[position], states[position], secrets[position] = _MISSING if rules.dash == "missing" else _ZERO
-        else:
-            marked = _marked_number(text, rules.regime, numbers)
-            if marked is None:
-                bad[position] = True
-                values[position], states[position], secrets[position] = _MISSING
-            else:
-                values[position], states[position] = marked
-    text_type = pa.string()
+    rest = pa.array(~plain)
+    slow = [_one(text, rules, numbers) for text in texts.filter(rest).to_pylist()]
+    values, states, secrets, bad, dash = zip(*slow, strict=True)
     return (
-        pa.array(values, text_type),
-        pa.array(states, text_type),
-        pa.array(secrets, text_type),
-        pa.array(bad),
-        pa.array(dash),
+        pc.replace_with_mask(value, rest, pa.array(values, pa.string())),
+        pc.replace_with_mask(obs, rest, pa.array(states, pa.string())),
+        pc.replace_with_mask(conf, rest, pa.array(secrets, pa.string())),
+        pc.replace_with_mask(no, rest, pa.array(bad, pa.bool_())),
+        pc.replace_with_mask(no, rest, pa.array(dash, pa.bool_())),
     )
 
 
-def _canonical(texts: pa.Array, numbers: NumberFormat) -> pa.Array:
+def _one(text: str, rules: SymbolRules, numbers: NumberFormat) -> tuple[str | None, str, str, bool, bool]:
+    """(value, obs_status, conf_status, bad, dash) of a text that is not plainly a number."""
+    text = _SPACES.sub(" ", text).strip()
+    if text in rules.also:
+        return (*_MEANINGS[rules.also[text]], False, False)
+    if text in _SYMBOLS[rules.regime]:
+        return (*_SYMBOLS[rules.regime][text], False, False)
+    if text in _DASHES and rules.regime in _REGIMES_WITH_DASH:
+        return (*(_MISSING if rules.dash == "missing" else _ZERO), False, True)
+    if (number := _number(text, numbers)) is not None:
+        return (number, "A", "F", False, False)
+    if (marked := _marked_number(text, rules.regime, numbers)) is not None:
+        return (*marked, "F", False, False)
+    return (*_MISSING, True, False)
+
+
+def _number(text: str, numbers: NumberFormat) -> str | None:
     """``+1.234,50`` -> ``1234.50``: point as decimal mark, no separators, no plus, no leading zeros, no exponent."""
-    if numbers == "international":
-        exponent = pc.fill_null(pc.match_substring_regex(texts, "[eE]"), False)
-        if pc.any(exponent).as_py():
-            expanded = [_expand(t) if e else t for t, e in zip(texts.to_pylist(), exponent.to_pylist(), strict=True)]
-            texts = pa.array(expanded, pa.string())
-    else:
-        texts = pc.replace_substring_regex(texts, _THOUSANDS[numbers], "")
-        if numbers == "german":
-            texts = pc.replace_substring(texts, ",", ".")
-    return pc.replace_substring_regex(texts, r"^(-?)\+?0*(\d)", r"\1\2")
-
-
-def _expand(text: str) -> str:
+    if not _NUMBER[numbers].fullmatch(text):
+        return None
+    text = _THOUSANDS[numbers].sub("", text)
+    if numbers == "german":
+        text = text.replace(",", ".")
     return format(Decimal(text), "f")
 
 
@@ -149,9 +142,5 @@ def _marked_number(text: str, regime: Regime, numbers: NumberFormat) -> tuple[st
         text, status = text[1:-1].strip(), "U"
     elif text and text[-1] in _SUFFIXES[regime]:
         text, status = text[:-1].strip(), _SUFFIXES[regime][text[-1]]
-    if status is None:
-        return None
-    cell = pa.array([text], pa.string())
-    if not pc.match_substring_regex(cell, _NUMBER[numbers])[0].as_py():
-        return None
-    return str(_canonical(cell, numbers)[0].as_py()), status
+    number = _number(text, numbers) if status else None
+    return None if number is None or status is None else (number, status)
