@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from random import Random
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from openpyxl import Workbook
 
 SEED = 3157
 YEARS = (2021, 2022, 2023)
+REPEATED = "the same bytes a second time"
 DEMO_NOTE = "Demo: erfundene Zahlen, keine amtliche Statistik."
 
 MUNICIPALITIES = {
@@ -68,6 +73,10 @@ class Handout:
     received_at: datetime
     content: bytes
     fault: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
 
 
 class County:
@@ -492,9 +501,6 @@ def _at(year: int, month: int, day: int) -> datetime:
 
 def _bytes(book: Workbook) -> bytes:
     """The workbook with fixed times inside, so that the same seed gives the same bytes."""
-    from io import BytesIO
-    from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
-
     book.properties.created = book.properties.modified = _at(2024, 1, 1).replace(tzinfo=None)
     raw, fixed = BytesIO(), BytesIO()
     book.save(raw)
@@ -502,8 +508,6 @@ def _bytes(book: Workbook) -> bytes:
         for entry in source.infolist():
             content = source.read(entry)
             if entry.filename == "docProps/core.xml":
-                import re
-
                 content = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>2024-01-01T09:30:00Z", content)
             target.writestr(ZipInfo(entry.filename, (2024, 1, 1, 9, 30, 0)), content)
     return fixed.getvalue()

@@ -65,8 +65,8 @@ def main() -> None:
 def init() -> None:
     """Create or update the warehouse and Airflow's metadata. Can be repeated at any time."""
     settings = get_settings()
-    with _progress("Preparing the warehouse") as tell:
-        _prepare(settings, tell)
+    with progress_lines("Preparing the warehouse") as tell:
+        prepare(settings, tell)
     out.print(f"Ready. State lies under {settings.home}.")
 
 
@@ -78,11 +78,11 @@ def up(
     from teilhabe.airflow import services
 
     settings = get_settings()
-    with _progress("Starting") as tell:
-        _prepare(settings, tell)
+    with progress_lines("Starting") as tell:
+        prepare(settings, tell)
         info = services.up(settings, tell)
     out.print(f"Airflow     {info.ui_url}  (user {info.user}, password in {info.password_file})")
-    out.print(f"Warehouse   {_dsn_without_password(settings)}  (password in {settings.secrets})")
+    out.print(f"Warehouse   {dsn_without_password(settings)}  (password in {settings.secrets})")
     if foreground:
         out.print("Running; Ctrl-C stops everything.")
         _stay(settings)
@@ -95,7 +95,7 @@ def down() -> None:
     from teilhabe.airflow import services
 
     settings = get_settings()
-    with _progress("Stopping") as tell:
+    with progress_lines("Stopping") as tell:
         tell("Stopping Airflow")
         services.down(settings)
         tell("Stopping the warehouse")
@@ -143,8 +143,8 @@ def run(
     settings = get_settings()
     for name in datasets or []:
         pipeline.contract(settings, name)
-    with _progress("Running") as tell:
-        _prepare(settings, tell)
+    with progress_lines("Running") as tell:
+        prepare(settings, tell)
         was_up = services.running(settings)
         services.up(settings, tell)
         try:
@@ -275,7 +275,8 @@ def contracts_list() -> None:
 # -------------------------------------------------------------------------------------------------------------- helpers
 
 
-def _prepare(settings: Settings, tell: Callable[[str], None]) -> None:
+def prepare(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Server, databases, roles and tables, as far as they are missing."""
     from teilhabe import pipeline, warehouse
 
     tell("Starting the database")
@@ -296,7 +297,7 @@ def _ensure_warehouse(settings: Settings) -> None:
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Callable[[str], None]]:
+def progress_lines(title: str) -> Iterator[Callable[[str], None]]:
     """A bar with what is going on above it on a terminal, plain lines otherwise."""
     if not out.is_terminal:
         yield lambda text: out.print(_escape(text), highlight=False)
@@ -379,7 +380,8 @@ def _print_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     out.print(f"{len(rows)} rows")
 
 
-def _dsn_without_password(settings: Settings) -> str:
+def dsn_without_password(settings: Settings) -> str:
+    """The analyst's address, for people to copy."""
     from urllib.parse import urlsplit
 
     from teilhabe import warehouse
