@@ -23,13 +23,7 @@
     {% if not selects %}
         {% do selects.append('select * from ' ~ ref(models[0]) ~ ' where false') %}
     {% endif %}
-    {% set key = (['delivery_id'] + key_columns()) | join(', ') %}
-select distinct on ({{ key }})
-    {{ observation_columns() | join(',\n    ') }}
-from (
     {{ selects | join('\n    union all\n    ') }}
-) as delivered
-order by {{ key }}, row_number
 {% endmacro %}
 
 {# A staging model nobody unites would be a dataset that silently never arrives. #}

@@ -8,7 +8,7 @@
 ) }}
 
 -- Only deliveries not yet here are read: the cost of a build does not grow with history.
--- A row the office delivered twice in one file counts once, the first one.
+-- That a file states a number once is the reader's and validation's promise; the key of fct_observation_vintage holds it.
 {% set models = [
     'stg_employment_agency__employees_residence',
     'stg_employment_agency__unemployed_district',
