@@ -75,7 +75,7 @@ class Reading(ABC):
         for columns in self._tidy():
             self._check_territory(columns)
             self._check_period(columns)
-            table = duplicates.drop(self._conform(columns))
+            table = _decoded_table(duplicates.drop(self._conform(columns)))
             rows += len(table)
             if len(table):
                 yield table
@@ -91,12 +91,8 @@ class Reading(ABC):
             default = "total" if name in GROUP_COLUMNS else None
             column = columns.get(name)
             arrays.append(_repeat(default, size) if column is None else column)
-        schema = pa.schema(
-            [pa.field(name, pa.string()) for name in self.contract.column_names]
-            + [pa.field("_row_number", pa.int32()), pa.field("_column_number", pa.int32())]
-        )
         arrays += [columns["_row_number"].cast(pa.int32()), columns["_column_number"].cast(pa.int32())]
-        return pa.Table.from_arrays(arrays, schema=schema)
+        return pa.Table.from_arrays(arrays, names=[*self.contract.column_names, "_row_number", "_column_number"])
 
     def convert(
         self, cells: pa.Array, row_numbers: pa.Array, column_name: str | Callable[[int], str]
@@ -154,6 +150,23 @@ class Reading(ABC):
                 found=other[0],
                 expected=self.context.period,
             )
+
+
+def decoded(array: pa.Array) -> pa.Array:
+    """Plain text of a column that may be dictionary-coded."""
+    return array.dictionary.take(array.indices) if pa.types.is_dictionary(array.type) else array
+
+
+def _decoded_table(table: pa.Table) -> pa.Table:
+    arrays = [decoded(_one_chunk(column)) for column in table.columns]
+    types = [array.type if pa.types.is_integer(array.type) else pa.string() for array in arrays]
+    schema = pa.schema([pa.field(name, type_) for name, type_ in zip(table.column_names, types, strict=True)])
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
 
 
 def _repeat(value: str | None, size: int) -> pa.Array:

@@ -31,7 +31,9 @@ class DuplicateRows:
         if not len(table):
             return table
         keys, rest = _hash(table, self._key), _hash(table, self._rest)
-        order = np.argsort(keys, kind="stable")
+        order = np.argsort(keys)
+        if (keys[order][1:] == keys[order][:-1]).any():
+            order = np.argsort(keys, kind="stable")  # slower; the first of several must come first
         keys, rest = keys[order], rest[order]
 
         repeated = np.zeros(len(keys), dtype=bool)
@@ -98,6 +100,10 @@ def _hash(table: pa.Table, names: list[str]) -> Hashes:
         for_chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         if isinstance(for_chunk, pa.ChunkedArray):
             for_chunk = for_chunk.chunk(0)
-        coded = pc.fill_null(for_chunk, "\0").dictionary_encode()
+        coded = for_chunk
+        if not pa.types.is_dictionary(coded.type):
+            coded = pc.fill_null(coded, "\0").dictionary_encode()
+        elif coded.dictionary.null_count:
+            coded = pa.DictionaryArray.from_arrays(coded.indices, pc.fill_null(coded.dictionary, "\0"))
         total = (total ^ hashes(coded.dictionary)[coded.indices.to_numpy()]) * _PRIME
     return total

@@ -66,7 +66,7 @@ _SPACES = re.compile("[\u00a0\u2009\u202f\u2007]")
 
 @dataclass(frozen=True)
 class Converted:
-    """Three columns as long as the input, and masks: ``bad`` is neither number nor symbol, ``dash`` a GENESIS dash."""
+    """Three columns as long as the input (coded if it is), and masks: ``bad`` is neither number nor symbol, ``dash`` a GENESIS dash."""
 
     value: pa.Array
     obs_status: pa.Array
@@ -80,7 +80,14 @@ def convert(cells: pa.Array, rules: SymbolRules, numbers: NumberFormat) -> Conve
 
     Work is done once per distinct text, then spread over the rows.
     """
-    coded = cells if pa.types.is_dictionary(cells.type) else pc.fill_null(cells, "").dictionary_encode()
+    if pa.types.is_dictionary(cells.type):
+        index = cells.indices
+        value, obs, conf, bad, dash = _distinct(cells.dictionary, rules, numbers)
+        spread = pa.DictionaryArray.from_arrays
+        return Converted(
+            spread(index, value), spread(index, obs), spread(index, conf), bad.take(index), dash.take(index)
+        )
+    coded = pc.fill_null(cells, "").dictionary_encode()
     value, obs, conf, bad, dash = _distinct(coded.dictionary, rules, numbers)
     index = coded.indices
     return Converted(value.take(index), obs.take(index), conf.take(index), bad.take(index), dash.take(index))

@@ -19,7 +19,7 @@ from pyarrow import csv as arrow_csv
 
 from teilhabe.contracts import TidyCsv
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
-from teilhabe.reading.base import Columns, Reading, repeat
+from teilhabe.reading.base import Columns, Reading, decoded, repeat
 from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
@@ -166,18 +166,15 @@ class TidyReading(Reading):
         for name, value in self.layout.constants.items():
             columns.setdefault(name, repeat(value, size))
         for name in ("nationality", "sex", "age_band", "category"):
-            if name in columns:
-                columns[name] = pc.fill_null(columns[name], "total")
+            if name in columns and columns[name].null_count:
+                columns[name] = pc.fill_null(decoded(columns[name]), "total")
         columns["_row_number"] = numbers.cast(pa.int32())
         columns["_column_number"] = pa.repeat(pa.scalar(self._columns["value"] + 1, pa.int32()), size)
         return columns
 
     def _mapped(self, cache: str, cells: pa.Array, translate: Translate) -> pa.Array:
         coded = cells.dictionary_encode()
-        return self._distinct(cache, coded.dictionary, translate).take(coded.indices)
-
-    def _distinct(self, cache: str, texts: pa.Array, translate: Translate) -> pa.Array:
-        return pa.array(self._translated(cache, texts, translate), pa.string())
+        return _spread(self._translated(cache, coded.dictionary, translate), coded.indices)
 
     def _translated(self, cache: str, texts: pa.Array, translate: Translate) -> list[Any]:
         known = self._caches.setdefault(cache, {})
@@ -196,10 +193,7 @@ class TidyReading(Reading):
             self._tell_unknown_labels(cells, unknown.take(coded.indices), position, numbers)
         coordinates = [entry if isinstance(entry, dict) else None for entry in found]
         names = sorted({name for entry in coordinates if entry for name in entry})
-        targets = {
-            name: pa.array([(entry or {}).get(name) for entry in coordinates], pa.string()).take(coded.indices)
-            for name in names
-        }
+        targets = {name: _spread([(entry or {}).get(name) for entry in coordinates], coded.indices) for name in names}
         if all(entry is not None for entry in coordinates):
             return targets, None
         return targets, pa.array([entry is not None for entry in coordinates]).take(coded.indices)
@@ -268,7 +262,7 @@ class TidyReading(Reading):
                 mask = same if mask is None else pc.and_(mask, same)
             if mask is None or not pc.any(mask).as_py():
                 continue
-            codes = pc.if_else(mask, override.code, codes)
+            codes = pc.if_else(mask, override.code, decoded(codes))
             if override.name is None:
                 continue  # another way of writing the key, not a wrong key
             rows = numbers.filter(mask)
@@ -301,7 +295,7 @@ class TidyReading(Reading):
         return text or None
 
     def _remember_names(self, names: pa.Array, codes: pa.Array) -> None:
-        one, two = names.dictionary_encode(), codes.dictionary_encode(null_encoding="encode")
+        one, two = names.dictionary_encode(), decoded(codes).dictionary_encode(null_encoding="encode")
         pair = one.indices.to_numpy().astype(np.int64) * len(two.dictionary) + two.indices.to_numpy()
         known_names, known_codes = one.dictionary.to_pylist(), two.dictionary.to_pylist()
         for number in np.unique(pair).tolist():
@@ -332,8 +326,15 @@ class TidyReading(Reading):
         return columns
 
 
+def _spread(texts: list[str | None], indices: pa.Array) -> pa.Array:
+    """A column that stays coded while it has no gaps: later steps then work per distinct text again."""
+    array = pa.array(texts, pa.string())
+    return array.take(indices) if array.null_count else pa.DictionaryArray.from_arrays(indices, array)
+
+
 def _joined(left: pa.Array, right: pa.Array) -> pa.Array:
     """Two label columns about the same thing: ``employment`` and ``migration_background`` make one category."""
+    left, right = decoded(left), decoded(right)
     return pc.coalesce(pc.binary_join_element_wise(left, right, "_"), left, right)
 
 
