@@ -65,7 +65,7 @@ export UV_PYTHON_DOWNLOADS=never
 
 echo "setup: installing the locked packages"
 rm -f .venv/.installed
-"$uv" pip sync --require-hashes --python .venv/bin/python requirements.lock
+"$uv" pip sync --require-hashes --compile-bytecode --python .venv/bin/python requirements.lock
 "$uv" pip install --quiet --no-build-isolation --no-deps --no-index --python .venv/bin/python --editable .
 echo "$wanted" >.venv/.installed
 echo "setup: done"
