@@ -8,17 +8,14 @@ from __future__ import annotations
 import sys
 import time
 
-from rich.console import Console
 from rich.table import Table
 
 from demo import files
 from teilhabe import landing, loading, pipeline, warehouse
 from teilhabe.airflow import running, services
-from teilhabe.cli import dsn_without_password, prepare, progress_lines
+from teilhabe.cli import dsn_without_password, out, prepare, progress_lines
 from teilhabe.errors import TeilhabeError
 from teilhabe.settings import Settings, get_settings
-
-out = Console(soft_wrap=True)
 
 
 def main() -> int:

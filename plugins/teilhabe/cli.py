@@ -39,7 +39,10 @@ app = typer.Typer(
 contracts_app = typer.Typer(help="The data contracts.", no_args_is_help=True)
 app.add_typer(contracts_app, name="contracts")
 
-out = Console(soft_wrap=True)
+_PIPED_WIDTH = 240
+"""Without a terminal nobody can widen the window, so tables get room for whole sentences."""
+
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 err = Console(stderr=True, soft_wrap=True)
 
 
@@ -338,7 +341,7 @@ def _stay(settings: Settings) -> None:
 def _print_status(state: dict[str, Any], limit: int) -> None:
     table = Table("id", "dataset", "file", "received", "state", "rows", "findings", title="Deliveries")
     for entry in state["deliveries"][:limit]:
-        worst = entry["findings"][0] if entry["findings"] else None
+        rules = ", ".join(dict.fromkeys(finding["rule"] for finding in entry["findings"]))
         table.add_row(
             str(entry["delivery_id"]),
             entry["dataset_id"],
@@ -346,7 +349,7 @@ def _print_status(state: dict[str, Any], limit: int) -> None:
             f"{entry['received_at']:%Y-%m-%d %H:%M}",
             _coloured(entry["state"]),
             "" if entry["row_count"] is None else f"{entry['row_count']:,}",
-            "" if worst is None else _escape(f"{len(entry['findings'])}: {worst['message']}"),
+            rules,
         )
     out.print(table if state["deliveries"] else "No deliveries yet.")
     if len(state["deliveries"]) > limit:

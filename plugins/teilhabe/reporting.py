@@ -46,18 +46,20 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
 
 
 def explain(settings: Settings, indicator: str, territory: str, period: str, category: str = "total") -> Iterator[str]:
-    """Lines on one number: value, numerator, denominator, the cells they come from, definition and caveats."""
+    """Lines on one number: value, arithmetic, the delivered cells behind it with their vintages, definition, caveats."""
     key = {"indicator": indicator, "territory": territory, "period": period, "category": category}
+    contracts = pipeline.contracts(settings)
     with warehouse.connect("transformer", settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             """
-            select f.*, i.name_de, i.unit, i.multiplier, i.caveat_de
+            select f.*, i.name_de, i.unit_de, i.multiplier, i.definition_de, i.caveat_de, i.headline_category
             from marts.fct_indicator as f
             inner join marts.dim_indicator as i
                 on f.indicator_code = i.indicator_code and f.definition_version = i.definition_version
             where f.indicator_code = %(indicator)s and f.territory_code = %(territory)s
                 and f.period_code = %(period)s and f.category = %(category)s
-            order by f.definition_version, (f.nationality = 'total') desc, f.nationality, f.sex, f.age_band
+                and f.sex = 'total' and f.age_band = 'total'
+            order by f.definition_version, (f.nationality = 'total') desc, f.nationality
             """,
             key,
         ).fetchall()
@@ -71,34 +73,91 @@ def explain(settings: Settings, indicator: str, territory: str, period: str, cat
             hint = f"it is there for {periods}" if periods else "this indicator has no value for this territory"
             raise TeilhabeError(f"There is no {indicator} for {territory} in {period} (category {category}); {hint}.")
         for row in rows:
-            yield from _explain_one(cursor, row)
+            yield from _explain_one(cursor, row, contracts)
 
 
-def _explain_one(cursor: Any, row: dict[str, Any]) -> Iterator[str]:
+def _explain_one(cursor: Any, row: dict[str, Any], contracts: dict[str, Contract]) -> Iterator[str]:
     group = [row[name] for name in ("nationality", "sex", "age_band", "category") if row[name] != "total"]
     yield (
-        f"{row['indicator_code']} {row['name_de']} (definition {row['definition_version']}), {row['territory_code']}, {row['period_code']}"
-        + (f", {' / '.join(group)}" if group else "")
+        f"{row['indicator_code']} {row['name_de']} (definition {row['definition_version']}), "
+        f"{row['territory_code']}, {row['period_code']}" + (f", {' / '.join(group)}" if group else "")
     )
-    yield f"  value        {_number(row['value'])} {row['unit']}  (obs_status {row['obs_status']}, conf_status {row['conf_status']})"
-    yield f"  arithmetic   {_number(row['numerator'])} / {_number(row['denominator'])} x {_number(row['multiplier'])}"
-    for role in ("numerator", "denominator"):
-        if row.get(f"{role}_delivery_id") is not None:
-            yield from _explain_term(cursor, role, row)
+    yield f"  value        {_number(row['value'])} {row['unit_de']}  (status {row['obs_status']}/{row['conf_status']})"
+    if row["denominator"] is not None:
+        yield (
+            f"  arithmetic   {_number(row['numerator'])} / {_number(row['denominator'])} x {_number(row['multiplier'])}"
+        )
     yield f"  known from   {row['known_from']:%Y-%m-%d %H:%M}"
+    for role in ("numerator", "denominator"):
+        if row[f"{role}_delivery_id"] is not None:
+            yield from _explain_term(cursor, role, row, contracts)
+    yield f"  Definition   {row['definition_de']}"
     if row["caveat_de"]:
         yield f"  Hinweis      {row['caveat_de']}"
 
 
-def _explain_term(cursor: Any, role: str, row: dict[str, Any]) -> Iterator[str]:
-    delivery = cursor.execute(
-        "select dataset_id, file_name, sha256, received_at from marts.dim_delivery where delivery_id = %s",
-        (row[f"{role}_delivery_id"],),
+def _explain_term(cursor: Any, role: str, row: dict[str, Any], contracts: dict[str, Contract]) -> Iterator[str]:
+    dataset_id = row[f"{role}_dataset_id"]
+    cell = _cell(cursor, role, row)
+    yield f"  {role:<12} {_number(row[role])}: {cell['measure_code']}, {cell['period_code']}, from {dataset_id}"
+    for vintage in _vintages(cursor, cell, dataset_id):
+        place = f"row {vintage['row_number']}" + (
+            f", column {vintage['column_number']}" if vintage["column_number"] else ""
+        )
+        mark = "*" if vintage["delivery_id"] == row[f"{role}_delivery_id"] else " "
+        yield (
+            f"             {mark} {_number(vintage['value'])} known from {vintage['known_from']:%Y-%m-%d}, delivery "
+            f"{vintage['delivery_id']}, {vintage['file_name']}, {place}, sha256 {vintage['sha256'][:16]}"
+        )
+    derived = cursor.execute(
+        """
+        select territorial_method from marts.fct_observation
+        where measure_code = %(measure_code)s and territory_code = %(territory_code)s and period_code = %(period_code)s
+            and nationality = %(nationality)s and sex = %(sex)s and age_band = %(age_band)s and category = %(category)s
+            and is_derived
+        """,
+        cell,
     ).fetchone()
-    yield f"  {role:<12} {_number(row[role])} for {row[f'{role}_period_code']}, from {delivery['dataset_id']}"
-    number = row[f"{role}_delivery_id"]
-    yield f"               {delivery['file_name']}, received {delivery['received_at']:%Y-%m-%d %H:%M}, delivery {number}"
-    yield f"               sha256 {delivery['sha256']}"
+    if derived:
+        yield f"               derived from delivered cells ({derived['territorial_method']})"
+    if dataset_id in contracts:
+        yield f"               {contracts[dataset_id].attribution} ({contracts[dataset_id].licence})"
+
+
+def _cell(cursor: Any, role: str, row: dict[str, Any]) -> dict[str, Any]:
+    """The observation a term of the indicator takes: ``each`` and ``same`` follow the group of the row."""
+    term = cursor.execute(
+        "select * from staging.indicator_terms where indicator_code = %s and definition_version = %s and role = %s",
+        (row["indicator_code"], row["definition_version"], role),
+    ).fetchone()
+    cell = {
+        name: row[name] if term[name] in ("each", "same") else term[name]
+        for name in ("nationality", "sex", "age_band", "category")
+    }
+    if term["category"] in ("each", "same") and cell["category"] == "total" and row["headline_category"]:
+        cell["category"] = row["headline_category"]
+    return {
+        **cell,
+        "measure_code": term["measure_code"],
+        "territory_code": row["territory_code"],
+        "period_code": row[f"{role}_period_code"],
+    }
+
+
+def _vintages(cursor: Any, cell: dict[str, Any], dataset_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = cursor.execute(
+        """
+        select v.value, v.known_from, v.delivery_id, v.row_number, v.column_number, d.file_name, d.sha256
+        from marts.fct_observation_vintage as v
+        inner join marts.dim_delivery as d on v.delivery_id = d.delivery_id
+        where v.measure_code = %(measure_code)s and v.territory_code = %(territory_code)s
+            and v.period_code = %(period_code)s and v.nationality = %(nationality)s and v.sex = %(sex)s
+            and v.age_band = %(age_band)s and v.category = %(category)s and v.dataset_id = %(dataset_id)s
+        order by v.known_from desc, v.delivery_id desc
+        """,
+        {**cell, "dataset_id": dataset_id},
+    ).fetchall()
+    return found
 
 
 def _number(value: Any) -> str:
