@@ -8,15 +8,15 @@ from datetime import date
 from functools import lru_cache
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(\d{4})"), "year"),
-    (re.compile(r"(\d{4})-H([12])"), "half_year"),
-    (re.compile(r"(\d{4})-Q([1-4])"), "quarter"),
-    (re.compile(r"(\d{4})-(\d{2})"), "month"),
-    (re.compile(r"(\d{4})-(\d{2})-(\d{2})"), "date"),
-    (re.compile(r"SY(\d{4})"), "school_year"),
-    (re.compile(r"AY(\d{4})"), "guidance_year"),
-    (re.compile(r"WH(\d{4})"), "winter_half"),
-    (re.compile(r"SH(\d{4})"), "summer_half"),
+    (re.compile(r"([0-9]{4})"), "year"),
+    (re.compile(r"([0-9]{4})-H([12])"), "half_year"),
+    (re.compile(r"([0-9]{4})-Q([1-4])"), "quarter"),
+    (re.compile(r"([0-9]{4})-([0-9]{2})"), "month"),
+    (re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})"), "date"),
+    (re.compile(r"SY([0-9]{4})"), "school_year"),
+    (re.compile(r"AY([0-9]{4})"), "guidance_year"),
+    (re.compile(r"WH([0-9]{4})"), "winter_half"),
+    (re.compile(r"SH([0-9]{4})"), "summer_half"),
 )
 
 
