@@ -119,7 +119,8 @@ def _explain_term(cursor: Any, role: str, row: dict[str, Any], contracts: dict[s
         cell,
     ).fetchone()
     if derived:
-        yield f"               derived from delivered cells ({derived['territorial_method']})"
+        method = derived["territorial_method"].replace("as_delivered", "sum of delivered age groups")
+        yield f"               derived: {method}"
     if dataset_id in contracts:
         yield f"               {contracts[dataset_id].attribution} ({contracts[dataset_id].licence})"
 
