@@ -43,7 +43,7 @@ bench: setup
 	@$(VENV)/python -m bench
 
 docs: setup
-	@$(VENV)/python -m docs
+	@$(VENV)/python scripts/docs.py
 
 lock:
 	@sh scripts/lock.sh

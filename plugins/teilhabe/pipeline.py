@@ -212,6 +212,14 @@ def register_waits(settings: Settings) -> bool:
     return False
 
 
+def under_way(settings: Settings) -> bool:
+    """Whether a delivery lies in an inbox, is being judged or is about to be loaded."""
+    with loading.session(settings) as conn:
+        moving = conn.execute("select exists (select 1 from ops.delivery where state in ('received', 'validated'))")
+        row = moving.fetchone()
+    return bool(row and row[0]) or any(waiting_in_inbox(settings, dataset_id) for dataset_id in contracts(settings))
+
+
 def waiting_in_inbox(settings: Settings, dataset_id: str) -> int:
     """Files lying in the inbox of a dataset."""
     return len(landing.FolderSource(landing.dataset_inbox(settings, dataset_id), "inbox").list())

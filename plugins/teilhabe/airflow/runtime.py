@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,8 @@ from teilhabe.landing import Credentials
 from teilhabe.settings import Settings, get_settings
 
 WAREHOUSE_CONNECTION = "warehouse"
+
+_BURST_SECONDS = 300
 
 
 def poll(dataset_id: str) -> dict[str, Any]:
@@ -56,7 +59,12 @@ def new_deliveries() -> list[int]:
 
 
 def open_build() -> int:
-    return building.open_build(_settings(), _run_id())
+    """Open a build for everything that is loaded, once the deliveries under way have arrived: a burst is one build."""
+    settings = _settings()
+    until = time.monotonic() + _BURST_SECONDS
+    while pipeline.under_way(settings) and time.monotonic() < until:
+        time.sleep(1)
+    return building.open_build(settings, _run_id())
 
 
 def build_layer(build_id: int, layer: str) -> None:
