@@ -46,16 +46,18 @@
     {%- endfor %}
 {%- endmacro %}
 
-{# SQL expression: bounds of the 95 % Wilson interval of numerator / denominator. #}
+{#
+  SQL expression: a bound of the 95 % Wilson interval of numerator / denominator. In floating point: an interval is no sum
+  that must come out to the digit, and exact square roots of a million rows take half a minute.
+#}
 {% macro wilson(numerator, denominator, sign) %}
-    {%- set z = var('wilson_z') %}
-    (
-        ({{ numerator }} / {{ denominator }} + {{ z }} ^ 2 / (2 * {{ denominator }}))
-        {{ sign }} {{ z }} * sqrt(
-            {{ numerator }} / {{ denominator }} * (1 - {{ numerator }} / {{ denominator }}) / {{ denominator }}
-            + {{ z }} ^ 2 / (4 * {{ denominator }} ^ 2)
-        )
-    ) / (1 + {{ z }} ^ 2 / {{ denominator }})
+    {%- set z = 1.959963984540054 %}
+    {%- set n = denominator ~ '::double precision' %}
+    {%- set p = '(' ~ numerator ~ '::double precision / ' ~ denominator ~ '::double precision)' %}
+    ((
+        ({{ p }} + {{ z * z }} / (2 * {{ n }}))
+        {{ sign }} {{ z }} * sqrt({{ p }} * (1 - {{ p }}) / {{ n }} + {{ z * z }} / (4 * {{ n }} * {{ n }}))
+    ) / (1 + {{ z * z }} / {{ n }}))::numeric
 {%- endmacro %}
 
 {#

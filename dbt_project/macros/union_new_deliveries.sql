@@ -2,7 +2,7 @@
 {% macro union_new_deliveries(models) %}
     {% do require_every_staging_model(models) %}
     {% set waiting = {} %}
-    {% if is_incremental() and execute and not flags.FULL_REFRESH %}
+    {% if is_incremental() and execute and not is_full_refresh() %}
         {% set rows = run_query(
             "select d.dataset_id, string_agg(d.delivery_id::text, ', ' order by d.delivery_id) from "
             ~ source('ops', 'delivery') ~ " as d where d.state = 'loaded' and not exists (select 1 from " ~ this
@@ -14,7 +14,7 @@
     {% for model_name in models %}
         {% set relation = ref(model_name) %}
         {% set deliveries = waiting.get(model_name[4:]) %}
-        {% if not is_incremental() or flags.FULL_REFRESH %}
+        {% if not is_incremental() or is_full_refresh() %}
             {% do selects.append('select * from ' ~ relation) %}
         {% elif deliveries %}
             {% do selects.append('select * from ' ~ relation ~ ' where delivery_id in (' ~ deliveries ~ ')') %}

@@ -22,7 +22,9 @@ with members as (
 
 sums as (
     select
-        {% for column in group_columns %}observed.{{ column }}, {% endfor %}
+        {% for column in group_columns %}
+        observed.{{ column }},
+        {% endfor %}
         members.age_band,
         members.variant,
         observed.dataset_id,
@@ -45,7 +47,9 @@ sums as (
             and {{ in_stale('observed.measure_code', 'observed.period_code') }}
         {% endif %}
     group by
-        {% for column in group_columns %}observed.{{ column }}, {% endfor %}
+        {% for column in group_columns %}
+        observed.{{ column }},
+        {% endfor %}
         members.age_band, members.variant, members.member_count, observed.dataset_id
     having count(*) = members.member_count
 )

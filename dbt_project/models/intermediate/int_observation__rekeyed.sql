@@ -15,7 +15,9 @@
 with parts as (
     select
         lineage.new_code as territory_code,
-        {% for column in group_columns %}observed.{{ column }}, {% endfor %}
+        {% for column in group_columns %}
+        observed.{{ column }},
+        {% endfor %}
         observed.dataset_id,
         observed.value,
         observed.obs_status,
@@ -30,7 +32,8 @@ with parts as (
         on
             observed.territory_code = lineage.old_code
             and period.reference_date >= lineage.dead_from
-            and period.reference_date between lineage.new_valid_from and coalesce(lineage.new_valid_to, date '9999-12-31')
+            and period.reference_date >= lineage.new_valid_from
+            and period.reference_date <= coalesce(lineage.new_valid_to, date '9999-12-31')
     inner join {{ ref('measures') }} as measure
         on observed.measure_code = measure.measure_code
     where

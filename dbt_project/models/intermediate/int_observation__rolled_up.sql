@@ -118,7 +118,9 @@ parts as (
 sums as (
     select
         target.territory_code,
-        {% for column in group_columns %}parts.{{ column }}, {% endfor %}
+        {% for column in group_columns %}
+        parts.{{ column }},
+        {% endfor %}
         parts.dataset_id,
         {{ sum_or_blocked('parts.value') }} as value,
         {{ combined_obs_status('parts.value', 'parts.obs_status', 'parts.conf_status') }} as obs_status,
@@ -137,7 +139,9 @@ sums as (
     where measure.is_additive_over_territory
     group by
         target.territory_code,
-        {% for column in group_columns %}parts.{{ column }}, {% endfor %}
+        {% for column in group_columns %}
+        parts.{{ column }},
+        {% endfor %}
         parts.dataset_id, parts.reference_date
 )
 

@@ -6,7 +6,9 @@
     'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'category_name',
 ] %}
 select
-    {% for column in columns %}observed.{{ column }}, {% endfor %}
+    {% for column in columns %}
+    observed.{{ column }},
+    {% endfor %}
     observed.row_number,
     observed.column_number,
     'as_delivered' as territorial_method,
@@ -15,7 +17,9 @@ from {{ ref('int_observation__current') }} as observed
 where observed.value is not null
 union all
 select
-    {% for column in columns %}observed.{{ column }}, {% endfor %}
+    {% for column in columns %}
+    observed.{{ column }},
+    {% endfor %}
     observed.row_number,
     observed.column_number,
     'as_delivered',

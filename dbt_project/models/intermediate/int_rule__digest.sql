@@ -12,7 +12,10 @@
 select
     '{{ rule }}' as rule_code,
     {% for relation in relations %}
-    md5((select coalesce(string_agg(rows::text, '|' order by rows::text), '') from {{ ref(relation) }} as rows))
+    md5((
+        select coalesce(string_agg(rule_row::text, '|' order by rule_row::text), '')
+        from {{ ref(relation) }} as rule_row
+    ))
     {{- ' ||' if not loop.last }}
     {% endfor %}
     as digest

@@ -1,4 +1,9 @@
-{{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}', indexes=[{'columns': ['territory_code']}]) }}
+{{ config(
+    materialized='table',
+    unlogged=true,
+    post_hook='analyze {{ this }}',
+    indexes=[{'columns': ['territory_code']}],
+) }}
 
 -- One validity span per key: from the editions of the register, the list of changes and the baseline. A key without a known
 -- beginning counts as valid since 1900; without a known end as valid still.
@@ -168,7 +173,9 @@ select
     coalesce(dated.valid_from, date '1900-01-01') as valid_from,
     dated.valid_to,
     case when dated.level <> 'country' then left(dated.territory_code, 2) end as state_code,
-    case when dated.level in ('county', 'association', 'municipality') then left(dated.territory_code, 5) end as county_code,
+    case
+        when dated.level in ('county', 'association', 'municipality') then left(dated.territory_code, 5)
+    end as county_code,
     dated.text_code,
     case dated.text_code
         when '41' then 'Kreisfreie Stadt'

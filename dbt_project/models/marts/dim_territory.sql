@@ -52,7 +52,10 @@ united as (
         false,
         false
     from delivered
-    where delivered.territory_code not in (select validity.territory_code from {{ ref('int_territory__validity') }} as validity)
+    where
+        delivered.territory_code not in (
+            select validity.territory_code from {{ ref('int_territory__validity') }} as validity
+        )
 )
 
 select

@@ -3,7 +3,7 @@
     incremental_strategy='replace_partitions',
     unique_key=['indicator_code', 'definition_version', 'period_code'],
     indexes=[{'columns': ['territory_code', 'indicator_code', 'period_code']}],
-    pre_hook='set local enable_nestloop = off; set local enable_mergejoin = off',
+    pre_hook="set local enable_nestloop = off; set local enable_mergejoin = off; set local work_mem = '128MB'",
     post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
     meta={
         'partition': 'indicator',
@@ -18,11 +18,29 @@
 -- value = numerator x multiplier / denominator, at the level of the terms. A term without a number gives a result without
 -- a number and says why; a term that does not exist gives no result.
 {% set groups = ['nationality', 'sex', 'age_band', 'category'] %}
-with numerators as (
-    select distinct on (
-        term.indicator_code, term.definition_version, observed.territory_code, observed.period_code,
-        observed.nationality, observed.sex, observed.age_band, observed.category
-    )
+{% set candidate_rank %}
+observed.dataset_id = term.dataset_rule as is_preferred,
+        observed.is_derived,
+        observed.source_priority,
+        (observed.measure_code, observed.period_code) in (
+            select contested.measure_code, contested.period_code from contested
+        ) as is_contested
+{%- endset %}
+with contested as materialized (
+    select
+        measure_code,
+        period_code
+    from {{ ref('int_delivery__contents') }}
+    group by measure_code, period_code
+    having count(distinct dataset_id) > 1
+),
+
+numerator_candidates as materialized (
+    select
+        observed.nationality as term_nationality,
+        observed.sex as term_sex,
+        observed.age_band as term_age_band,
+        observed.category as term_category,
         term.indicator_code,
         term.definition_version,
         observed.territory_code,
@@ -38,7 +56,8 @@ with numerators as (
         observed.conf_status,
         observed.dataset_id,
         observed.delivery_id,
-        observed.known_from
+        observed.known_from,
+        {{ candidate_rank | trim }}
     from {{ ref('indicator_terms') }} as term
     left join {{ ref('indicator_terms') }} as base
         on
@@ -53,10 +72,25 @@ with numerators as (
             and {{ in_stale("term.indicator_code || '/' || term.definition_version", 'observed.period_code') }}
             and {{ may_be_term('numerator', 'observed') }}
         {% endif %}
-    order by
-        term.indicator_code, term.definition_version, observed.territory_code, observed.period_code,
-        observed.nationality, observed.sex, observed.age_band, observed.category,
-        observed.dataset_id = term.dataset_rule desc, observed.is_derived, observed.source_priority, observed.dataset_id
+),
+
+-- Where one dataset alone speaks about a measure and period there is nothing to choose, and nothing to sort.
+numerators as materialized (
+    select * from numerator_candidates
+    where not is_contested
+    union all
+    (
+        select distinct on (
+            indicator_code, definition_version, territory_code, period_code,
+            term_nationality, term_sex, term_age_band, term_category
+        ) *
+        from numerator_candidates
+        where is_contested
+        order by
+            indicator_code, definition_version, territory_code, period_code,
+            term_nationality, term_sex, term_age_band, term_category,
+            is_preferred desc, is_derived, source_priority, dataset_id
+    )
 ),
 
 needed_periods as materialized (
@@ -73,13 +107,8 @@ needed_periods as materialized (
     where term.role = 'denominator'
 ),
 
--- One candidate per dataset where the dataset must be the numerator's, one per number otherwise.
-denominators as (
-    select distinct on (
-        term.indicator_code, term.definition_version, needed_periods.period_code, observed.territory_code,
-        observed.nationality, observed.sex, observed.age_band, observed.category,
-        case when term.dataset_rule = 'same' then observed.dataset_id else '' end
-    )
+denominator_candidates as materialized (
+    select
         term.indicator_code,
         term.definition_version,
         needed_periods.period_code,
@@ -94,7 +123,8 @@ denominators as (
         observed.conf_status,
         observed.dataset_id,
         observed.delivery_id,
-        observed.known_from
+        observed.known_from,
+        {{ candidate_rank | trim }}
     from {{ ref('indicator_terms') }} as term
     inner join needed_periods
         on
@@ -110,11 +140,25 @@ denominators as (
         {% if is_incremental() %}
             and {{ may_be_term('denominator', 'observed') }}
         {% endif %}
-    order by
-        term.indicator_code, term.definition_version, needed_periods.period_code, observed.territory_code,
-        observed.nationality, observed.sex, observed.age_band, observed.category,
-        case when term.dataset_rule = 'same' then observed.dataset_id else '' end,
-        observed.dataset_id = term.dataset_rule desc, observed.is_derived, observed.source_priority, observed.dataset_id
+),
+
+-- One per dataset where the dataset must be the numerator's, one per number otherwise.
+denominators as materialized (
+    select * from denominator_candidates
+    where not is_contested
+    union all
+    (
+        select distinct on (
+            indicator_code, definition_version, period_code, territory_code,
+            same_nationality, same_sex, same_age_band, same_category, same_dataset_id
+        ) *
+        from denominator_candidates
+        where is_contested
+        order by
+            indicator_code, definition_version, period_code, territory_code,
+            same_nationality, same_sex, same_age_band, same_category, same_dataset_id,
+            is_preferred desc, is_derived, source_priority, dataset_id
+    )
 ),
 
 paired as (

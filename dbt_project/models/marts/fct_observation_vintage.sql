@@ -19,7 +19,7 @@ select
     known_from,
     category_name
 from {{ ref('int_observation__unioned') }}
-{% if is_incremental() and not flags.FULL_REFRESH %}
+{% if is_incremental() and not is_full_refresh() %}
     where
         delivery_id in (
             select delivery.delivery_id
