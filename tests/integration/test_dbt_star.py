@@ -80,7 +80,7 @@ class Star:
 
     def ask(self, query: str, role: str = "analyst") -> list[tuple[Any, ...]]:
         with warehouse.connect(role, self.settings) as conn:  # type: ignore[arg-type]
-            return conn.execute(query).fetchall()  # type: ignore[arg-type]
+            return conn.execute(query).fetchall()
 
 
 GROUP = {"obs_status": "A", "conf_status": "F", "territory_name": "Peine"}
