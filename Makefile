@@ -33,7 +33,7 @@ lint: setup
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy --strict plugins
-	$(VENV)/sqlfluff lint dbt_project
+	cd dbt_project && ../$(VENV)/sqlfluff lint models
 	$(VENV)/teilhabe contracts check
 
 format: setup
