@@ -62,3 +62,7 @@ class SourceError(TeilhabeError):
 
 class WarehouseError(TeilhabeError):
     """The database is not there or refuses."""
+
+
+class UnreachableError(WarehouseError):
+    """The database does not answer at present: worth another try."""

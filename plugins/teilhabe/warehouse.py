@@ -30,7 +30,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from teilhabe.errors import WarehouseError
+from teilhabe.errors import UnreachableError, WarehouseError
 from teilhabe.settings import Settings, get_settings, home_lock, prepare_home, secret
 
 Role = Literal["owner", "loader", "transformer", "analyst", "steward", "airflow", "admin"]
@@ -922,6 +922,10 @@ def _admin_connection(
     raise problem
 
 
+_PASSING = ("starting up", "shutting down", "recovery mode", "too many", "connection slots")
+"""What a server says that will take connections again; a wrong password or database it never will."""
+
+
 def _open(parameters: Mapping[str, str], **options: Any) -> psycopg.Connection[Any]:
     given: dict[str, Any] = {"application_name": "teilhabe", "connect_timeout": 10, **parameters, **options}
     try:
@@ -933,7 +937,9 @@ def _open(parameters: Mapping[str, str], **options: Any) -> psycopg.Connection[A
         fatal = [line for line in lines if "FATAL:" in line]
         reason = (fatal[-1].rpartition("FATAL:") if fatal else lines[0].rpartition("failed: "))[2].strip().rstrip(".")
         who = f"database {parameters.get('dbname')} on {where} as {parameters.get('user')}"
-        raise WarehouseError(f"No connection to the {who}: {reason}.") from None
+        passing = not fatal or any(words in reason for words in _PASSING)
+        kind = UnreachableError if passing else WarehouseError
+        raise kind(f"No connection to the {who}: {reason}.") from None
 
 
 def _as_url(parameters: Mapping[str, str]) -> str:

@@ -20,7 +20,8 @@ POLL = "*/15 * * * *"
 NETWORK_ERRORS_ONLY = ExceptionRetryPolicy(
     rules=[
         RetryRule("teilhabe.errors.SourceError", RetryAction.RETRY, reason="the source did not answer"),
-        RetryRule("psycopg.OperationalError", RetryAction.RETRY, reason="the database did not answer"),
+        RetryRule("teilhabe.errors.UnreachableError", RetryAction.RETRY, reason="the database did not answer"),
+        RetryRule("psycopg.OperationalError", RetryAction.RETRY, reason="the database broke off"),
         RetryRule([ConnectionError, TimeoutError], RetryAction.RETRY, reason="the network broke off"),
     ],
     default=RetryAction.FAIL,
