@@ -33,10 +33,11 @@ def new_deliveries(settings: Settings) -> list[int]:
         return ops.deliveries_to_build(conn)
 
 
-def open_build(settings: Settings, run_id: str | None = None) -> int:
-    """Record that a build starts, with the deliveries it takes in; returns its id."""
+def open_build(settings: Settings, run_id: str | None = None, *, force: bool = False) -> int:
+    """Record that a build starts, with the deliveries it takes in; returns its id. ``force`` computes everything anew."""
     with loading.session(settings) as conn:
-        return ops.start_build(conn, ops.deliveries_to_build(conn), code_version=code_version(settings), run_id=run_id)
+        new = ops.deliveries_to_build(conn)
+        return ops.start_build(conn, new, code_version=code_version(settings), run_id=run_id, force=force)
 
 
 def build_layer(settings: Settings, build_id: int, layer: str, run_id: str | None = None) -> None:
@@ -61,9 +62,9 @@ def close_build(settings: Settings, build_id: int) -> None:
         ops.finish_build(conn, build_id, succeeded=True, message=None)
 
 
-def build(settings: Settings) -> None:
+def build(settings: Settings, *, force: bool = False) -> None:
     """All layers in one go, without Airflow."""
-    build_id = open_build(settings)
+    build_id = open_build(settings, force=force)
     for layer in LAYERS:
         build_layer(settings, build_id, layer)
     close_build(settings, build_id)

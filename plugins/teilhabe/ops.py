@@ -248,13 +248,25 @@ def deliveries_to_build(conn: Connection) -> list[int]:
     return [row[0] for row in conn.execute("select delivery_id from ops.delivery_to_build order by delivery_id")]
 
 
-def start_build(conn: Connection, delivery_ids: Sequence[int], *, code_version: str, run_id: str | None) -> int:
-    """Open a build that takes in ``delivery_ids``; a build that was killed before is closed as failed."""
+def start_build(
+    conn: Connection, delivery_ids: Sequence[int], *, code_version: str, run_id: str | None, force: bool = False
+) -> int:
+    """Open a build that takes in ``delivery_ids``; a build that was killed before is closed as failed.
+
+    It is a full one when ``force``d or when the last successful build was made by other code.
+    """
     conn.execute(
         "update ops.build set state = 'failed', finished_at = now(), message = 'killed' where state = 'running'"
     )
     row = conn.execute(
-        "insert into ops.build (run_id, code_version) values (%s, %s) returning build_id", (run_id, code_version)
+        """
+        insert into ops.build (run_id, code_version, is_full)
+        select %(run)s, %(code)s, %(force)s or coalesce(
+            (select last.code_version <> %(code)s from ops.build as last where last.state = 'succeeded'
+             order by last.build_id desc limit 1), false)
+        returning build_id
+        """,
+        {"run": run_id, "code": code_version, "force": force},
     ).fetchone()
     assert row is not None  # noqa: S101
     with conn.cursor() as cursor:
@@ -263,6 +275,12 @@ def start_build(conn: Connection, delivery_ids: Sequence[int], *, code_version: 
             [(row[0], i) for i in delivery_ids],
         )
     return int(row[0])
+
+
+def is_full_build(conn: Connection, build_id: int) -> bool:
+    """Whether everything is to be computed anew."""
+    row = conn.execute("select is_full from ops.build where build_id = %s", (build_id,)).fetchone()
+    return bool(row and row[0])
 
 
 def finish_build(conn: Connection, build_id: int, *, succeeded: bool, message: str | None) -> None:

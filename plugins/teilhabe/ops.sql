@@ -82,6 +82,7 @@ create table if not exists ops.build (
     run_id text,
     state text not null default 'running' check (state in ('running', 'succeeded', 'failed')),
     code_version text not null,
+    is_full boolean not null,
     started_at timestamptz not null default now(),
     finished_at timestamptz,
     message text
@@ -92,6 +93,7 @@ create table if not exists ops.build_delivery (
     primary key (build_id, delivery_id)
 );
 comment on table ops.build is 'One row per warehouse build.';
+comment on column ops.build.is_full is 'Everything was computed anew, because the code had changed or somebody asked for it.';
 comment on table ops.build_delivery is 'Which loaded deliveries a build took in for the first time.';
 
 create or replace view ops.delivery_to_build as

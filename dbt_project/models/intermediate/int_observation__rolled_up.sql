@@ -156,7 +156,9 @@ where
     (sums.dataset_id = 'register__municipalities' or sums.municipality_count = expected.municipality_count)
     -- areas no county holds, such as coastal waters, are booked under a county number that does not exist
     and sums.territory_code in (
-        select unit.territory_code from {{ ref('int_territory__validity') }} as unit where unit.level in ('county', 'state')
+        select unit.territory_code
+        from {{ ref('int_territory__validity') }} as unit
+        where unit.level in ('county', 'state')
     )
     {% for relation in [ref('int_observation__current'), ref('int_observation__age_banded')] %}
     and not exists (

@@ -58,13 +58,13 @@ def new_deliveries() -> list[int]:
     return building.new_deliveries(_settings())
 
 
-def open_build() -> int:
+def open_build(*, force: bool = False) -> int:
     """Open a build for everything that is loaded, once the deliveries under way have arrived: a burst is one build."""
     settings = _settings()
     until = time.monotonic() + _BURST_SECONDS
     while pipeline.under_way(settings) and time.monotonic() < until:
         time.sleep(1)
-    return building.open_build(settings, _run_id())
+    return building.open_build(settings, _run_id(), force=force)
 
 
 def build_layer(build_id: int, layer: str) -> None:

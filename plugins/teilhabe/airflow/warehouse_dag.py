@@ -32,7 +32,7 @@ def warehouse_dag(dataset_ids: Iterable[str]) -> DAG:
             from teilhabe.airflow import runtime
 
             forced = bool((get_current_context()["dag_run"].conf or {}).get("force"))
-            return runtime.open_build() if forced or runtime.new_deliveries() else None
+            return runtime.open_build(force=forced) if forced or runtime.new_deliveries() else None
 
         def layer_task(layer: str, build_id: Any) -> Any:
             @task(task_id=f"build_{layer}", doc_md=f"dbt build of the layer {layer}, tests included.")
