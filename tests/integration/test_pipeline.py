@@ -1,0 +1,457 @@
+"""A delivery from the inbox to raw, and everything that can come between: repetition, refusal, crashes, competition."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psutil
+import pytest
+
+from teilhabe import landing, loading, ops, pipeline, validation
+from teilhabe import warehouse as server
+from teilhabe.errors import ContractError, TeilhabeError
+from tests.conftest import PROJECT, settings_for
+from tests.flow import FOREIGNERS, NATURALISATIONS, PEINE, POPULATION, Flow, monitor, population
+
+ONE = population({"03157001": (12000, 6000, 6000), "03157002": (9000, ".", "-")})
+HTML = b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>"
+
+
+@pytest.fixture(scope="module")
+def running(make_home: Callable[[], Path]) -> Iterator[Flow]:
+    settings = settings_for(make_home())
+    server.ensure_running(settings)
+    server.provision(settings)
+    pipeline.install(settings)
+    yield Flow(settings, settings.home / "drafts")
+    server.stop(settings)
+
+
+@pytest.fixture
+def flow(running: Flow) -> Flow:
+    """A home in which nothing has arrived yet."""
+    running.empty()
+    for folder in (running.settings.inbox, running.settings.home / "archive"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return running
+
+
+class Killed(BaseException):
+    """What ends a process: nothing in the code may catch it."""
+
+
+def killed(*_: Any, **__: Any) -> NoReturn:
+    raise Killed
+
+
+# The way of a good file
+
+
+def test_a_delivery_goes_from_the_inbox_to_raw(flow: Flow) -> None:
+    flow.hand_in(POPULATION, ONE, at="2023-10-20", sender="office@example")
+    [number] = flow.archive(POPULATION)
+    assert flow.state(number) == "received"
+    assert landing.FolderSource(landing.dataset_inbox(flow.settings, POPULATION)).list() == [], "the inbox is empty"
+
+    assert flow.judge(POPULATION) == {number: "validated"}
+    assert flow.raw(POPULATION) == []
+
+    assert flow.load(POPULATION) == [number]
+    assert flow.raw(POPULATION, "territory_code", "territory_name", "period_code", "sex", "value", "obs_status", "conf_status",
+                    "_delivery_id", "_row_number", "_column_number") == [
+        ("03157001", "Edemissen", "2022-12-31", "total", "12000", "A", "F", number, 8, 3),
+        ("03157001", "Edemissen", "2022-12-31", "male", "6000", "A", "F", number, 8, 4),
+        ("03157001", "Edemissen", "2022-12-31", "female", "6000", "A", "F", number, 8, 5),
+        ("03157002", "Hohenhameln", "2022-12-31", "total", "9000", "A", "F", number, 9, 3),
+        ("03157002", "Hohenhameln", "2022-12-31", "male", None, "Q", "C", number, 9, 4),
+        ("03157002", "Hohenhameln", "2022-12-31", "female", "0", "A", "F", number, 9, 5),
+    ]  # fmt: skip
+    record = flow.ask(
+        "select state, file_name, size_bytes, received_from, to_char(received_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),"
+        " row_count, layout, periods, loaded_at is not null from ops.delivery"
+    )
+    assert record == [("loaded", "zahlen.csv", len(ONE), "office@example", "2023-10-20 09:00", 6,
+                       "GENESIS-Tabelle 12411-01-01-5", ["2022-12-31"], True)]  # fmt: skip
+    assert flow.outcomes(POPULATION) == [("fetch", "ok"), ("archive", "ok"), ("validate", "ok"), ("load", "ok")]
+
+
+def test_the_bytes_are_kept_as_they_came(flow: Flow) -> None:
+    flow.deliver(POPULATION, ONE)
+    [entry] = landing.Archive(flow.settings.archive_url).manifest(POPULATION)
+    kept = landing.Archive(flow.settings.archive_url).local(entry.sha256, flow.drafts)
+    assert kept.read_bytes() == ONE
+    assert (entry.original_name, entry.size) == ("zahlen.csv", len(ONE))
+
+
+def test_nothing_to_do_is_nothing_done(flow: Flow) -> None:
+    assert (flow.archive(POPULATION), flow.judge(POPULATION), flow.load(POPULATION)) == ([], {}, [])
+    flow.deliver(POPULATION, ONE)
+    before = flow.raw(POPULATION)
+    assert (flow.archive(POPULATION), flow.judge(POPULATION), flow.load(POPULATION)) == ([], {}, [])
+    assert flow.raw(POPULATION) == before
+    assert list(flow.settings.work.iterdir()) == [], "no bytes are left lying about"
+
+
+def test_an_unknown_dataset_is_told_with_what_there_is(flow: Flow) -> None:
+    with pytest.raises(ContractError, match="state_statistics__population"):
+        pipeline.contract(flow.settings, "state_statistics__populations")
+
+
+# The same again
+
+
+def test_the_same_bytes_again_are_a_duplicate(flow: Flow) -> None:
+    first = flow.deliver(POPULATION, ONE, "a.csv")
+    before = flow.raw(POPULATION)
+    second = flow.deliver(POPULATION, ONE, "b.csv", at="2024-01-05")
+    assert (flow.state(first), flow.state(second)) == ("loaded", "duplicate")
+    assert flow.ask("select duplicate_of, row_count from ops.delivery where delivery_id = %s", second) == [
+        (first, None)
+    ]
+    assert flow.raw(POPULATION) == before
+    assert flow.findings(second) == []
+    assert ("archive", "duplicate") in flow.outcomes(POPULATION)
+    assert flow.outcomes(POPULATION).count(("validate", "ok")) == 1
+    assert len(landing.Archive(flow.settings.archive_url).manifest(POPULATION)) == 2, "that it came is kept"
+
+
+def test_the_same_bytes_in_one_batch(flow: Flow) -> None:
+    for name in ("a.csv", "b.csv", "c.csv"):
+        flow.hand_in(POPULATION, ONE, name)
+    flow.run(POPULATION)
+    assert flow.states(POPULATION) == ["loaded", "duplicate", "duplicate"]
+    assert len(flow.raw(POPULATION)) == 6
+
+
+def test_the_same_bytes_for_another_dataset_are_no_duplicate(flow: Flow) -> None:
+    content = monitor([(2022, "Peine", "K03157", 15000)])
+    first = flow.deliver(FOREIGNERS, content)
+    second = flow.deliver(NATURALISATIONS, content)
+    assert (flow.state(first), flow.state(second)) == ("loaded", "loaded")
+
+
+def test_a_correction_is_added_never_overwritten(flow: Flow) -> None:
+    first = flow.deliver(FOREIGNERS, monitor([(2022, "Peine", "K03157", 15095)]), at="2023-12-12")
+    second = flow.deliver(FOREIGNERS, monitor([(2022, "Peine", "K03157", 15905)]), at="2024-12-12")
+    assert flow.raw(FOREIGNERS, "_delivery_id", "value") == [(first, "15095"), (second, "15905")]
+
+
+def test_an_old_version_that_comes_back_is_told(flow: Flow) -> None:
+    old, new = (monitor([(2022, "Peine", "K03157", value)]) for value in (15095, 15905))
+    first = flow.deliver(FOREIGNERS, old, at="2023-12-12")
+    second = flow.deliver(FOREIGNERS, new, at="2024-12-12")
+    again = flow.deliver(FOREIGNERS, old, "indicator_1-2-1.csv", at="2025-01-10")
+    assert flow.state(again) == "duplicate"
+    [finding] = flow.findings(again)
+    assert (finding.severity, finding.rule) == ("warning", "delivery.returns_to_old")
+    assert finding.message == (
+        f"Datei „indicator_1-2-1.csv“: Sie ist bytegleich mit Lieferung {first}, die inzwischen durch Lieferung {second} "
+        f"ersetzt ist; erwartet wird eine neue Fassung, es gilt weiter Lieferung {second}."
+    )
+    assert flow.raw(FOREIGNERS, "_delivery_id") == [(first,), (second,)]
+
+
+def test_an_old_version_handed_in_late_with_its_old_date_is_no_return(flow: Flow) -> None:
+    old, new = (monitor([(2022, "Peine", "K03157", value)]) for value in (15095, 15905))
+    flow.deliver(FOREIGNERS, old, at="2023-12-12")
+    flow.deliver(FOREIGNERS, new, at="2024-12-12")
+    again = flow.deliver(FOREIGNERS, old, at="2024-01-10")
+    assert (flow.state(again), flow.findings(again)) == ("duplicate", [])
+
+
+# Verdicts
+
+
+def test_a_critical_finding_keeps_everything_out_of_raw_and_the_rest_of_the_batch_goes_on(flow: Flow) -> None:
+    flow.hand_in(FOREIGNERS, monitor([(2021, "Peine", "K03157", 14000)]), "a.csv", at="2023-01-01")
+    flow.hand_in(
+        FOREIGNERS,
+        monitor([(2021, "Peine", "K03157", 14500), (2022, "Peine", "K03157", "ca. 15000")]),
+        "b.csv",
+        at="2023-01-02",
+    )
+    flow.hand_in(FOREIGNERS, HTML, "c.csv", at="2023-01-03")
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 15000)]), "d.csv", at="2023-01-04")
+    flow.run(FOREIGNERS)
+    assert flow.states(FOREIGNERS) == ["loaded", "quarantined", "quarantined", "loaded"]
+    assert flow.raw(FOREIGNERS, "value") == [("14000",), ("15000",)]
+    refused = flow.ask("select delivery_id from ops.delivery where file_name = 'b.csv'")[0][0]
+    [finding] = [f for f in flow.findings(refused) if f.severity == "critical"]
+    assert (finding.rule, finding.row, finding.found, finding.row_count) == ("value.not_a_number", 3, "ca. 15000", 1)
+    assert [(e.row, e.found) for e in finding.evidence] == [(3, "ca. 15000")]
+    assert flow.outcomes(FOREIGNERS).count(("validate", "refused")) == 2
+    states = {refused: "quarantined"}
+    assert pipeline.refused(flow.settings, states) == [finding.message]
+
+
+def test_a_refused_delivery_is_not_judged_or_loaded_again(flow: Flow) -> None:
+    number = flow.deliver(FOREIGNERS, HTML)
+    flow.run(FOREIGNERS)
+    assert flow.state(number) == "quarantined"
+    assert flow.outcomes(FOREIGNERS).count(("validate", "refused")) == 1
+    again = flow.deliver(FOREIGNERS, HTML, at="2023-11-01")
+    assert flow.state(again) == "duplicate", "the same refused bytes get no second verdict under the same rules"
+    assert flow.findings(again) == []
+
+
+def test_a_warning_lets_the_delivery_through_and_is_recorded(flow: Flow) -> None:
+    content = monitor([(2022, "Peine", "K03157", 15000), (2022, "Peine", "K03157", 15000)])
+    number = flow.deliver(FOREIGNERS, content)
+    assert flow.state(number) == "loaded"
+    told = {f.rule: f for f in flow.findings(number)}
+    assert told["row.exact_duplicate"].severity == "warning"
+    assert told["row.exact_duplicate"].row == 3
+    assert len(flow.raw(FOREIGNERS)) == 1
+
+
+def test_refused_bytes_are_judged_again_under_new_rules(flow: Flow, tmp_path: Path) -> None:
+    """The suite was too strict; once it is mended, the office may send the very same file."""
+    project = tmp_path / "project"
+    for name in ("agencies", "expectations", "dbt_project/seeds"):
+        shutil.copytree(PROJECT / name, project / name)
+    changed = Flow(replace(flow.settings, project=project), flow.drafts)
+    suite = project / "expectations" / "state_monitor" / "foreigners.json"
+    good = suite.read_text(encoding="utf-8")
+    suite.write_text(good.replace('"min_value": 0', '"min_value": 20000', 1), encoding="utf-8")
+
+    content = monitor([(2022, "Peine", "K03157", 15000)])
+    first = changed.deliver(FOREIGNERS, content)
+    second = changed.deliver(FOREIGNERS, content, at="2023-10-21")
+    assert (changed.state(first), changed.state(second)) == ("quarantined", "duplicate")
+
+    suite.write_text(good, encoding="utf-8")
+    third = changed.deliver(FOREIGNERS, content, at="2023-10-22")
+    assert changed.state(third) == "loaded"
+    assert changed.raw(FOREIGNERS, "_delivery_id", "value") == [(third, "15000")]
+
+
+# Order and number
+
+
+def test_deliveries_are_taken_in_the_order_they_were_received(flow: Flow) -> None:
+    for number in (3, 1, 4, 2):
+        flow.hand_in(FOREIGNERS, monitor([(2021, "Peine", "K03157", number)]), f"{number}.csv", at=f"2023-05-0{number}")
+    archived = flow.archive(FOREIGNERS)
+    name = dict(flow.ask("select delivery_id, file_name from ops.delivery"))
+    assert [name[n] for n in archived] == ["1.csv", "2.csv", "3.csv", "4.csv"]
+    assert [name[n] for n in flow.judge(FOREIGNERS)] == ["1.csv", "2.csv", "3.csv", "4.csv"]
+    assert [name[n] for n in flow.load(FOREIGNERS)] == ["1.csv", "2.csv", "3.csv", "4.csv"]
+
+
+def test_what_a_late_run_still_finds_goes_by_its_date_too(flow: Flow) -> None:
+    """An older file archived after a newer one is judged before it."""
+    flow.hand_in(FOREIGNERS, monitor([(2021, "Peine", "K03157", 2)]), "new.csv", at="2023-05-02")
+    [new] = flow.archive(FOREIGNERS)
+    flow.hand_in(FOREIGNERS, monitor([(2021, "Peine", "K03157", 1)]), "old.csv", at="2023-05-01")
+    [old] = flow.archive(FOREIGNERS)
+    assert list(flow.judge(FOREIGNERS)) == [old, new]
+    assert flow.load(FOREIGNERS) == [old, new]
+
+
+def test_twenty_files_at_once(flow: Flow) -> None:
+    for n in range(20):
+        flow.hand_in(
+            FOREIGNERS,
+            monitor([(2021, "Peine", "K03157", 15000 + n)]),
+            "indicator_1-2-1.csv",
+            at=f"2023-05-{n + 1:02d}",
+        )
+    flow.run(FOREIGNERS)
+    assert flow.states(FOREIGNERS) == ["loaded"] * 20
+    assert flow.raw(FOREIGNERS, "value") == [(str(15000 + n),) for n in range(20)]
+
+
+def test_the_register_goes_first(flow: Flow) -> None:
+    assert not pipeline.register_waits(flow.settings)
+    flow.hand_in("register__municipalities", b"x", "GV100AD_31122022.txt")
+    assert pipeline.register_waits(flow.settings)
+    flow.archive("register__municipalities")
+    assert pipeline.register_waits(flow.settings), "archived, but not judged"
+    flow.judge("register__municipalities")
+    assert not pipeline.register_waits(flow.settings), "refused: nobody waits for it"
+
+
+# Our own errors and ends without warning
+
+
+def test_an_error_of_ours_is_no_verdict_and_the_next_run_takes_it_up(flow: Flow) -> None:
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 15000)]))
+    [number] = flow.archive(FOREIGNERS)
+    objects = flow.settings.home / "archive" / "objects"
+    objects.rename(objects.with_name("elsewhere"))
+    with pytest.raises(TeilhabeError):
+        flow.judge(FOREIGNERS)
+    assert flow.state(number) == "failed"
+    assert flow.findings(number) == []
+    assert flow.load(FOREIGNERS) == []
+    objects.with_name("elsewhere").rename(objects)
+    assert flow.judge(FOREIGNERS) == {number: "validated"}
+    assert flow.load(FOREIGNERS) == [number]
+    assert flow.outcomes(FOREIGNERS)[-3:] == [("validate", "failed"), ("validate", "ok"), ("load", "ok")]
+
+
+def test_a_damaged_object_is_never_loaded(flow: Flow) -> None:
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 15000)]))
+    [number] = flow.archive(FOREIGNERS)
+    flow.judge(FOREIGNERS)
+    [path] = [p for p in (flow.settings.home / "archive" / "objects").rglob("*") if p.is_file()]
+    path.chmod(0o600)
+    path.write_bytes(monitor([(2022, "Peine", "K03157", 99999)]))
+    with pytest.raises(TeilhabeError, match="damaged"):
+        flow.load(FOREIGNERS)
+    assert flow.raw(FOREIGNERS) == []
+    assert flow.state(number) == "validated"
+
+
+def test_one_failing_delivery_does_not_hold_up_the_others(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 1)]), "a.csv", at="2023-05-01")
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 2)]), "b.csv", at="2023-05-02")
+    original = validation.validate
+
+    def failing(*args: Any, file_name: str, **kwargs: Any) -> Any:
+        if file_name == "a.csv":
+            raise RuntimeError("Max Mustermann, geb. 1.1.1990")
+        return original(*args, file_name=file_name, **kwargs)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(validation, "validate", failing)
+        flow.archive(FOREIGNERS)
+        flow.judge(FOREIGNERS)
+    assert flow.states(FOREIGNERS) == ["failed", "validated"]
+    messages = flow.ask("select message from ops.outcome where status = 'failed'")
+    assert messages == [("RuntimeError",)], "the text of an unforeseen error may quote a file: it is not recorded"
+    flow.run(FOREIGNERS)
+    assert flow.states(FOREIGNERS) == ["loaded", "loaded"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (landing.Archive, "put"),
+        (landing.Archive, "record"),
+        (ops, "register"),
+        (landing.FolderSource, "acknowledge"),
+        (validation, "validate"),
+        (ops, "record_findings"),
+        (loading, "copy"),
+    ],
+)
+def test_killed_at_any_step_the_next_run_finishes(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    """Both ways: just before the step, and after it but before anything that follows."""
+    original = getattr(owner, name)
+    values = iter(range(1, 3))
+
+    def then_killed(*args: Any, **kwargs: Any) -> NoReturn:
+        original(*args, **kwargs)
+        raise Killed
+
+    for end in (killed, then_killed):
+        value = next(values)
+        flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", value)]), f"{value}.csv", at=f"2023-05-0{value}")
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(owner, name, end)
+            flow.run(FOREIGNERS)
+        assert len(flow.raw(FOREIGNERS)) == value - 1, "nothing half-loaded"
+        flow.run(FOREIGNERS)
+        assert flow.states(FOREIGNERS) == ["loaded"] * value, "no second record of the same arrival"
+        assert flow.raw(FOREIGNERS, "value") == [(str(n + 1),) for n in range(value)]
+    assert len(landing.Archive(flow.settings.archive_url).manifest(FOREIGNERS)) == 2
+    assert list((flow.settings.home / "archive" / "waiting").glob("*")) == []
+
+
+def test_loading_is_one_transaction(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows and state change together: a reader of the database sees both or neither."""
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 15000)]))
+    [number] = flow.archive(FOREIGNERS)
+    flow.judge(FOREIGNERS)
+    seen = []
+    original = ops.set_state
+
+    def watched(conn: Any, delivery_id: int, state: Any, **columns: Any) -> None:
+        original(conn, delivery_id, state, **columns)
+        seen.append((flow.raw(FOREIGNERS), flow.state(number)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ops, "set_state", watched)
+        flow.load(FOREIGNERS)
+    assert seen == [([], "validated")]
+    assert (len(flow.raw(FOREIGNERS)), flow.state(number)) == (1, "loaded")
+
+
+def test_two_loads_at_once_load_once(flow: Flow) -> None:
+    flow.hand_in(POPULATION, population(dict.fromkeys(PEINE, (10, 5, 5))))
+    flow.archive(POPULATION)
+    flow.judge(POPULATION)
+    errors: list[BaseException] = []
+    start = threading.Barrier(3)
+
+    def work() -> None:
+        start.wait()
+        try:
+            flow.load(POPULATION)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(flow.raw(POPULATION)) == 3 * len(PEINE)
+    assert flow.states(POPULATION) == ["loaded"]
+
+
+LOAD = """
+from teilhabe import pipeline
+from teilhabe.settings import get_settings
+settings = get_settings()
+pipeline.load(settings, pipeline.contract(settings, "state_statistics__population"))
+"""
+
+
+def test_kill_9_in_the_middle_of_a_load_leaves_nothing_behind(flow: Flow) -> None:
+    codes = {f"09{n:06d}": f"Ort {n}" for n in range(100_000, 190_000)}
+    flow.hand_in(POPULATION, population(dict.fromkeys(codes, (3, 1, 2)), names=codes), "gross.csv")
+    [number] = flow.archive(POPULATION)
+    assert flow.judge(POPULATION) == {number: "validated"}
+    [(rows,)] = flow.ask("select row_count from ops.delivery")
+    assert rows == 3 * len(codes)
+
+    environment = {**os.environ, "TEILHABE_HOME": str(flow.settings.home)}
+    process = subprocess.Popen([sys.executable, "-c", LOAD], env=environment)
+    try:
+        copied = 0
+        with loading.session(flow.settings) as conn:
+            conn.autocommit = True
+            while not copied and process.poll() is None:
+                row = conn.execute("select coalesce(max(tuples_processed), 0) from pg_stat_progress_copy").fetchone()
+                copied = int(row[0]) if row else 0
+        assert 0 < copied < rows, "killed too late to prove anything"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not psutil.pid_exists(process.pid)
+    until = time.monotonic() + 30
+    while flow.ask("select 1 from pg_stat_progress_copy") and time.monotonic() < until:
+        time.sleep(0.05)
+    assert flow.ask("select count(*) from raw.state_statistics__population") == [(0,)]
+    assert flow.state(number) == "validated"
+
+    assert flow.load(POPULATION) == [number]
+    assert flow.ask("select count(*), count(distinct (territory_code, sex)) from raw.state_statistics__population") == [
+        (rows, rows)
+    ]
+    assert flow.state(number) == "loaded"
