@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ _BOUNDS = (3, 6, 10, 15, 18, *range(20, 91, 5))
 _AGES = (
     "insgesamt",
     "unter 3 Jahre",
-    *(f"{low} bis unter {high} Jahre" for low, high in zip(_BOUNDS, _BOUNDS[1:], strict=False)),
+    *(f"{low} bis unter {high} Jahre" for low, high in pairwise(_BOUNDS)),
     "90 Jahre und mehr",
 )
 _SYMBOLS = np.array([".", "-", "/", "x", "..."])

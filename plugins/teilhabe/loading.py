@@ -6,16 +6,15 @@ changed, so nothing has to be kept in between and a killed load leaves nothing t
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from psycopg import sql
 
 from teilhabe import ops, warehouse
+from teilhabe.ahead import read_ahead
 from teilhabe.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -28,8 +27,10 @@ LINEAGE_COLUMNS = {"_delivery_id": "bigint", "_row_number": "integer", "_column_
 
 _DELIMITER = "\x1f"
 """A character no office writes, so that hardly any text needs quoting."""
-_AHEAD = 2
-"""Chunks encoded ahead of the COPY: enough to keep both sides busy, little enough to bound the memory."""
+_GROUP_LIMIT = 1 << 20
+"""Columns are put together as long as they can have no more combinations than this."""
+_AHEAD = 1
+"""Chunks read ahead of the encoding, and encoded ahead of the COPY: all sides are busy, the memory is bounded."""
 
 
 def ensure_raw_tables(conn: ops.Connection, contracts: Iterable[Contract]) -> None:
@@ -83,7 +84,7 @@ def load(conn: ops.Connection, contract: Contract, delivery_id: int, chunks: Ite
 
 def copy(conn: ops.Connection, contract: Contract, delivery_id: int, chunks: Iterable[pa.Table]) -> int:
     """COPY chunks into the raw table of the contract within the caller's transaction; returns the rows."""
-    columns = ["_delivery_id", "_row_number", "_column_number", *contract.column_names]
+    columns = [*LINEAGE_COLUMNS, *contract.column_names]
     statement = sql.SQL("copy {} ({}) from stdin (format csv, delimiter {}, null '')").format(
         sql.Identifier("raw", contract.dataset_id),
         sql.SQL(", ").join(map(sql.Identifier, columns)),
@@ -93,7 +94,8 @@ def copy(conn: ops.Connection, contract: Contract, delivery_id: int, chunks: Ite
     with (
         conn.cursor() as cursor,
         cursor.copy(statement) as stream,
-        _encoded_ahead(chunks, columns, delivery_id) as encoded,
+        closing(read_ahead(chunks, _AHEAD)) as read,
+        closing(read_ahead((_encode(chunk, columns, delivery_id) for chunk in read), _AHEAD)) as encoded,
     ):
         for block in encoded:
             rows += block.rows
@@ -114,64 +116,73 @@ class _Block:
     rows: int
 
 
-@contextmanager
-def _encoded_ahead(chunks: Iterable[pa.Table], columns: list[str], delivery_id: int) -> Iterator[Iterator[_Block]]:
-    """Read and encode in a thread while the server takes in what is ready; errors of the reader surface here."""
-    ready: queue.Queue[_Block | BaseException | None] = queue.Queue(maxsize=_AHEAD)
-    stopped = threading.Event()
-
-    def put(item: _Block | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                return ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def produce() -> None:
-        try:
-            for chunk in chunks:
-                put(_encode(chunk, columns, delivery_id))
-                if stopped.is_set():
-                    return
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    def consume() -> Iterator[_Block]:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    worker = threading.Thread(target=produce, name="teilhabe-encode", daemon=True)
-    worker.start()
-    try:
-        yield consume()
-    finally:
-        stopped.set()
-        worker.join()
-
-
 def _encode(chunk: pa.Table, columns: list[str], delivery_id: int) -> _Block:
+    """The lines COPY reads. Columns of few distinct texts are put together per combination, not per row."""
     import pyarrow as pa
-    import pyarrow.csv as pa_csv
+    import pyarrow.compute as pc
 
-    ids = pa.repeat(pa.scalar(delivery_id, pa.int64()), chunk.num_rows)
-    table = chunk.append_column("_delivery_id", ids).select(columns)
-    for quoting in ("none", "needed"):
-        sink = pa.BufferOutputStream()
-        options = pa_csv.WriteOptions(
-            include_header=False, delimiter=_DELIMITER, quoting_style=quoting, batch_size=65536
-        )
-        try:
-            pa_csv.write_csv(table, sink, options)
-        except pa.ArrowInvalid:
-            # A text with a quote or line break in it: this chunk pays for quoting every text.
-            if quoting == "needed":
-                raise
-            continue
-        return _Block(memoryview(sink.getvalue()), chunk.num_rows)
-    raise AssertionError("unreachable")
+    from teilhabe.reading.coded import coded
+
+    row_numbers = pc.cast(chunk["_row_number"].combine_chunks(), pa.string())
+    if isinstance(row_numbers, pa.ChunkedArray):
+        row_numbers = pa.concat_arrays(row_numbers.chunks)
+    rest = [coded(chunk[name]) for name in columns if name not in ("_delivery_id", "_row_number")]
+    *groups, last = [_joined(group) for group in _grouped(rest)]
+    ends = pc.binary_join_element_wise(last.dictionary, "", "\n")
+    lines = pc.binary_join_element_wise(
+        str(delivery_id),
+        row_numbers,
+        *(group.dictionary.take(group.indices) for group in groups),
+        ends.take(last.indices),
+        _DELIMITER,
+    )
+    return _Block(_bytes(lines), chunk.num_rows)
+
+
+def _grouped(columns: list[pa.DictionaryArray]) -> list[list[pa.DictionaryArray]]:
+    """Neighbours whose combinations are few enough to be counted in a table."""
+    groups: list[list[pa.DictionaryArray]] = []
+    size = _GROUP_LIMIT
+    for column in columns:
+        length = len(column.dictionary) + 1
+        if size * length <= _GROUP_LIMIT:
+            groups[-1].append(column)
+            size *= length
+        else:
+            groups.append([column])
+            size = length
+    return groups
+
+
+def _joined(columns: list[pa.DictionaryArray]) -> pa.DictionaryArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from teilhabe.reading.coded import combinations
+
+    texts = [_quoted(column.dictionary) for column in columns]
+    both = combinations(columns)
+    parts = [text.take(pa.array(part)) for text, part in zip(texts, both.parts, strict=True)]
+    return pa.DictionaryArray.from_arrays(pa.array(both.rows), pc.binary_join_element_wise(*parts, _DELIMITER))
+
+
+def _quoted(texts: pa.Array) -> pa.Array:
+    """As CSV writes them, one empty text (read as null) behind the last for cells without a text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pc.cast(texts, pa.string())
+    special = pc.match_substring_regex(texts, f'["\r\n{_DELIMITER}]')
+    if pc.any(special).as_py():
+        quoted = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
+        texts = pc.if_else(special, quoted, texts)
+    return pa.concat_arrays([texts, pa.array([""])])
+
+
+def _bytes(lines: pa.Array) -> memoryview:
+    _, offsets, data = lines.buffers()
+    bounds = memoryview(offsets).cast("i")
+    return memoryview(data)[bounds[lines.offset] : bounds[lines.offset + len(lines)]]
 
 
 def _describe(contract: Contract) -> str:

@@ -1,8 +1,9 @@
 """The verdict on a delivery: Great Expectations over what the suite says and what follows from the contract.
 
 Row expectations run chunk by chunk, so memory does not grow with the file; expectations on the whole delivery run on its
-profile (one row per period). Two passes: a cheap one for the verdict, and one that fetches the offending rows, only for
-what failed and only until ``EVIDENCE_LIMIT`` is reached.
+profile (one row per period). What an expectation says about a single text it says about every row with that text, so the
+distinct texts of a column are judged first, and rows only by expectations those did not satisfy. The offending rows are
+fetched last, only for what failed and only until ``EVIDENCE_LIMIT`` is reached.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from teilhabe.ahead import read_ahead
 from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
 from teilhabe.periods import period_end
 
@@ -37,6 +40,22 @@ CONF_STATUS = ("F", "C", "D")
 
 _CHECKS = ("territory_check", "name_check", "period_check")
 _EVIDENCE_BLOCK = 5_000
+_KNOWN_LIMIT = 20_000
+"""Distinct texts of a column that are remembered as good; a column with more is judged anew in every chunk."""
+_AHEAD = 1
+"""Chunks read while one is judged."""
+
+_ABOUT_ONE_TEXT = frozenset({
+    "expect_column_values_to_be_between",
+    "expect_column_values_to_be_in_set",
+    "expect_column_values_to_not_be_in_set",
+    "expect_column_values_to_not_be_null",
+    "expect_column_values_to_match_regex",
+    "expect_column_values_to_not_match_regex",
+    "expect_column_value_lengths_to_be_between",
+    "expect_column_value_lengths_to_equal",
+})  # fmt: skip
+"""Expectations whose answer for a row depends on nothing but the text in one column."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +138,11 @@ def validate(
     judge = _Judge(row_rules, contract, file_name)
     profile = _Profile()
     checks = _Checks(contract, register, received_at.date())
-    for chunk in reading.chunks():
-        profile.add(chunk)
-        judge.add(checks.attach(chunk))
-        progress(profile.row_count)
+    with closing(read_ahead((_coded(chunk) for chunk in reading.chunks()), _AHEAD)) as chunks:
+        for chunk in chunks:
+            profile.add(chunk)
+            judge.add(checks.attach(chunk))
+            progress(profile.row_count)
     verdict = Verdict(row_count=profile.row_count, layout=reading.layout_name, periods=profile.periods)
     verdict.findings += reading.findings
     if any(finding.rule == "period.inferred" for finding in verdict.findings):
@@ -235,13 +255,16 @@ class _Checks:
     def attach(self, chunk: pa.Table) -> pa.Table:
         import pyarrow.compute as pc
 
+        from teilhabe.reading.coded import plain
+
         names = set(chunk.column_names)
         if "territory_code" in names:
             keys = [c for c in ("territory_code", "period_code") if c in names]
             checked = _per_combination(chunk, keys, self._key)
-            if "value" in names:
+            if "value" in names and checked.dictionary.to_pylist() != ["known"]:
                 # Tables keep rows of dissolved units, without a value; their keys harm nobody.
-                checked = pc.if_else(pc.is_valid(chunk["value"]), checked, "known")
+                has_value = pc.is_valid(chunk["value"].chunk(0))
+                checked = pc.if_else(has_value, plain(checked), "known").dictionary_encode()
             chunk = chunk.append_column("territory_check", checked)
         if {"territory_code", "territory_name"} <= names:
             chunk = chunk.append_column(
@@ -269,16 +292,35 @@ class _Checks:
         return "too_early" if self._first and end < self._first else "plausible"
 
 
-def _per_combination(chunk: pa.Table, columns: Sequence[str], judge: Callable[..., str]) -> pa.Array:
+def _per_combination(chunk: pa.Table, columns: Sequence[str], judge: Callable[..., str]) -> pa.DictionaryArray:
     """``judge`` once per distinct combination of texts, spread over the rows."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    texts = [pc.fill_null(chunk[name], "") for name in columns]
-    joined = pc.binary_join_element_wise(*texts, "\x1f") if len(texts) > 1 else texts[0]
-    encoded = joined.combine_chunks().dictionary_encode()
-    verdicts = pa.array([judge(*text.split("\x1f")) for text in encoded.dictionary.to_pylist()], pa.string())
-    return verdicts.take(encoded.indices)
+    from teilhabe.reading.coded import combinations, texts
+
+    arrays = [chunk[name].chunk(0) for name in columns]
+    found = combinations(arrays)
+    known = [texts(array) for array in arrays]
+    verdicts = pa.array(
+        [
+            judge(*(text[code] or "" for text, code in zip(known, codes, strict=True)))
+            for codes in zip(*(part.tolist() for part in found.parts), strict=True)
+        ],
+        pa.string(),
+    ).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(verdicts.indices.take(pa.array(found.rows)), verdicts.dictionary)
+
+
+def _coded(chunk: pa.Table) -> pa.Table:
+    """Every text column as one dictionary-coded array."""
+    import pyarrow as pa
+
+    from teilhabe.reading.coded import coded
+
+    arrays = [
+        column.combine_chunks() if pa.types.is_integer(column.type) else coded(column) for column in chunk.columns
+    ]
+    return pa.table(arrays, names=chunk.column_names)
 
 
 class _Profile:
@@ -292,21 +334,33 @@ class _Profile:
         self._territories: dict[str, set[str]] = defaultdict(set)
 
     def add(self, chunk: pa.Table) -> None:
+        import numpy as np
         import pyarrow.compute as pc
+
+        from teilhabe.reading.coded import codes, combinations, texts
 
         self.row_count += chunk.num_rows
         if "period_code" not in chunk.column_names:
             return
-        for period, count in _counts(chunk["period_code"]):
-            self._rows[period] += count
+        column = chunk["period_code"].chunk(0)
+        periods, of_row = texts(column), codes(column)
+
+        def count(counter: Counter[str], rows: Any) -> None:
+            for period, number in zip(periods, np.bincount(rows, minlength=len(periods)).tolist(), strict=True):
+                if number:
+                    counter[period] += number  # type: ignore[index]
+
+        count(self._rows, of_row)
         if "value" in chunk.column_names:
-            for period, count in _counts(chunk.filter(pc.is_valid(chunk["value"]))["period_code"]):
-                self._values[period] += count
-            for period, count in _counts(chunk.filter(pc.not_equal(chunk["conf_status"], "F"))["period_code"]):
-                self._suppressed[period] += count
+            count(self._values, of_row[pc.is_valid(chunk["value"].chunk(0)).to_numpy(zero_copy_only=False)])
+            secrecy = chunk["conf_status"].chunk(0)
+            kept = np.array([text not in (None, "F") for text in texts(secrecy)])
+            count(self._suppressed, of_row[kept[codes(secrecy)]])
         if "territory_code" in chunk.column_names:
-            for row in chunk.group_by(["period_code", "territory_code"]).aggregate([]).to_pylist():
-                self._territories[row["period_code"]].add(row["territory_code"])
+            territory = chunk["territory_code"].chunk(0)
+            places, both = texts(territory), combinations([column, territory])
+            for one, two in zip(*(part.tolist() for part in both.parts), strict=True):
+                self._territories[periods[one]].add(places[two])
 
     @property
     def periods(self) -> list[str]:
@@ -324,11 +378,6 @@ class _Profile:
         )
 
 
-def _counts(column: pa.ChunkedArray) -> Iterator[tuple[str, int]]:
-    for entry in column.value_counts().to_pylist():
-        yield entry["values"], entry["counts"]
-
-
 class _Judge:
     """Runs the row expectations on chunk after chunk and keeps one finding per broken rule."""
 
@@ -339,11 +388,26 @@ class _Judge:
         self._counts: Counter[int] = Counter()
         self._elements: Counter[int] = Counter()
         self._evidence: dict[int, list[Evidence]] = defaultdict(list)
+        self._by_column: dict[str, list[int]] = defaultdict(list)
+        self._known: dict[str, set[str | None]] = {}
+        for number, expectation in enumerate(self._expectations):
+            if expectation.type in _ABOUT_ONE_TEXT and not {"row_condition", "condition_parser"} & set(
+                expectation.kwargs
+            ):
+                self._by_column[expectation.kwargs["column"]].append(number)
 
     def add(self, chunk: pa.Table) -> None:
+        suspects = self._suspects(chunk)
+        for number in set(range(len(self._expectations))) - suspects:
+            column = chunk[self._expectations[number].kwargs["column"]]
+            self._elements[number] += len(column) - column.null_count
+        if not suspects:
+            return
+        numbers = sorted(suspects)
         frame = _to_frame(chunk)
-        results = run_expectations(frame, self._expectations)
-        for number, result in enumerate(results):
+        for number, result in zip(
+            numbers, run_expectations(frame, [self._expectations[n] for n in numbers]), strict=True
+        ):
             unexpected = int(result.get("unexpected_count", 0))
             self._elements[number] += int(result.get("element_count", 0)) - int(result.get("missing_count") or 0)
             if not unexpected:
@@ -351,6 +415,37 @@ class _Judge:
             self._counts[number] += unexpected
             if len(self._evidence[number]) < EVIDENCE_LIMIT:
                 self._evidence[number] += self._fetch_evidence(frame, self._expectations[number])
+
+    def _suspects(self, chunk: pa.Table) -> set[int]:
+        """The expectations that the distinct texts of their column do not satisfy, and those about more than one text."""
+        suspects = set(range(len(self._expectations)))
+        for column, numbers in self._by_column.items():
+            unknown = self._unknown_texts(chunk, column)
+            if not unknown.num_rows:
+                suspects -= set(numbers)
+                continue
+            rules = [self._expectations[number] for number in numbers]
+            results = run_expectations(_to_frame(unknown), rules)
+            good = {n for n, result in zip(numbers, results, strict=True) if not result.get("unexpected_count")}
+            suspects -= good
+            known = self._known.setdefault(column, set())
+            if len(good) == len(numbers) and len(known) + unknown.num_rows <= _KNOWN_LIMIT:
+                known.update(unknown[column].to_pylist())
+        return suspects
+
+    def _unknown_texts(self, chunk: pa.Table, column: str) -> pa.Table:
+        """The distinct texts of a column (None for a missing one) that have not been found good yet."""
+        import pyarrow as pa
+
+        array = chunk[column].chunk(0)
+        texts, missing = array.dictionary, array.null_count > 0
+        if known := self._known.get(column):
+            left = [text for text in texts.to_pylist() if text not in known]
+            missing = missing and None not in known
+            texts = pa.array(left, pa.string())
+        if missing:
+            texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])
+        return pa.table({column: texts})
 
     def findings(self) -> list[Finding]:
         found = []
@@ -430,10 +525,13 @@ def _to_frame(chunk: pa.Table) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from teilhabe.reading.coded import plain
+
     if "value" in chunk.column_names:
-        chunk = chunk.set_column(chunk.column_names.index("value"), "value", pc.cast(chunk["value"], pa.float64()))
-    texts = [f.name for f in chunk.schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
-    frame: pd.DataFrame = chunk.to_pandas(categories=texts)
+        value = pc.cast(plain(chunk["value"].chunk(0)), pa.float64())
+        chunk = chunk.set_column(chunk.column_names.index("value"), "value", value)
+    strings = [f.name for f in chunk.schema if pa.types.is_string(f.type)]
+    frame: pd.DataFrame = chunk.to_pandas(categories=strings)
     return frame
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from teilhabe.contracts import GROUP_COLUMNS, Contract, SymbolRules
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding
 from teilhabe.reading import symbols
+from teilhabe.reading.coded import coded, constant
 from teilhabe.reading.duplicates import DuplicateRows
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
@@ -69,13 +70,16 @@ class Reading(ABC):
         return self.layout.symbols or self.contract.symbols
 
     def chunks(self) -> Iterator[pa.Table]:
-        """Tables of text columns in the contract's order, plus ``_row_number`` and ``_column_number``."""
+        """Tables of the contract's columns in its order, plus ``_row_number`` and ``_column_number``.
+
+        All columns of the contract are texts, dictionary-coded: whoever works on them does so once per text.
+        """
         duplicates = DuplicateRows(self.contract, self.report)
         rows = 0
         for columns in self._tidy():
             self._check_territory(columns)
             self._check_period(columns)
-            table = _decoded_table(duplicates.drop(self._conform(columns)))
+            table = duplicates.drop(self._conform(columns))
             rows += len(table)
             if len(table):
                 yield table
@@ -90,7 +94,7 @@ class Reading(ABC):
         for name in self.contract.column_names:
             default = "total" if name in GROUP_COLUMNS else None
             column = columns.get(name)
-            arrays.append(_repeat(default, size) if column is None else column)
+            arrays.append(constant(default, size) if column is None else coded(column))
         arrays += [columns["_row_number"].cast(pa.int32()), columns["_column_number"].cast(pa.int32())]
         return pa.Table.from_arrays(arrays, names=[*self.contract.column_names, "_row_number", "_column_number"])
 
@@ -152,27 +156,6 @@ class Reading(ABC):
             )
 
 
-def decoded(array: pa.Array) -> pa.Array:
-    """Plain text of a column that may be dictionary-coded."""
-    return array.dictionary.take(array.indices) if pa.types.is_dictionary(array.type) else array
-
-
-def _decoded_table(table: pa.Table) -> pa.Table:
-    arrays = [decoded(_one_chunk(column)) for column in table.columns]
-    types = [array.type if pa.types.is_integer(array.type) else pa.string() for array in arrays]
-    schema = pa.schema([pa.field(name, type_) for name, type_ in zip(table.column_names, types, strict=True)])
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
-
-
-def _repeat(value: str | None, size: int) -> pa.Array:
-    return pa.nulls(size, pa.string()) if value is None else pa.repeat(value, size)
-
-
 def repeat(value: str | None, size: int) -> pa.Array:
     """A column that says the same in every row."""
-    return _repeat(value, size)
+    return pa.nulls(size, pa.string()) if value is None else pa.repeat(value, size)

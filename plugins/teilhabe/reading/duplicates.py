@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from teilhabe.contracts import Contract
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading.bytewise import hashes
+from teilhabe.reading.coded import coded, codes
 from teilhabe.reading.report import Report
 
 Hashes = npt.NDArray[np.uint64]
 
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
+_MISSING = np.uint64(0xD1B54A32D192ED03)
 
 
 class DuplicateRows:
@@ -96,14 +97,8 @@ class DuplicateRows:
 def _hash(table: pa.Table, names: list[str]) -> Hashes:
     total = np.zeros(len(table), dtype=np.uint64)
     for name in names:
-        column = table.column(name)
-        for_chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        if isinstance(for_chunk, pa.ChunkedArray):
-            for_chunk = for_chunk.chunk(0)
-        coded = for_chunk
-        if not pa.types.is_dictionary(coded.type):
-            coded = pc.fill_null(coded, "\0").dictionary_encode()
-        elif coded.dictionary.null_count:
-            coded = pa.DictionaryArray.from_arrays(coded.indices, pc.fill_null(coded.dictionary, "\0"))
-        total = (total ^ hashes(coded.dictionary)[coded.indices.to_numpy()]) * _PRIME
+        column = coded(table.column(name))
+        by_code = np.append(hashes(column.dictionary), _MISSING)
+        total ^= by_code[codes(column)]
+        total *= _PRIME
     return total

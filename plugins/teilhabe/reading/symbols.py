@@ -83,14 +83,18 @@ def convert(cells: pa.Array, rules: SymbolRules, numbers: NumberFormat) -> Conve
     if pa.types.is_dictionary(cells.type):
         index = cells.indices
         value, obs, conf, bad, dash = _distinct(cells.dictionary, rules, numbers)
-        spread = pa.DictionaryArray.from_arrays
-        return Converted(
-            spread(index, value), spread(index, obs), spread(index, conf), bad.take(index), dash.take(index)
-        )
+        value = pa.DictionaryArray.from_arrays(index, value)
+        return Converted(value, _spread(obs, index), _spread(conf, index), bad.take(index), dash.take(index))
     coded = pc.fill_null(cells, "").dictionary_encode()
     value, obs, conf, bad, dash = _distinct(coded.dictionary, rules, numbers)
     index = coded.indices
     return Converted(value.take(index), obs.take(index), conf.take(index), bad.take(index), dash.take(index))
+
+
+def _spread(states: pa.Array, index: pa.Array) -> pa.DictionaryArray:
+    """A few states for many texts: coded by state, not by text."""
+    few = states.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(few.indices.take(index), few.dictionary)
 
 
 def _distinct(

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from teilhabe.contracts import TidyCsv
+from teilhabe.contracts import GROUP_COLUMNS, TidyCsv
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
-from teilhabe.reading.base import Columns, Reading, decoded, repeat
+from teilhabe.reading.base import Columns, Reading, repeat
+from teilhabe.reading.coded import coded, combinations, constant, filled, plain, texts
 from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
@@ -54,6 +55,7 @@ class TidyReading(Reading):
         self._dictionary = Dictionary(self.layout.labels, self.layout.optional)
         self._caches: dict[str, dict[bytes, Any]] = {}
         self._codes_by_name: dict[str, set[str]] = {}
+        self._pairs: set[tuple[str, str]] = set()
         self._seen: list[dict[str, str]] = []
         self._columns = {name: self._position(aliases) for name, aliases in self.layout.columns.items()}
         self._labels = [self._position(aliases) for aliases in self.layout.label_columns]
@@ -97,7 +99,7 @@ class TidyReading(Reading):
                 )
 
     def _batches(self) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
-        """Batches of the raw bytes of every needed column, with the row numbers in the file."""
+        """Batches of the raw bytes of every needed column, coded, with the row numbers in the file."""
         names = [str(position) for position in range(len(self._headers))]
         needed = [str(position) for position in sorted({*self._columns.values(), *self._labels})]
         skipped: list[int] = []
@@ -125,7 +127,7 @@ class TidyReading(Reading):
             ),
             convert_options=arrow_csv.ConvertOptions(
                 check_utf8=False,
-                column_types={name: pa.binary() for name in names},
+                column_types={name: pa.dictionary(pa.int32(), pa.binary()) for name in names},
                 include_columns=needed,
                 strings_can_be_null=False,
                 quoted_strings_can_be_null=False,
@@ -164,17 +166,16 @@ class TidyReading(Reading):
         if "territory_code" in self._columns:
             columns["territory_code"] = self._territory(batch, columns.get("territory_name"), numbers)
         for name, value in self.layout.constants.items():
-            columns.setdefault(name, repeat(value, size))
-        for name in ("nationality", "sex", "age_band", "category"):
-            if name in columns and columns[name].null_count:
-                columns[name] = pc.fill_null(decoded(columns[name]), "total")
+            columns.setdefault(name, constant(value, size))
+        for name in GROUP_COLUMNS:
+            if name in columns:
+                columns[name] = filled(coded(columns[name]), "total")
         columns["_row_number"] = numbers.cast(pa.int32())
         columns["_column_number"] = pa.repeat(pa.scalar(self._columns["value"] + 1, pa.int32()), size)
         return columns
 
     def _mapped(self, cache: str, cells: pa.Array, translate: Translate) -> pa.Array:
-        coded = cells.dictionary_encode()
-        return _spread(self._translated(cache, coded.dictionary, translate), coded.indices)
+        return _spread(self._translated(cache, cells.dictionary, translate), cells.indices)
 
     def _translated(self, cache: str, texts: pa.Array, translate: Translate) -> list[Any]:
         known = self._caches.setdefault(cache, {})
@@ -186,17 +187,16 @@ class TidyReading(Reading):
         return result
 
     def _labelled(self, cells: pa.Array, position: int, numbers: pa.Array) -> tuple[Columns, pa.Array | None]:
-        coded = cells.dictionary_encode()
-        found = self._translated(f"label {position}", coded.dictionary, self._coordinates)
+        found = self._translated(f"label {position}", cells.dictionary, self._coordinates)
         unknown = pa.array([isinstance(entry, str) for entry in found], pa.bool_())
         if pc.any(unknown).as_py():
-            self._tell_unknown_labels(cells, unknown.take(coded.indices), position, numbers)
+            self._tell_unknown_labels(plain(cells), unknown.take(cells.indices), position, numbers)
         coordinates = [entry if isinstance(entry, dict) else None for entry in found]
         names = sorted({name for entry in coordinates if entry for name in entry})
-        targets = {name: _spread([(entry or {}).get(name) for entry in coordinates], coded.indices) for name in names}
+        targets = {name: _spread([(entry or {}).get(name) for entry in coordinates], cells.indices) for name in names}
         if all(entry is not None for entry in coordinates):
             return targets, None
-        return targets, pa.array([entry is not None for entry in coordinates]).take(coded.indices)
+        return targets, pa.array([entry is not None for entry in coordinates]).take(cells.indices)
 
     def _coordinates(self, text: str) -> dict[str, str] | str | None:
         """Coordinates of a label, None for one that is not loaded, the text itself for an unknown one."""
@@ -222,12 +222,13 @@ class TidyReading(Reading):
             )
 
     def _values(self, cells: pa.Array, numbers: pa.Array, position: int) -> Columns:
-        coded = cells.dictionary_encode()
         try:
-            texts = coded.dictionary.cast(pa.string())
+            decoded = cells.dictionary.cast(pa.string())
         except pa.ArrowInvalid:
-            texts = pa.array([text.decode(self._encoding) for text in coded.dictionary.to_pylist()], pa.string())
-        converted = self.convert(pa.DictionaryArray.from_arrays(coded.indices, texts), numbers, self._headers[position])
+            decoded = pa.array([text.decode(self._encoding) for text in cells.dictionary.to_pylist()], pa.string())
+        converted = self.convert(
+            pa.DictionaryArray.from_arrays(cells.indices, decoded), numbers, self._headers[position]
+        )
         return {"value": converted.value, "obs_status": converted.obs_status, "conf_status": converted.conf_status}
 
     def _period(self, cells: pa.Array, numbers: pa.Array, position: int) -> pa.Array:
@@ -256,13 +257,13 @@ class TidyReading(Reading):
         for override in self.layout.key_overrides:
             mask = None
             if override.key is not None:
-                mask = pc.equal(cells, override.key.encode(self._encoding))
+                mask = pc.equal(cells.dictionary, override.key.encode(self._encoding)).take(cells.indices)
             if override.name is not None and names is not None:
                 same = self._same_name(names, override.name)
                 mask = same if mask is None else pc.and_(mask, same)
             if mask is None or not pc.any(mask).as_py():
                 continue
-            codes = pc.if_else(mask, override.code, decoded(codes))
+            codes = pc.if_else(mask, override.code, plain(codes))
             if override.name is None:
                 continue  # another way of writing the key, not a wrong key
             rows = numbers.filter(mask)
@@ -295,13 +296,14 @@ class TidyReading(Reading):
         return text or None
 
     def _remember_names(self, names: pa.Array, codes: pa.Array) -> None:
-        one, two = names.dictionary_encode(), decoded(codes).dictionary_encode(null_encoding="encode")
-        pair = one.indices.to_numpy().astype(np.int64) * len(two.dictionary) + two.indices.to_numpy()
-        known_names, known_codes = one.dictionary.to_pylist(), two.dictionary.to_pylist()
-        for number in np.unique(pair).tolist():
-            code = known_codes[number % len(known_codes)]
-            if code is not None:
-                self._codes_by_name.setdefault(normalise(known_names[number // len(known_codes)]), set()).add(code)
+        names, codes = coded(names), coded(codes)
+        known_names, known_codes = texts(names), texts(codes)
+        both = combinations([names, codes])
+        for one, two in zip(*(part.tolist() for part in both.parts), strict=True):
+            name, code = known_names[one], known_codes[two]
+            if name is not None and code is not None and (name, code) not in self._pairs:
+                self._pairs.add((name, code))
+                self._codes_by_name.setdefault(normalise(name), set()).add(code)
 
     def _completed(self, columns: Columns) -> Columns:
         """Rows without a key: taken from the file's own pairs of name and key, where they leave no doubt."""
@@ -326,15 +328,14 @@ class TidyReading(Reading):
         return columns
 
 
-def _spread(texts: list[str | None], indices: pa.Array) -> pa.Array:
-    """A column that stays coded while it has no gaps: later steps then work per distinct text again."""
-    array = pa.array(texts, pa.string())
-    return array.take(indices) if array.null_count else pa.DictionaryArray.from_arrays(indices, array)
+def _spread(by_code: list[str | None], indices: pa.Array) -> pa.Array:
+    """The column that has these texts instead of the delivered ones; it stays coded."""
+    return coded(pa.DictionaryArray.from_arrays(indices, pa.array(by_code, pa.string())))
 
 
 def _joined(left: pa.Array, right: pa.Array) -> pa.Array:
     """Two label columns about the same thing: ``employment`` and ``migration_background`` make one category."""
-    left, right = decoded(left), decoded(right)
+    left, right = plain(left), plain(right)
     return pc.coalesce(pc.binary_join_element_wise(left, right, "_"), left, right)
 
 
