@@ -107,14 +107,14 @@ def _show_next(settings: Settings) -> None:
     info = services.info(settings)
     out.print(f"""
 Airflow     {info.ui_url}  user {info.user}, password in {info.password_file}
-Warehouse   {dsn_without_password(settings)}  password in {settings.secrets}
+Warehouse   {dsn_without_password(settings)}  password in {settings.secrets}/warehouse_analyst.password
 Both keep running; `make down` stops them.
 
 Try next:
   .venv/bin/teilhabe status
-  .venv/bin/teilhabe explain SIO-01 03157 2023
+  .venv/bin/teilhabe explain SIO-01 03157 2019
   .venv/bin/teilhabe sql "select * from marts.rpt_indicator where territory_code = '03157' and category = 'total'"
-  .venv/bin/teilhabe sql "select value from marts.observation_as_of('2023-06-01') where measure_code = 'foreigners_register'"
+  .venv/bin/teilhabe sql "select value from marts.observation_as_of('2020-06-01') where measure_code = 'foreigners_register'"
   .venv/bin/teilhabe deliver state_statistics__population YOUR-FILE.csv && .venv/bin/teilhabe run --until-idle
 """, highlight=False)  # fmt: skip
 

@@ -15,7 +15,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from openpyxl import Workbook
 
 SEED = 3157
-YEARS = (2021, 2022, 2023)
+YEARS = (2017, 2018, 2019)
+"""Long past and handed in before 2021, so that files of the real offices, when somebody tries them, always come later."""
 REPEATED = "the same bytes a second time"
 DEMO_NOTE = "Demo: erfundene Zahlen, keine amtliche Statistik."
 
@@ -113,7 +114,7 @@ class County:
 def handouts(county: County | None = None) -> list[Handout]:
     """All demo deliveries, in the order they arrived."""
     county = county or County()
-    latest_unemployed = unemployed_municipal(county, 2023)
+    latest_unemployed = unemployed_municipal(county, 2019)
     files = [
         *(register_fixed_width(county, year) for year in YEARS[:-1]),
         register_workbook(county, YEARS[-1]),
@@ -121,12 +122,11 @@ def handouts(county: County | None = None) -> list[Handout]:
         population(county, YEARS[:-1]),
         population(county, YEARS),
         population_nationality(county, YEARS),
-        naturalisations(county, YEARS),
-        *foreigners_vintages(county),
-        unemployed_municipal(county, 2022),
+        *monitor_vintages(county),
+        unemployed_municipal(county, 2018, encoding="cp1252"),
         latest_unemployed,
-        offences_csv(county, 2022),
-        offences_workbook(county, 2023),
+        offences_csv(county, 2018),
+        offences_workbook(county, 2019),
     ]
     return sorted([*files, *faulty(latest_unemployed)], key=lambda f: f.received_at)
 
@@ -283,33 +283,8 @@ def population_nationality(county: County, years: Sequence[int]) -> Handout:
     return _genesis("state_statistics__population_nationality", "12411-03-03-4", title, header, rows, received)
 
 
-def naturalisations(county: County, years: Sequence[int]) -> Handout:
-    """Table 12511-01-01-4, in the code page of an old export."""
-    header = [
-        _line("", "", "", *["Einbürgerungen von Ausländern"] * 7),
-        _line("", "", "", *["Kontinente (einschl. staatenlos etc.)"] * 7),
-        _line("", "", "", "Insgesamt", "Afrika", "Amerika", "Asien", "Australien und Ozeanien", "Europa",
-              "Staatenlos, unbekannt, ungeklärt, ohne Angabe"),
-        _line("", "", "", *["Anzahl"] * 7),
-    ]  # fmt: skip
-    rows = []
-    for year in reversed(years):
-        for code, (name, *_) in COUNTIES.items():
-            total = round(county.foreigners(code, year - 1) * county.draw.uniform(0.013, 0.021))
-            parts = [round(total * share) for share in (0.07, 0.04, 0.41, 0.0, 0.02)]
-            africa, america, asia, oceania, stateless = parts
-            cells = [total, africa, america, asia, oceania or "-", total - sum(parts), stateless or "-"]
-            rows.append(_line(str(year), code, f"      {name}", *cells))
-    title = ["Einbürgerungen von Ausländern nach Kontinenten", "- Jahr - regionale Tiefe: Kreise und krfr. Städte",
-             "Einbürgerungsstatistik"]  # fmt: skip
-    received = _at(years[-1] + 1, 7, 15)
-    return _genesis(
-        "state_statistics__naturalisations", "12511-01-01-4", title, header, rows, received, encoding="cp1252"
-    )
-
-
-def unemployed_municipal(county: County, year: int) -> Handout:
-    """Table 13211-01-03-5: annual means; one small cell is secret."""
+def unemployed_municipal(county: County, year: int, encoding: str = "utf-8") -> Handout:
+    """Table 13211-01-03-5: annual means; one small cell is secret; an old export in the code page of its time."""
     header = [
         f"Jahr: {year};;;;;;;;",
         _line("", "", "Arbeitslose insgesamt", *["Arbeitslose"] * 6),
@@ -334,7 +309,7 @@ def unemployed_municipal(county: County, year: int) -> Handout:
     title = ["Arbeitslose nach ausgewählten Personengruppen", "- Jahresdurchschnitt -", "regionale Tiefe: Gemeinden",
              "Arbeitsmarktstatistik der Bundesagentur für Arbeit"]  # fmt: skip
     received = _at(year + 1, 4, 10)
-    return _genesis("employment_agency__unemployed_municipal", "13211-01-03-5", title, header, rows, received)
+    return _genesis("employment_agency__unemployed_municipal", "13211-01-03-5", title, header, rows, received, encoding)
 
 
 def _genesis(
@@ -356,18 +331,27 @@ def _genesis(
 # ------------------------------------------------------------------------------------------------------- state monitor
 
 
-def foreigners_vintages(county: County) -> Iterable[Handout]:
-    """Indicator 1-2-1 twice: the second vintage adds a year and revises the one before."""
-    for last in (2022, 2023):
-        lines = ["Year,Gebietseinheit,GeoCode,Value"]
-        for year in (YEARS[0] - 1, *range(YEARS[0], last + 1)):
-            for code, (name, *_) in COUNTIES.items():
-                exact = county.foreigners(code, year) * 1.04
-                provisional = year == last == 2022
-                rounded = 5 * round(exact * (0.985 if provisional else 1.0) / 5)
-                lines.append(f'{year},"{name.replace(", Landkreis", "").replace("Kreisfreie ", "")}",K{code},{rounded}')
-        content = "".join(f"{line}\r\n" for line in lines).encode("utf-8-sig")
-        yield Handout("state_monitor__foreigners", "indicator_1-2-1.csv", _at(last + 1, 12, 12), content)
+def monitor_vintages(county: County) -> Iterable[Handout]:
+    """Indicators 1-2-1 and 2-3-1 twice: the second vintage adds a year and revises the one before."""
+    years = (YEARS[0] - 1, *YEARS)
+    foreigners = {(c, y): county.foreigners(c, y) * 1.04 for c in COUNTIES for y in years}
+    naturalised = {(c, y): foreigners[c, y] * county.draw.uniform(0.013, 0.021) for c in COUNTIES for y in years}
+    for last in YEARS[1:]:
+        received = _at(last + 1, 12, 12)
+        for dataset, number, figures, step in (
+            ("foreigners", "1-2-1", foreigners, 5),
+            ("naturalisations", "2-3-1", naturalised, 1),
+        ):
+            lines = ["Year,Gebietseinheit,GeoCode,Value"]
+            for year in (y for y in years if y <= last):
+                for code, (name, *_) in COUNTIES.items():
+                    provisional = 0.985 if year == last == YEARS[1] else 1.0
+                    figure = step * round(figures[code, year] * provisional / step)
+                    lines.append(
+                        f'{year},"{name.replace(", Landkreis", "").replace("Kreisfreie ", "")}",K{code},{figure}'
+                    )
+            content = "".join(f"{line}\r\n" for line in lines).encode("utf-8-sig")
+            yield Handout(f"state_monitor__{dataset}", f"indicator_{number}.csv", received, content)
 
 
 # -------------------------------------------------------------------------------------------------------------- police
@@ -437,7 +421,7 @@ def offences_workbook(county: County, year: int) -> Handout:
 def faulty(good: Handout) -> Iterable[Handout]:
     """Copies of a good file, wrong on purpose, one per kind, named so."""
     text = good.content.decode()
-    received = _at(2024, 4, 22)
+    received = _at(YEARS[-1] + 1, 4, 22)
 
     def spoilt(name: str, content: str, fault: str) -> Handout:
         return Handout(good.dataset_id, name, received, content.encode(), fault)
@@ -451,7 +435,7 @@ def faulty(good: Handout) -> Iterable[Handout]:
     page = "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
     yield spoilt("fehler_webseite.csv", page, "an error page saved as CSV")
     yield Handout(
-        good.dataset_id, "doppelt_" + good.name, _at(2024, 4, 23), good.content, "the same bytes a second time"
+        good.dataset_id, "doppelt_" + good.name, _at(YEARS[-1] + 1, 4, 23), good.content, "the same bytes a second time"
     )
 
 
