@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -42,6 +42,8 @@ _CHECKS = ("territory_check", "name_check", "period_check")
 _EVIDENCE_BLOCK = 5_000
 _KNOWN_LIMIT = 20_000
 """Distinct texts of a column that are remembered as good; a column with more is judged anew in every chunk."""
+_JUDGED_ROWS = 500_000
+"""Rows judged at once: Great Expectations takes its time per call, whatever it is shown."""
 _AHEAD = 1
 """Chunks read while one is judged."""
 
@@ -138,7 +140,7 @@ def validate(
     judge = _Judge(row_rules, contract, file_name)
     profile = _Profile()
     checks = _Checks(contract, register, received_at.date())
-    with closing(read_ahead((_coded(chunk) for chunk in reading.chunks()), _AHEAD)) as chunks:
+    with closing(read_ahead(_together(reading.chunks()), _AHEAD)) as chunks:
         for chunk in chunks:
             profile.add(chunk)
             judge.add(checks.attach(chunk))
@@ -311,15 +313,30 @@ def _per_combination(chunk: pa.Table, columns: Sequence[str], judge: Callable[..
     return pa.DictionaryArray.from_arrays(verdicts.indices.take(pa.array(found.rows)), verdicts.dictionary)
 
 
+def _together(chunks: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Chunks joined up to ``_JUDGED_ROWS``, every text column as one dictionary-coded array."""
+    waiting: list[pa.Table] = []
+    for chunk in chunks:
+        waiting.append(_coded(chunk))
+        if sum(table.num_rows for table in waiting) >= _JUDGED_ROWS:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
 def _coded(chunk: pa.Table) -> pa.Table:
-    """Every text column as one dictionary-coded array."""
     import pyarrow as pa
 
     from teilhabe.reading.coded import coded
 
-    arrays = [
-        column.combine_chunks() if pa.types.is_integer(column.type) else coded(column) for column in chunk.columns
-    ]
+    arrays = [column if pa.types.is_integer(column.type) else coded(column) for column in chunk.columns]
     return pa.table(arrays, names=chunk.column_names)
 
 
@@ -378,6 +395,10 @@ class _Profile:
         )
 
 
+def _is_about_one_text(expectation: Expectation) -> bool:
+    return expectation.type in _ABOUT_ONE_TEXT and "row_condition" not in expectation.kwargs
+
+
 class _Judge:
     """Runs the row expectations on chunk after chunk and keeps one finding per broken rule."""
 
@@ -391,9 +412,7 @@ class _Judge:
         self._by_column: dict[str, list[int]] = defaultdict(list)
         self._known: dict[str, set[str | None]] = {}
         for number, expectation in enumerate(self._expectations):
-            if expectation.type in _ABOUT_ONE_TEXT and not {"row_condition", "condition_parser"} & set(
-                expectation.kwargs
-            ):
+            if _is_about_one_text(expectation):
                 self._by_column[expectation.kwargs["column"]].append(number)
 
     def add(self, chunk: pa.Table) -> None:
@@ -404,7 +423,7 @@ class _Judge:
         if not suspects:
             return
         numbers = sorted(suspects)
-        frame = _to_frame(chunk)
+        frame = _to_frame(chunk.select(self._needed(numbers, chunk.column_names)))
         for number, result in zip(
             numbers, run_expectations(frame, [self._expectations[n] for n in numbers]), strict=True
         ):
@@ -415,6 +434,15 @@ class _Judge:
             self._counts[number] += unexpected
             if len(self._evidence[number]) < EVIDENCE_LIMIT:
                 self._evidence[number] += self._fetch_evidence(frame, self._expectations[number])
+
+    def _needed(self, numbers: Sequence[int], columns: Sequence[str]) -> list[str]:
+        """The columns these expectations look at and their findings show."""
+        rules = [self._expectations[number] for number in numbers]
+        if not all(map(_is_about_one_text, rules)):
+            return list(columns)
+        needed = {"_row_number", "_column_number", "territory_code"}
+        needed |= {name for rule in rules for name in (rule.column, rule.shown_column) if name}
+        return [name for name in columns if name in needed]
 
     def _suspects(self, chunk: pa.Table) -> set[int]:
         """The expectations that the distinct texts of their column do not satisfy, and those about more than one text."""
