@@ -45,7 +45,7 @@ def run(path: str) -> int:
             "bench",
             pipelines_dir=folder,
             destination=dlt.destinations.postgres(os.environ["BENCH_URL"]),
-            dataset_name="bench_dlt",
+            dataset_name="raw",
         )
         source: Any = dlt.resource(tables(path), name="long")
         pipeline.run(source, write_disposition="replace", loader_file_format="csv")
