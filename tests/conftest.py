@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from teilhabe import warehouse as warehouse_module
 from teilhabe.settings import Settings, get_settings
 

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import python_calamine
+
 from teilhabe.contracts import Contract, load_contracts
 from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import ReadingContext, open_reading

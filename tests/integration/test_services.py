@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
 from teilhabe import warehouse
 from teilhabe.airflow import services
 from teilhabe.settings import Settings
-
 from tests.conftest import settings_for
 
 DAG = """

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.landing import Archive, Credentials, ManifestEntry, settled
 from teilhabe.landing.s3 import S3Source

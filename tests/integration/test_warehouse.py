@@ -21,10 +21,10 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+
 from teilhabe import warehouse as w
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
-
 from tests.conftest import settings_for
 
 LOGINS: tuple[w.Role, ...] = ("loader", "transformer", "analyst", "steward", "airflow")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from teilhabe.contracts import SUFFIX, load_contract, load_contracts, parse_contract
 from teilhabe.errors import ContractError
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from teilhabe.airflow.services import COMPONENTS
 
 PROJECT = Path(__file__).resolve().parents[2]

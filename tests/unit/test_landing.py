@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.landing import (
     Archive,

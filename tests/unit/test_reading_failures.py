@@ -12,6 +12,7 @@ from typing import Any
 import openpyxl
 import pyarrow as pa
 import pytest
+
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import EVIDENCE_LIMIT, Finding, ReadingError
 from teilhabe.reading import ReadingContext, open_reading

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+
 from teilhabe.contracts import NumberFormat, Regime, SymbolRules
 from teilhabe.reading.labels import normalise
 from teilhabe.reading.periods import parse_period

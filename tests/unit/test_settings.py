@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from teilhabe.errors import ContractError
 from teilhabe.settings import get_settings, prepare_home, secret
 
