@@ -1,0 +1,181 @@
+"""The operational record: every step leaves one row, a verdict replaces the one before, a build counts only when it succeeded."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from teilhabe import loading, ops
+from teilhabe.errors import Evidence, Finding
+from teilhabe.settings import Settings
+
+AT = datetime(2023, 10, 20, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def conn(warehouse: Settings) -> Iterator[ops.Connection]:
+    with loading.session(warehouse) as connection:
+        ops.install(connection)
+        connection.commit()
+        yield connection
+
+
+@pytest.fixture
+def dataset() -> str:
+    """A dataset of this test alone: the server is shared."""
+    return f"test_ops__{uuid.uuid4().hex[:8]}"
+
+
+def arrive(conn: ops.Connection, dataset_id: str, sha: str, manifest: str | None = None, **said: Any) -> ops.Delivery:
+    given = {
+        "file_name": "a.csv", "size_bytes": 1, "received_at": AT, "received_from": None, "source": "inbox",
+        "source_fingerprint": None, "period_stated": None, "archive_uri": "x", "rules_version": "1", **said,
+    }  # fmt: skip
+    delivery = ops.register(
+        conn, dataset_id=dataset_id, sha256=sha * 64, manifest_uri=manifest or uuid.uuid4().hex, **given
+    )
+    conn.commit()
+    return delivery
+
+
+def test_installing_twice_changes_nothing(conn: ops.Connection, dataset: str) -> None:
+    number = arrive(conn, dataset, "a").delivery_id
+    ops.install(conn)
+    conn.commit()
+    assert ops.delivery(conn, number).state == "received"
+
+
+def test_the_same_arrival_is_recorded_once(conn: ops.Connection, dataset: str) -> None:
+    manifest = uuid.uuid4().hex
+    assert arrive(conn, dataset, "a", manifest) == arrive(conn, dataset, "a", manifest)
+
+
+@pytest.mark.parametrize("state", ["received", "validated", "loaded", "failed"])
+def test_bytes_under_way_or_loaded_make_a_duplicate(conn: ops.Connection, dataset: str, state: Any) -> None:
+    first = arrive(conn, dataset, "a")
+    ops.set_state(conn, first.delivery_id, state)
+    second = arrive(conn, dataset, "a", rules_version="2")
+    assert (second.state, second.duplicate_of) == ("duplicate", first.delivery_id)
+
+
+@pytest.mark.parametrize(("rules", "state"), [("1", "duplicate"), ("2", "received")])
+def test_refused_bytes_count_as_known_only_under_the_same_rules(
+    conn: ops.Connection, dataset: str, rules: str, state: str
+) -> None:
+    first = arrive(conn, dataset, "a")
+    ops.set_state(conn, first.delivery_id, "quarantined")
+    assert arrive(conn, dataset, "a", rules_version=rules).state == state
+
+
+def test_a_duplicate_of_a_duplicate_names_the_first(conn: ops.Connection, dataset: str) -> None:
+    first = arrive(conn, dataset, "a")
+    arrive(conn, dataset, "a")
+    assert arrive(conn, dataset, "a").duplicate_of == first.delivery_id
+
+
+def test_other_bytes_and_other_datasets_are_no_duplicates(conn: ops.Connection, dataset: str) -> None:
+    arrive(conn, dataset, "a")
+    assert arrive(conn, dataset, "b").state == "received"
+    assert arrive(conn, f"{dataset}_2", "a").state == "received"
+
+
+def test_unfinished_is_what_has_a_way_to_go_oldest_arrival_first(conn: ops.Connection, dataset: str) -> None:
+    names = {}
+    for day, (sha, state) in enumerate(
+        {"1": "validated", "2": "loaded", "3": "failed", "4": "quarantined", "5": "received", "6": "duplicate"}.items()
+    ):
+        delivery = arrive(conn, dataset, sha, received_at=AT.replace(day=20 - day))
+        ops.set_state(conn, delivery.delivery_id, state)  # type: ignore[arg-type]
+        names[delivery.delivery_id] = state
+    assert [names[d.delivery_id] for d in ops.unfinished(conn, dataset)] == ["received", "failed", "validated"]
+
+
+def test_superseded_is_what_has_a_later_loaded_version(conn: ops.Connection, dataset: str) -> None:
+    old, new = arrive(conn, dataset, "a"), arrive(conn, dataset, "b", received_at=AT.replace(year=2024))
+    ops.set_state(conn, old.delivery_id, "loaded")
+    assert ops.superseded_by(conn, old.delivery_id) is None, "the later one is not in yet"
+    ops.set_state(conn, new.delivery_id, "loaded")
+    assert ops.superseded_by(conn, old.delivery_id) == new.delivery_id
+    assert ops.superseded_by(conn, new.delivery_id) is None
+
+
+def test_judging_again_replaces_the_verdict_with_its_evidence(conn: ops.Connection, dataset: str) -> None:
+    number = arrive(conn, dataset, "a").delivery_id
+    critical = Finding(
+        "critical", "key.unknown", "Satz.", sheet="Blatt 1", row=7, column="Schlüssel", found="1", expected="2", row_count=400,
+        evidence=tuple(Evidence(n, "Schlüssel", str(n)) for n in range(200)),
+    )  # fmt: skip
+    warning, info = Finding("warning", "name.disagrees", "Warnung."), Finding("info", "key.unchecked", "Hinweis.")
+    ops.record_findings(conn, number, [info, warning, critical])
+    assert ops.findings(conn, number) == [critical, warning, info], "most severe first, nothing lost"
+    ops.record_findings(conn, number, [warning])
+    assert ops.findings(conn, number) == [warning]
+    rows = conn.execute(
+        "select count(*) from ops.evidence e left join ops.finding f using (finding_id) where f.finding_id is null"
+    )
+    assert rows.fetchall() == [(0,)]
+
+
+def outcomes(conn: ops.Connection, dataset: str) -> list[tuple[Any, ...]]:
+    return conn.execute(
+        "select step, status, row_count, message, finished_at >= started_at from ops.outcome where dataset_id = %s order by 1",
+        (dataset,),
+    ).fetchall()
+
+
+def test_a_step_leaves_one_outcome_when_it_went_well(conn: ops.Connection, dataset: str) -> None:
+    with ops.step(conn, "load", dataset_id=dataset) as outcome:
+        outcome.rows = 12
+    assert outcomes(conn, dataset) == [("load", "ok", 12, None, True)]
+
+
+@pytest.mark.parametrize("error", [ValueError("Max Mustermann"), KeyboardInterrupt(), SystemExit(1)])
+def test_a_step_leaves_one_outcome_when_it_did_not_and_takes_back_its_work(
+    conn: ops.Connection, dataset: str, error: BaseException
+) -> None:
+    number = arrive(conn, dataset, "a").delivery_id
+    with pytest.raises(type(error)), ops.step(conn, "load", dataset_id=dataset):
+        ops.set_state(conn, number, "loaded")
+        raise error
+    assert outcomes(conn, dataset) == [("load", "failed", None, type(error).__name__, True)]
+    assert ops.delivery(conn, number).state == "received"
+
+
+def test_a_step_whose_statement_failed_is_recorded_too(conn: ops.Connection, dataset: str) -> None:
+    with pytest.raises(Exception, match="nichts"), ops.step(conn, "build", dataset_id=dataset):
+        conn.execute("select * from ops.nichts")
+    assert outcomes(conn, dataset) == [("build", "failed", None, "UndefinedTable", True)]
+
+
+def test_deliveries_count_as_built_only_after_success(conn: ops.Connection, dataset: str) -> None:
+    number = arrive(conn, dataset, "a").delivery_id
+    assert number not in ops.deliveries_to_build(conn), "not loaded yet"
+    ops.set_state(conn, number, "loaded")
+    assert number in ops.deliveries_to_build(conn)
+
+    failed = ops.start_build(conn, [number], code_version="1", run_id=None)
+    assert number in ops.deliveries_to_build(conn)
+    ops.finish_build(conn, failed, succeeded=False, message="a test failed")
+    assert number in ops.deliveries_to_build(conn)
+
+    good = ops.start_build(conn, [number], code_version="1", run_id=None)
+    ops.finish_build(conn, good, succeeded=True, message=None)
+    assert number not in ops.deliveries_to_build(conn)
+    conn.commit()
+
+
+def test_a_build_that_was_killed_is_closed_by_the_next(conn: ops.Connection) -> None:
+    killed = ops.start_build(conn, [], code_version="1", run_id=None)
+    following = ops.start_build(conn, [], code_version="1", run_id=None)
+    states = dict(
+        conn.execute(
+            "select build_id, state from ops.build where build_id = any(%s)", ([killed, following],)
+        ).fetchall()
+    )
+    assert states == {killed: "failed", following: "running"}
+    ops.finish_build(conn, following, succeeded=True, message=None)
+    conn.commit()
