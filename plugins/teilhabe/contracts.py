@@ -311,6 +311,12 @@ def load_contracts(agencies: Path) -> dict[str, Contract]:
     return {contract.dataset_id: contract for contract in sorted(contracts, key=lambda c: c.dataset_id)}
 
 
+def contract_path(agencies: Path, dataset_id: str) -> Path:
+    """Where the contract of a dataset stands, if there is one."""
+    agency, _, dataset = dataset_id.partition("__")
+    return agencies / agency / f"{dataset}{SUFFIX}"
+
+
 def load_contract(path: Path) -> Contract:
     """One contract; ``ContractError`` names the file and the key that is wrong."""
     try:
@@ -562,7 +568,7 @@ def _validated(model: type[Model], raw: Any, path: Path, where: str) -> Model:
         raise ContractError(f"{path}: {key.lstrip('.')}: {what}.") from error
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML as a person reads it: a key twice is an error, and ``3_5``, ``no`` or ``2024-12-31`` stay text.
 
     YAML 1.1 reads the age band ``3_5`` as the number 35.
@@ -575,7 +581,8 @@ class _StrictLoader(yaml.SafeLoader):
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", key_node.start_mark)
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 _StrictLoader.yaml_implicit_resolvers = {}

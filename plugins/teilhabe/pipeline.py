@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from teilhabe import landing, loading, ops
 from teilhabe.building import code_version
-from teilhabe.contracts import Contract, Server, load_contracts
+from teilhabe.contracts import SUFFIX, Contract, Server, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
 from teilhabe.settings import Settings
 
@@ -58,10 +58,10 @@ def contracts(settings: Settings) -> dict[str, Contract]:
 
 def contract(settings: Settings, dataset_id: str) -> Contract:
     """The contract of a dataset; ``ContractError`` lists what there is when the id is unknown."""
-    known = contracts(settings)
-    if dataset_id not in known:
-        raise ContractError(f"There is no dataset '{dataset_id}'. Known: {', '.join(known)}.")
-    return known[dataset_id]
+    path = contract_path(settings.agencies, dataset_id)
+    if not path.is_file():
+        raise ContractError(f"There is no dataset '{dataset_id}'. Known: {', '.join(contracts(settings))}.")
+    return load_contract(path)
 
 
 def install(settings: Settings) -> None:
@@ -69,6 +69,16 @@ def install(settings: Settings) -> None:
     with loading.session(settings) as conn:
         ops.install(conn)
         loading.ensure_raw_tables(conn, contracts(settings).values())
+
+
+def installed(settings: Settings, contract: Contract) -> bool:
+    """Whether the raw table has all columns of the contract."""
+    with loading.session(settings) as conn:
+        rows = conn.execute(
+            "select column_name from information_schema.columns where table_schema = 'raw' and table_name = %s",
+            (contract.dataset_id,),
+        )
+        return set(contract.column_names) <= {row[0] for row in rows}
 
 
 def rules_version(settings: Settings, contract: Contract) -> str:
@@ -203,13 +213,12 @@ def refused(settings: Settings, states: Mapping[int, str]) -> list[str]:
 
 def register_waits(settings: Settings) -> bool:
     """Whether an edition of the register is on its way: then other datasets wait, their keys depend on it."""
+    datasets = [
+        f"{REGISTER_AGENCY}__{path.name.removesuffix(SUFFIX)}"
+        for path in (settings.agencies / REGISTER_AGENCY).glob(f"*{SUFFIX}")
+    ]
     with loading.session(settings) as conn:
-        for dataset_id, known in contracts(settings).items():
-            if known.agency == REGISTER_AGENCY:
-                inbox = landing.FolderSource(landing.dataset_inbox(settings, dataset_id), "inbox")
-                if ops.unfinished(conn, dataset_id) or inbox.list():
-                    return True
-    return False
+        return any(ops.unfinished(conn, name) or waiting_in_inbox(settings, name) for name in datasets)
 
 
 def under_way(settings: Settings) -> bool:

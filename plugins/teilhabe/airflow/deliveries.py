@@ -7,13 +7,14 @@ All work happens inside the tasks, which batch whatever waits: twenty files drop
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, RetryAction, RetryRule, task
+from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, RetryAction, RetryRule, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from teilhabe.airflow.names import delivery_dag_id
-from teilhabe.contracts import Contract
+from teilhabe.contracts import SUFFIX, Contract, load_contract, load_contracts
 
 POLL = "*/15 * * * *"
 
@@ -40,6 +41,15 @@ RETRIES: dict[str, Any] = {
 def asset(dataset_id: str) -> Asset:
     """The raw table of a dataset: an event on it says that something new was loaded."""
     return Asset(name=f"raw.{dataset_id}", uri=f"teilhabe://raw/{dataset_id}", group="raw")
+
+
+def contracts_to_parse(agencies: Path) -> list[Contract]:
+    """All contracts; in a process that runs one task of one DAG, only the contract of that DAG."""
+    dag_id = get_parsing_context().dag_id
+    for path in sorted(agencies.glob(f"*/*{SUFFIX}")) if dag_id else []:
+        if dag_id == delivery_dag_id(f"{path.parent.name}__{path.name.removesuffix(SUFFIX)}"):
+            return [load_contract(path)]
+    return list(load_contracts(agencies).values())
 
 
 def delivery_dag(contract: Contract) -> DAG:

@@ -25,7 +25,8 @@ def poll(dataset_id: str) -> dict[str, Any]:
     """What waits for this dataset; empty (the run ends here) when nothing does or the register goes first."""
     settings = _settings()
     contract = pipeline.contract(settings, dataset_id)
-    pipeline.install(settings)
+    if not pipeline.installed(settings, contract):
+        pipeline.install(settings)
     if contract.agency != pipeline.REGISTER_AGENCY and pipeline.register_waits(settings):
         return {}
     waiting = pipeline.poll(settings, contract, credentials)
