@@ -27,7 +27,7 @@ def coded(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
     if not column.dictionary.null_count:
         return column
     there = column.dictionary.is_valid()
-    number = pc.subtract(pc.cumulative_sum(there.cast(pa.int32())), 1)
+    number = pc.subtract(pc.cumulative_sum(there.cast(pa.int32())), pa.scalar(1, pa.int32()))
     renumbered = pc.if_else(there, number, pa.scalar(None, pa.int32()))
     return pa.DictionaryArray.from_arrays(renumbered.take(column.indices), column.dictionary.drop_null())
 
@@ -49,12 +49,17 @@ def filled(column: pa.DictionaryArray, text: str) -> pa.DictionaryArray:
     if not column.null_count:
         return column
     texts = pa.concat_arrays([column.dictionary, pa.array([text], column.dictionary.type)])
-    return pa.DictionaryArray.from_arrays(pc.fill_null(column.indices, len(texts) - 1), texts)
+    return pa.DictionaryArray.from_arrays(_without_gaps(column.indices, len(texts) - 1), texts)
 
 
 def codes(column: pa.DictionaryArray) -> npt.NDArray[np.int32]:
     """The codes; a missing text has the code behind the last."""
-    return np.asarray(pc.fill_null(column.indices, len(column.dictionary)).to_numpy(zero_copy_only=False))
+    return np.asarray(_without_gaps(column.indices, len(column.dictionary)).to_numpy(zero_copy_only=False))
+
+
+def _without_gaps(indices: pa.Array, code: int) -> pa.Array:
+    # A plain int would widen the codes to 64 bits: another type than that of the next chunk, which has no gaps.
+    return pc.fill_null(indices, pa.scalar(code, indices.type))
 
 
 @dataclass(frozen=True)
