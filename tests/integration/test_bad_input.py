@@ -20,11 +20,13 @@ from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, monitor, population
 
 OFFENCES = "police__offences_district"
 CHANGES = "register__territorial_changes"
-GOOD_CELLS = {code: (100 * n, 50 * n, 50 * n) for n, code in enumerate(PEINE, start=1)}
-GOOD = population(GOOD_CELLS)
-TEXT = GOOD.decode()
 COUNTY = files.County()
-PKS = files.offences_csv(COUNTY, 2022)
+YEAR = files.YEARS[1]
+"""A year with an edition of the register at its end and one at its beginning."""
+GOOD_CELLS = {code: (100 * n, 50 * n, 50 * n) for n, code in enumerate(PEINE, start=1)}
+GOOD = population(GOOD_CELLS, YEAR)
+TEXT = GOOD.decode()
+PKS = files.offences_csv(COUNTY, YEAR)
 PKS_LINES = PKS.content.decode("cp1252").splitlines(keepends=True)
 
 
@@ -94,7 +96,7 @@ CASES = {
         ("zahlen.csv", "Zeile 10", "03157005 Vechelde", "Namen zum Schlüssel"), row=10,
     ),
     "keys slipped by one": Case(
-        POPULATION, population(GOOD_CELLS, names=dict(zip(PEINE, [*list(PEINE.values())[1:], "Edemissen"], strict=True))),
+        POPULATION, population(GOOD_CELLS, YEAR, names=dict(zip(PEINE, [*list(PEINE.values())[1:], "Edemissen"], strict=True))),
         "name.of_other_key", ("zahlen.csv", "Zeile 8", "03157001 Hohenhameln", "Insgesamt 21 Fälle"), row=8,
     ),
     "a name nobody has": Case(
@@ -102,10 +104,10 @@ CASES = {
         row=10, state="loaded", severity="warning",
     ),
     "a period in the future": Case(
-        POPULATION, changed("31.12.2022", "31.12.2033"), "period.future", ("zahlen.csv", "Zeile 8", "2033-12-31"), row=8,
+        POPULATION, changed(f"31.12.{YEAR}", "31.12.2033"), "period.future", ("zahlen.csv", "Zeile 8", "2033-12-31"), row=8,
     ),
     "a period before the series began": Case(
-        POPULATION, changed("31.12.2022", "31.12.1985"), "period.too_early", ("zahlen.csv", "1985-12-31", "1995-12-31"), row=8,
+        POPULATION, changed(f"31.12.{YEAR}", "31.12.1985"), "period.too_early", ("zahlen.csv", "1985-12-31", "1995-12-31"), row=8,
     ),
     "text in a number column": Case(
         POPULATION, changed(";300;150;150", ";300;ca. 150;150"), "value.not_a_number", ("zahlen.csv", "Zeile 10", "Spalte", "ca. 150"),
@@ -132,7 +134,7 @@ CASES = {
     ),
     "a header without rows": Case(FOREIGNERS, monitor([]), "file.no_rows", ("zahlen.csv", "keine einzige Datenzeile")),
     "the right office, the wrong table": Case(
-        POPULATION, files.unemployed_municipal(COUNTY, 2022).content, "file.other_dataset",
+        POPULATION, files.unemployed_municipal(COUNTY, YEAR).content, "file.other_dataset",
         ("zahlen.csv", "13211-01-03-5", "12411-01-01-5"),
         row=1,
     ),
@@ -166,7 +168,7 @@ def flow(make_home: Callable[[], Path]) -> Iterator[Flow]:
     server.provision(settings)
     pipeline.install(settings)
     flow = Flow(settings, settings.home / "drafts")
-    for year in (2021, 2022):
+    for year in files.YEARS[:2]:
         edition = files.register_fixed_width(COUNTY, year)
         number = flow.deliver(edition.dataset_id, edition.content, edition.name, at=f"{year + 1}-09-20")
         assert flow.state(number) == "loaded"
