@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from teilhabe.ahead import read_ahead
+from teilhabe.contracts import NATIONALITIES, SEXES
 from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
 from teilhabe.periods import period_end
 
@@ -196,6 +197,13 @@ def contract_expectations(contract: Contract) -> list[Expectation]:
             _check("period_check", ["plausible", "malformed", "future"], "critical", "period.too_early", "period_code",
                    "Der Zeitraum liegt vor dem vereinbarten Beginn der Reihe.", f"frühestens {contract.calendar.first_period}"),
         ]  # fmt: skip
+    closed = {"measure_code": contract.measures, "nationality": sorted(NATIONALITIES), "sex": sorted(SEXES)}
+    rules += [
+        Expectation("expect_column_values_to_be_in_set", {"column": name, "value_set": codes}, "critical", "code.unknown",
+                    f"Die Angabe in „{terms[name]}“ ist keiner vereinbarten Gruppe zugeordnet.", "eine vereinbarte Angabe")
+        for name, codes in closed.items()
+        if name in names
+    ]  # fmt: skip
     if contract.is_observation:
         rules += [
             Expectation("expect_column_values_to_be_in_set", {"column": "obs_status", "value_set": list(OBS_STATUS)},
