@@ -297,6 +297,13 @@ class Contract(Strict):
         codes = {value for column, value in self._coordinates() if column == "measure_code"}
         return sorted(codes)
 
+    def codes(self, column: str) -> list[str] | None:
+        """Every code a delivery can yield in a column; None where the file states the code itself."""
+        if column not in self.column_names or any(column in getattr(layout, "columns", {}) for layout in self.layouts):
+            return None
+        found = {value for name, value in self._coordinates() if name == column}
+        return sorted(found | {"total"} if column in GROUP_COLUMNS else found)
+
     def _coordinates(self) -> Iterator[tuple[str, str]]:
         yield from self.constants.items()
         for layout in self.layouts:
@@ -543,14 +550,31 @@ def _check_code(path: Path, key: str, column: str, value: str) -> None:
         raise ContractError(f"{path}: {key}: must look like u3, 3_5, 65plus or total, found {value!r}.")
 
 
-@cache
+_FRACTIONAL_UNITS = {"per cent", "per cent or per 1000 as published", "km2", "fte"}
+
+
 def measure_codes(project: Path) -> frozenset[str]:
     """The measure codes of the catalogue; empty (anything goes) where the project carries none."""
+    return frozenset(row["measure_code"] for row in _measures(project))
+
+
+@cache
+def counted_measures(project: Path) -> frozenset[str]:
+    """Measures that count whole things: neither ratios nor areas nor averages over a period."""
+    return frozenset(
+        row["measure_code"]
+        for row in _measures(project)
+        if row["unit"] not in _FRACTIONAL_UNITS and row["behaviour"] != "average"
+    )
+
+
+@cache
+def _measures(project: Path) -> tuple[dict[str, str], ...]:
     catalogue = project / "dbt_project" / "seeds" / "measures.csv"
     if not catalogue.is_file():
-        return frozenset()
+        return ()
     with catalogue.open(encoding="utf-8", newline="") as lines:
-        return frozenset(row["measure_code"] for row in csv.DictReader(lines))
+        return tuple(csv.DictReader(lines))
 
 
 Model = TypeVar("Model", bound=BaseModel)

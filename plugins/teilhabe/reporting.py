@@ -100,7 +100,17 @@ def _explain_term(cursor: Any, role: str, row: dict[str, Any], contracts: dict[s
     dataset_id = row[f"{role}_dataset_id"]
     cell = _cell(cursor, role, row)
     yield f"  {role:<12} {_number(row[role])}: {cell['measure_code']}, {cell['period_code']}, from {dataset_id}"
-    for vintage in _vintages(cursor, cell, dataset_id):
+    vintages = _vintages(cursor, cell, dataset_id)
+    if not vintages:
+        source = cursor.execute(
+            "select file_name, known_from, sha256 from marts.dim_delivery where delivery_id = %s",
+            (row[f"{role}_delivery_id"],),
+        ).fetchone()
+        yield (
+            f"               summed from cells of delivery {row[f'{role}_delivery_id']}, {source['file_name']}, "
+            f"known from {source['known_from']:%Y-%m-%d}, sha256 {source['sha256'][:16]}"
+        )
+    for vintage in vintages:
         place = f"row {vintage['row_number']}" + (
             f", column {vintage['column_number']}" if vintage["column_number"] else ""
         )

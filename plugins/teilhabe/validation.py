@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from teilhabe.ahead import read_ahead
-from teilhabe.contracts import NATIONALITIES, SEXES
+from teilhabe.contracts import GROUP_COLUMNS, counted_measures
 from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
 from teilhabe.periods import period_end
 
@@ -197,12 +197,11 @@ def contract_expectations(contract: Contract) -> list[Expectation]:
             _check("period_check", ["plausible", "malformed", "future"], "critical", "period.too_early", "period_code",
                    "Der Zeitraum liegt vor dem vereinbarten Beginn der Reihe.", f"frühestens {contract.calendar.first_period}"),
         ]  # fmt: skip
-    closed = {"measure_code": contract.measures, "nationality": sorted(NATIONALITIES), "sex": sorted(SEXES)}
     rules += [
         Expectation("expect_column_values_to_be_in_set", {"column": name, "value_set": codes}, "critical", "code.unknown",
                     f"Die Angabe in „{terms[name]}“ ist keiner vereinbarten Gruppe zugeordnet.", "eine vereinbarte Angabe")
-        for name, codes in closed.items()
-        if name in names
+        for name in ("measure_code", *GROUP_COLUMNS)
+        if (codes := contract.codes(name)) is not None
     ]  # fmt: skip
     if contract.is_observation:
         rules += [
@@ -211,6 +210,9 @@ def contract_expectations(contract: Contract) -> list[Expectation]:
                         "eine Zahl oder ein vereinbartes Zeichen", shown_column="value"),
             Expectation("expect_column_values_to_be_in_set", {"column": "conf_status", "value_set": list(CONF_STATUS)},
                         "critical", "value.confidentiality", "Der Geheimhaltungsvermerk fehlt.", "F, C oder D"),
+            _check("value_check", ["plausible"], "critical", "value.not_whole", "value",
+                   "Eine Anzahl hat Nachkommastellen; vielleicht ist ein Komma als Tausendertrenner gemeint.",
+                   "eine ganze Zahl, Tausender mit Punkt oder gar nicht getrennt"),
         ]  # fmt: skip
     return rules
 
@@ -261,6 +263,7 @@ class _Checks:
         self._register = register
         self._received = received
         self._first = period_end(contract.calendar.first_period)
+        self._counts = counted_measures(contract.path.parents[2])
 
     def attach(self, chunk: pa.Table) -> pa.Table:
         import pyarrow.compute as pc
@@ -282,7 +285,24 @@ class _Checks:
             )
         if "period_code" in names:
             chunk = chunk.append_column("period_check", _per_combination(chunk, ["period_code"], self._period))
+        if "value" in names:
+            chunk = chunk.append_column("value_check", self._check_values(chunk, names))
         return chunk
+
+    def _check_values(self, chunk: pa.Table, names: set[str]) -> pa.Array:
+        """Values hardly repeat, so they are looked at one by one only where a decimal point is among them."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from teilhabe.reading.coded import plain
+
+        if not pc.any(pc.match_substring(plain(chunk["value"].chunk(0)), ".")).as_py():
+            return pa.repeat("plausible", len(chunk)).dictionary_encode()
+        return _per_combination(chunk, [c for c in ("value", "measure_code") if c in names], self._value)
+
+    def _value(self, value: str, measure: str = "") -> str:
+        counted = (measure or self._contract.constants.get("measure_code", "")) in self._counts
+        return "fraction" if counted and "." in value and value.partition(".")[2].strip("0") else "plausible"
 
     def _key(self, code: str, period: str = "") -> str:
         # The register is what defines keys; it is not checked against itself.
@@ -539,6 +559,9 @@ def run_expectations(
         if result.exception_info and result.exception_info.get("raised_exception"):
             raise ContractError(f"Expectation {expectations[number].rule} ({expectations[number].type}) cannot run.")
         results[number] = {**result.result, "success": result.success}
+    for expectation, given in zip(expectations, results, strict=True):
+        if not given:  # Great Expectations only logs a type it does not know
+            raise ContractError(f"Expectation {expectation.rule} ({expectation.type}) cannot run.")
     return results
 
 

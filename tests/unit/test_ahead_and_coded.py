@@ -22,7 +22,9 @@ def test_a_missing_text_is_a_missing_code_wherever_it_was_missing() -> None:
     assert column.null_count == 2
     assert column.dictionary.to_pylist() == ["a", "b"], "a text that no row has could be taken for a delivered one"
     assert filled(column, "total").to_pylist() == ["a", "total", "total", "b"]
-    assert filled(column, "total").type == column.type == in_dictionary.type, "chunks with and without gaps are of one type"
+    assert filled(column, "total").type == column.type == in_dictionary.type, (
+        "chunks with and without gaps are of one type"
+    )
 
 
 def test_combinations_know_every_pair_and_its_rows() -> None:

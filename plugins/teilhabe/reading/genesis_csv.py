@@ -41,7 +41,7 @@ class GenesisReading(Reading):
             return source.kind_de
         first = source.head_text.split("\n", 1)[0].strip().strip(";").strip('"')
         if not first.startswith(_FIRST_LINE):
-            return f"die erste Zeile lautet „{first[:80]}“ statt „{_FIRST_LINE} {layout.table}“"
+            return f"die erste Zeile ist nicht „{_FIRST_LINE} {layout.table}“"
         table = first.removeprefix(_FIRST_LINE).strip()
         return None if table == layout.table else f"GENESIS-Tabelle {table} statt {layout.table}"
 

@@ -32,6 +32,13 @@ _MARKER = re.compile(r"\d+-\d+-\d+")
 Translate = Callable[[str], Any]
 
 
+def _recognised(layout: TidyCsv, headers: list[str]) -> str:
+    """What of the first line is agreed; the rest is not quoted, it may be a row about a person."""
+    agreed = {normalise(alias) for aliases in [*layout.columns.values(), *layout.label_columns] for alias in aliases}
+    known = [header for header in headers if normalise(header) in agreed]
+    return f"erkannt: {', '.join(known) or 'keine'}; weitere: {len(headers) - len(known)}"
+
+
 class TidyReading(Reading):
     layout: TidyCsv
 
@@ -46,7 +53,7 @@ class TidyReading(Reading):
         known = {normalise(header) for header in headers}
         for aliases in [*layout.columns.values(), *layout.label_columns]:
             if not known & {normalise(alias) for alias in aliases}:
-                return f"im Kopf fehlt die Spalte „{aliases[0]}“ (gefunden: {', '.join(headers)[:200]})"
+                return f"im Kopf fehlt die Spalte „{aliases[0]}“ ({_recognised(layout, headers)})"
         return None
 
     def _tidy(self) -> Iterator[Columns]:
