@@ -217,7 +217,6 @@ def test_explain_names_both_terms_and_where_the_cases_come_from(line: Line) -> N
         assert part in text, f"{part} is not in:\n{text}"
 
 
-@pytest.mark.xfail(reason="a term that is summed from municipalities is explained without the files of its parts")
 def test_explain_names_the_file_of_a_sum(line: Line) -> None:
     register = f"GV100AD_3112{PKS_YEAR - 1}.txt"
     text = explained(line)
