@@ -298,8 +298,10 @@ class Contract(Strict):
         return sorted(codes)
 
     def codes(self, column: str) -> list[str] | None:
-        """Every code a delivery can yield in a column; None where the file states the code itself."""
+        """Every code a delivery can yield in a column; None where the file states it or joins it from two columns."""
         if column not in self.column_names or any(column in getattr(layout, "columns", {}) for layout in self.layouts):
+            return None
+        if column == "category" and any(len(getattr(layout, "label_columns", [])) > 1 for layout in self.layouts):
             return None
         found = {value for name, value in self._coordinates() if name == column}
         return sorted(found | {"total"} if column in GROUP_COLUMNS else found)

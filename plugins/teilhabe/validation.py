@@ -39,7 +39,16 @@ PROFILE_COLUMNS = ("period_code", "row_count", "territory_count", "value_count",
 OBS_STATUS = ("A", "P", "E", "U", "Q", "O", "M")
 CONF_STATUS = ("F", "C", "D")
 
-_CHECKS = ("territory_check", "name_check", "period_check")
+_ROW_TYPES = (
+    "expect_column_values_",
+    "expect_column_value_",
+    "expect_column_pair_values_",
+    "expect_compound_columns_",
+    "expect_select_column_values_",
+    "expect_multicolumn_",
+)
+"""Expectations that count rows; any other would see one chunk and could not fail as a row rule."""
+
 _EVIDENCE_BLOCK = 5_000
 _KNOWN_LIMIT = 20_000
 """Distinct texts of a column that are remembered as good; a column with more is judged anew in every chunk."""
@@ -238,6 +247,10 @@ def _expectation(path: Path, number: int, entry: Mapping[str, Any], contract: Co
     if entry.get("severity") not in ("critical", "warning", "info"):
         raise ContractError(f"{where}: severity must be critical, warning or info.")
     scope: Scope = meta.get("scope", "row")
+    if scope not in ("row", "delivery"):
+        raise ContractError(f"{where}: meta.scope must be row or delivery, found {scope!r}.")
+    if scope == "row" and not str(entry.get("type")).startswith(_ROW_TYPES):
+        raise ContractError(f"{where}: {entry.get('type')!r} judges a table as a whole; it needs meta.scope: delivery.")
     column = entry.get("kwargs", {}).get("column")
     known = PROFILE_COLUMNS if scope == "delivery" else contract.column_names
     if column is not None and column not in known:

@@ -27,7 +27,9 @@ from teilhabe.reading.source import Source
 
 _BLOCK = 12 << 20
 _DELIMITERS: tuple[str, ...] = (";", ",", "\t", "|")
-_MARKER = re.compile(r"\d+-\d+-\d+")
+_MARKER = re.compile(r"(?<![\d-])\d-\d-\d(?![\d-])")
+"""The number of a monitor's table in a file name; a date is none."""
+
 
 Translate = Callable[[str], Any]
 
@@ -343,7 +345,8 @@ def _spread(by_code: list[str | None], indices: pa.Array) -> pa.Array:
 def _joined(left: pa.Array, right: pa.Array) -> pa.Array:
     """Two label columns about the same thing: ``employment`` and ``migration_background`` make one category."""
     left, right = plain(left), plain(right)
-    return pc.coalesce(pc.binary_join_element_wise(left, right, "_"), left, right)
+    joined = pc.if_else(pc.equal(left, right), left, pc.binary_join_element_wise(left, right, "_"))
+    return pc.coalesce(joined, left, right)
 
 
 def _headers(layout: TidyCsv, source: Source) -> tuple[list[str], str]:
