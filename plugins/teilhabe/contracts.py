@@ -1,7 +1,8 @@
 """The data contracts: one ODCS 3.1 file per dataset says who delivers what, when and in which layout.
 
 The standard's own part is checked with the standard's own model, unknown keys forbidden; what the standard has no
-term for stands in two ``customProperties``: ``layout`` (how the delivered file looks) and ``calendar`` (what period it is for).
+term for stands in three ``customProperties``: ``layout`` (how the delivered file looks), ``calendar`` (what period it is
+for) and, where several municipalities deliver a file each, ``senders``.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from open_data_contract_standard.model import OpenDataContractStandard, SchemaProperty
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard, SchemaProperty
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from teilhabe.errors import ContractError
+from teilhabe.periods import period_end
 
 SUFFIX = ".odcs.yaml"
 
@@ -57,7 +59,23 @@ Regime = Literal["genesis", "lsn_new", "ba", "none"]
 SecrecyMethod = Literal["none", "min3", "min3+secondary", "min5", "round3", "round5", "round10", "ckm"]
 Meaning = Literal["zero", "missing", "suppressed", "unreliable", "later"]
 NumberFormat = Literal["german", "english", "international"]
-Labels = dict[str, dict[str, str] | None]
+Coordinates = dict[str, str] | None
+Labels = dict[str, Coordinates]
+
+PERIOD_PLACEHOLDERS = (
+    "year",
+    "year_before",
+    "date",
+    "month",
+    "quarter",
+    "half_year",
+    "school_year",
+    "guidance_year",
+    "allocation_half_year",
+)
+"""What ``period`` of a layout may be made of. From ``{month}`` on a placeholder is the whole code."""
+
+SERVER_PROPERTIES = ("connection", "pattern", "sender_pattern", "kind")
 
 
 class Strict(BaseModel):
@@ -91,16 +109,75 @@ class KeyOverride(Strict):
         return self
 
 
+def _period_code(code: str) -> str:
+    if period_end(code) is None:
+        raise ValueError(f"must be a period like 2024, 2024-03 or SY2023, found {code!r}")
+    return code
+
+
+PeriodCode = Annotated[str, AfterValidator(_period_code)]
+
+
+class Validity(Strict):
+    """The time in which a text belongs to the layout: offices rename, add and drop columns over the years.
+
+    Within it the text is expected like any other; outside it need not occur, and if it does it is read, with a warning.
+    """
+
+    since: PeriodCode | None = None
+    until: PeriodCode | None = None
+    instead_of: str | None = None
+    """The text this one replaced: documents the change; the older text ends where this one begins."""
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Validity:
+        if self.since is None and self.until is None:
+            raise ValueError("needs since, until or both")
+        if self.instead_of is not None and self.since is None:
+            raise ValueError("instead_of needs since")
+        return self
+
+
+def _template(template: str) -> str:
+    found = re.findall(r"\{(.*?)\}", template)
+    if not found or any(name not in PERIOD_PLACEHOLDERS for name in found):
+        known = ", ".join("{" + name + "}" for name in PERIOD_PLACEHOLDERS)
+        raise ValueError(f"must be made of one of {known}, found {template!r}")
+    return template
+
+
+PeriodTemplate = Annotated[str, AfterValidator(_template)]
+
+
 class LayoutBase(Strict):
     name: str
-    period: str = "{year}"
-    """Template of the period code: ``{year}``, ``{year_before}``, ``{date}``; e.g. ``{year}-12-31`` or ``SY{year}``."""
+    period: PeriodTemplate = "{year}"
+    """Template of the period code, e.g. ``{year}-12-31``, ``SY{year}``, ``{date}``, ``{month}`` (2024-03), ``{quarter}``
+    (2024-Q1), ``{half_year}`` (2024-H1), ``{school_year}`` (SY2023), ``{guidance_year}`` (AY2023),
+    ``{allocation_half_year}`` (WH2023, SH2024)."""
+    period_in: Literal["content", "file_name"] = "content"
+    """``file_name``: the agreed place of the period is the file's name; without one there the file is refused."""
     labels: Labels = {}
     """Text in the file -> coordinates. ``{}``: structural, says nothing. ``null``: declared, but not loaded."""
     optional: list[str] = []
     """Labels that need not occur in every delivery."""
+    validity: dict[str, Validity] = {}
+    """Text (of ``labels``, or a column's header) -> the time in which it belongs to the layout."""
     symbols: SymbolRules | None = None
     numbers: NumberFormat = "german"
+
+    def coordinates(self) -> Iterator[tuple[str, Coordinates]]:
+        """Every place in the contract that names coordinates, and these."""
+        for text, found in self.labels.items():
+            yield f"labels.{text!r}", found
+
+    def texts(self) -> Iterator[str]:
+        """Every text the layout knows: labels and headers."""
+        yield from self.labels
+        for aliases in getattr(self, "columns", {}).values():
+            yield from aliases
+        for aliases in getattr(self, "label_columns", []):
+            yield from aliases
 
 
 class GenesisCsv(LayoutBase):
@@ -147,17 +224,139 @@ class TidyCsv(LayoutBase):
 
 
 class Table(LayoutBase):
-    """A rectangular table below a header of one or more (merged) rows, in a workbook or a CSV."""
+    """A rectangular table below a header of one or more (merged) rows, in a workbook or a CSV.
+
+    The period comes from a ``period_code`` column, the header, the sheet's name (``sheet_period``) or, where agreed
+    (``period_in``), the file's name.
+    """
 
     reader: Literal["table"]
     columns: dict[str, list[str]]
+    """Column of the contract -> header texts it may have in the file. Coordinates in cells stand here too."""
+    label_columns: list[list[str]] = []
+    """Columns (header and its aliases) whose cells are looked up in ``labels``."""
+    ignore: list[str] = []
+    """Headers that may be there and are not loaded."""
+    constants: dict[str, str] = {}
+    """Values of columns the file leaves out because they never change."""
     kinds: list[Literal["csv", "workbook"]] = ["csv", "workbook"]
     encoding: Literal["utf-8", "cp1252"] | None = None
     delimiter: Literal[",", ";", "\t", "|"] = ";"
     key_width: int | None = None
-    """Keys are padded with leading zeros to this width."""
+    """Territory keys are padded with leading zeros to this width, unless they have the width of another level."""
+    sheets: Literal["first", "each"] = "first"
+    """Read the first sheet that has the table, or every sheet that is not ignored."""
+    sheet_period: bool = False
+    """The sheet's name is the period."""
+    sheet_labels: Labels = {}
+    """Name of a sheet -> coordinates of all its numbers; ``null``: the sheet is declared, but not loaded."""
+    ignore_sheets: list[str] = []
+    """Sheets that may be there and hold no data (notes, a cover)."""
+    on_sheets: dict[str, list[str]] = {}
+    """Label -> the only sheets it belongs on; a label that is not here belongs on every sheet."""
     ratio: tuple[list[str], list[str]] | None = None
     """Headers of a count and its rate per 100,000 inhabitants: together they tell the year of a file that does not."""
+
+    @model_validator(mode="after")
+    def _sheets_agree(self) -> Table:
+        if self.sheets == "first" and (self.sheet_period or self.sheet_labels):
+            raise ValueError("sheet_period and sheet_labels need sheets: each")
+        for text, sheets in self.on_sheets.items():
+            if text not in self.labels:
+                raise ValueError(f"on_sheets: {text!r} is none of the labels")
+            for sheet in sheets:
+                if sheet not in self.sheet_labels:
+                    raise ValueError(f"on_sheets: {sheet!r} is none of the sheet_labels")
+        return self
+
+    def coordinates(self) -> Iterator[tuple[str, Coordinates]]:
+        yield from super().coordinates()
+        for name, found in self.sheet_labels.items():
+            yield f"sheet_labels.{name!r}", found
+
+
+class Form(LayoutBase):
+    """The county's Excel template: a block of labels and values, then one small table. One municipality, one period."""
+
+    reader: Literal["form"]
+    sheet: str = "Meldung"
+    fields: dict[str, list[str]]
+    """Column of the contract -> label cells; the value stands in the next filled cell to the right.
+
+    ``territory_code`` and ``period_code`` are required. Every other label of the block stands in ``labels``."""
+    table: list[str] = []
+    """Texts of the table's top left cell; the row labels below and the headers beside it are looked up in ``labels``."""
+    key_width: int | None = None
+    constants: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _has_the_keys(self) -> Form:
+        for name in ("territory_code", "period_code"):
+            if name not in self.fields:
+                raise ValueError(f"fields: {name} is missing")
+        return self
+
+    def texts(self) -> Iterator[str]:
+        yield from super().texts()
+        for aliases in self.fields.values():
+            yield from aliases
+        yield from self.table
+
+
+class Block(Strict):
+    """A block of a workbook of stacked blocks: its own period template and labels."""
+
+    period: PeriodTemplate | None = None
+    """Template of this block's period, where it is not that of the layout."""
+    labels: Labels
+    optional: list[str] = []
+
+
+class BaWorkbook(LayoutBase):
+    """The employment agency's workbook "Arbeitsmarkt kommunal": one municipality, years side by side, stacked blocks."""
+
+    reader: Literal["ba_workbook"]
+    sheet: str = "Daten"
+    blocks: dict[str, Block | None]
+    """Heading of a block -> its labels; ``null``: the block is declared, but not loaded."""
+
+    def coordinates(self) -> Iterator[tuple[str, Coordinates]]:
+        for heading, block in self.blocks.items():
+            for text, found in (block.labels if block else {}).items():
+                yield f"blocks.{heading!r}.labels.{text!r}", found
+
+    def texts(self) -> Iterator[str]:
+        for block in self.blocks.values():
+            yield from block.labels if block else ()
+
+
+class StackedTable(LayoutBase):
+    """A table in which every unit is a row with its key and name, followed by one row per kind of number."""
+
+    reader: Literal["stacked_table"]
+    title: str
+    """Text in the title line above the header: it chooses the sheet, and it names the year."""
+    kind_column: list[str]
+    """Header of the column that names the kind of number of a row (``Zahl``, ``%``, ``Sitze``)."""
+    values: dict[str, dict[str, dict[str, str]]]
+    """Kind of number -> header of a column -> coordinates."""
+    ignore: list[str] = []
+    """Kinds of numbers that are declared, but not loaded."""
+    key_prefix: str = ""
+    """The part of the official key that the file leaves out, e.g. ``03``."""
+    units: list[str] = []
+    """Abbreviations in front of the name of a municipality's entry (``EG``, ``MG``). Others are parts or sums."""
+
+    def coordinates(self) -> Iterator[tuple[str, Coordinates]]:
+        for kind, columns in self.values.items():
+            for header, found in columns.items():
+                yield f"values.{kind!r}.{header!r}", found
+
+    def texts(self) -> Iterator[str]:
+        for kind, columns in self.values.items():
+            yield kind
+            yield from columns
+        yield from self.kind_column
 
 
 class Gv100ad(LayoutBase):
@@ -179,7 +378,17 @@ class TerritorialChanges(LayoutBase):
 
 
 Layout = Annotated[
-    GenesisCsv | Ffcsv | TidyCsv | Table | Gv100ad | RegisterXlsx | TerritorialChanges, Field(discriminator="reader")
+    GenesisCsv
+    | Ffcsv
+    | TidyCsv
+    | Table
+    | Form
+    | BaWorkbook
+    | StackedTable
+    | Gv100ad
+    | RegisterXlsx
+    | TerritorialChanges,
+    Field(discriminator="reader"),
 ]
 
 Level = Literal["country", "state", "region", "county", "association", "municipality"]
@@ -200,7 +409,9 @@ class LayoutProperty(Strict):
 class CalendarProperty(Strict):
     """What ``slaProperties`` cannot say: which period a delivery is for, and the patience after the due date."""
 
-    reference: str = Field(pattern=r"^(\d{2}-\d{2}|year|month|quarter|half_year|school_year|allocation_half_year)$")
+    reference: str = Field(
+        pattern=r"^(\d{2}-\d{2}|year|month|quarter|half_year|school_year|guidance_year|allocation_half_year)$"
+    )
     """A reference date (``12-31``) or the kind of period."""
     grace_days: int = Field(ge=0)
     first_period: str
@@ -208,7 +419,8 @@ class CalendarProperty(Strict):
 
 
 class Calendar(Strict):
-    frequency: Literal["yearly", "half_yearly", "quarterly", "monthly"]
+    frequency: Literal["yearly", "half_yearly", "quarterly", "monthly", "per_term"]
+    """``per_term``: once in the five years of a council's term."""
     reference: str
     lag_days: int
     grace_days: int
@@ -227,6 +439,14 @@ class Column(Strict):
     unique_key: bool
 
 
+class Sender(Strict):
+    """A municipality that delivers its own file of a dataset."""
+
+    territory_code: str = Field(pattern=r"^\d{5}(\d{3})?$")
+    territory_name: str
+    contact: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
+
+
 class Server(Strict):
     """Where the deliveries come from."""
 
@@ -239,6 +459,14 @@ class Server(Strict):
     endpoint_url: str | None
     format: str | None
     description: str | None
+    connection: str | None = None
+    """Id of the connection (Airflow's, or AIRFLOW_CONN_...) that holds the login; never the login itself."""
+    pattern: str | None = None
+    """Glob: which files of the place are meant."""
+    sender_pattern: str | None = None
+    """Who may send: a glob on the sender's address (mailboxes)."""
+    kind: str | None = None
+    """What a server of type ``custom`` is, e.g. ``imap``."""
 
 
 class Contract(Strict):
@@ -257,6 +485,8 @@ class Contract(Strict):
     constants: dict[str, str]
     levels: list[Level]
     servers: list[Server]
+    senders: list[Sender] = []
+    """The municipalities that deliver one file each; empty where the office sends one file for all."""
     office: str
     contact: str
     calendar: Calendar
@@ -299,7 +529,9 @@ class Contract(Strict):
 
     def codes(self, column: str) -> list[str] | None:
         """Every code a delivery can yield in a column; None where the file states it or joins it from two columns."""
-        if column not in self.column_names or any(column in getattr(layout, "columns", {}) for layout in self.layouts):
+        if column not in self.column_names or any(
+            column in {**getattr(layout, "columns", {}), **getattr(layout, "fields", {})} for layout in self.layouts
+        ):
             return None
         if column == "category" and any(len(getattr(layout, "label_columns", [])) > 1 for layout in self.layouts):
             return None
@@ -310,7 +542,7 @@ class Contract(Strict):
         yield from self.constants.items()
         for layout in self.layouts:
             yield from getattr(layout, "constants", {}).items()
-            for coordinates in layout.labels.values():
+            for _, coordinates in layout.coordinates():
                 yield from (coordinates or {}).items()
 
 
@@ -372,8 +604,10 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
 
     custom = {}
     for index, entry in enumerate(standard.customProperties or []):
-        if entry.property not in ("layout", "calendar"):
-            raise fail(f"customProperties[{index}].property", f"must be layout or calendar, found {entry.property!r}.")
+        if entry.property not in ("layout", "calendar", "senders"):
+            raise fail(
+                f"customProperties[{index}].property", f"must be layout, calendar or senders, found {entry.property!r}."
+            )
         if entry.property in custom:
             raise fail(f"customProperties[{index}].property", f"'{entry.property}' is there twice.")
         custom[entry.property] = (index, entry.value)
@@ -409,6 +643,7 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
         constants=layout.constants,
         levels=layout.levels,
         servers=list(_servers(standard, path)),
+        senders=_senders(custom.get("senders"), path),
         office=need(team.description or team.name, "team.description"),
         contact=need(support[0].url, "support[0].url").removeprefix("mailto:"),
         calendar=_calendar(standard, calendar, path),
@@ -468,10 +703,44 @@ def _servers(standard: OpenDataContractStandard, path: Path) -> Iterator[Server]
             endpoint_url=server.endpointUrl,
             format=server.format,
             description=server.description,
+            **_server_properties(server.customProperties or [], f"servers[{index}].customProperties", path),
         )
 
 
-_FREQUENCIES = {("1", "y"): "yearly", ("6", "m"): "half_yearly", ("3", "m"): "quarterly", ("1", "m"): "monthly"}
+def _server_properties(entries: list[CustomProperty], where: str, path: Path) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for index, entry in enumerate(entries):
+        if entry.property not in SERVER_PROPERTIES:
+            known = ", ".join(SERVER_PROPERTIES)
+            raise ContractError(f"{path}: {where}[{index}].property: must be one of {known}, found {entry.property!r}.")
+        if not isinstance(entry.value, str) or not entry.value:
+            raise ContractError(f"{path}: {where}[{index}].value: must be a text, found {entry.value!r}.")
+        said[entry.property] = entry.value
+    return said
+
+
+def _senders(entry: tuple[int, Any] | None, path: Path) -> list[Sender]:
+    if entry is None:
+        return []
+    index, value = entry
+    where = f"customProperties[{index}].value"
+    if not isinstance(value, list) or not value:
+        raise ContractError(f"{path}: {where}: must be a list of senders.")
+    senders = [_validated(Sender, one, path, f"{where}[{at}]") for at, one in enumerate(value)]
+    codes = [sender.territory_code for sender in senders]
+    for at, code in enumerate(codes):
+        if code in codes[:at]:
+            raise ContractError(f"{path}: {where}[{at}].territory_code: {code!r} is there twice.")
+    return senders
+
+
+_FREQUENCIES = {
+    ("5", "y"): "per_term",
+    ("1", "y"): "yearly",
+    ("6", "m"): "half_yearly",
+    ("3", "m"): "quarterly",
+    ("1", "m"): "monthly",
+}
 
 
 def _calendar(standard: OpenDataContractStandard, ours: CalendarProperty, path: Path) -> Calendar:
@@ -487,7 +756,7 @@ def _calendar(standard: OpenDataContractStandard, ours: CalendarProperty, path: 
     frequency = _FREQUENCIES.get((str(sla["frequency"].value), str(sla["frequency"].unit)))
     if frequency is None:
         found = f"{sla['frequency'].value} {sla['frequency'].unit}"
-        raise ContractError(f"{path}: slaProperties (frequency): must be 1 y, 6 m, 3 m or 1 m, found '{found}'.")
+        raise ContractError(f"{path}: slaProperties (frequency): must be 5 y, 1 y, 6 m, 3 m or 1 m, found '{found}'.")
     latency = sla["latency"]
     if latency.unit != "d" or not isinstance(latency.value, int) or isinstance(latency.value, bool):
         found = f"{latency.value} {latency.unit}"
@@ -528,20 +797,29 @@ def _check_coordinates(contract: Contract, path: Path, where: str) -> None:
         _check_code(path, f"{where}.constants.{column}", column, value)
     for index, layout in enumerate(contract.layouts):
         here = f"{where}.files[{index}]"
-        targets = set(getattr(layout, "columns", {})) | set(getattr(layout, "constants", {}))
+        targets = {
+            *getattr(layout, "columns", {}),
+            *getattr(layout, "fields", {}),
+            *getattr(layout, "constants", {}),
+        }
         for column in sorted(targets - names):
             raise ContractError(f"{path}: {here}.columns.{column}: is no column of schema[0].properties.")
         for column, value in getattr(layout, "constants", {}).items():
             _check_code(path, f"{here}.constants.{column}", column, value)
-        for text, coordinates in layout.labels.items():
+        for place, coordinates in layout.coordinates():
             for column, value in (coordinates or {}).items():
-                key = f"{here}.labels.{text!r}.{column}"
+                key = f"{here}.{place}.{column}"
                 if column not in names:
                     raise ContractError(f"{path}: {key}: is no column of schema[0].properties.")
                 _check_code(path, key, column, value)
         for text in layout.optional:
             if text not in layout.labels:
                 raise ContractError(f"{path}: {here}.optional: {text!r} is none of the labels.")
+        known = set(layout.texts())
+        for text, validity in layout.validity.items():
+            for one in (text, validity.instead_of):
+                if one is not None and one not in known:
+                    raise ContractError(f"{path}: {here}.validity: {one!r} is neither a label nor a column's header.")
 
 
 def _check_code(path: Path, key: str, column: str, value: str) -> None:
