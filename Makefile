@@ -30,11 +30,13 @@ down: setup
 	@$(VENV)/teilhabe down
 
 lint: setup
+	@sh scripts/tool_env.sh
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy --strict plugins
 	cd dbt_project && ../$(VENV)/sqlfluff lint models
 	$(VENV)/teilhabe contracts check
+	$(VENV)/.tools/bin/python scripts/lint_contracts.py
 
 format: setup
 	$(VENV)/ruff format .
