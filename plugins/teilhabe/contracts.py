@@ -286,6 +286,8 @@ class Form(LayoutBase):
     ``territory_code`` and ``period_code`` are required. Every other label of the block stands in ``labels``."""
     table: list[str] = []
     """Texts of the table's top left cell; the row labels below and the headers beside it are looked up in ``labels``."""
+    table_columns: list[str] = []
+    """Which labels are headers of the small table; the Excel template is drawn from this."""
     key_width: int | None = None
     constants: dict[str, str] = {}
 
@@ -294,6 +296,9 @@ class Form(LayoutBase):
         for name in ("territory_code", "period_code"):
             if name not in self.fields:
                 raise ValueError(f"fields: {name} is missing")
+        for text in self.table_columns:
+            if text not in self.labels:
+                raise ValueError(f"table_columns: {text!r} is none of the labels")
         return self
 
     def texts(self) -> Iterator[str]:
