@@ -316,6 +316,13 @@ class Block(Strict):
     labels: Labels
     optional: list[str] = []
 
+    @model_validator(mode="after")
+    def _optional_are_labels(self) -> Block:
+        for text in self.optional:
+            if text not in self.labels:
+                raise ValueError(f"optional: {text!r} is none of the labels")
+        return self
+
 
 class BaWorkbook(LayoutBase):
     """The employment agency's workbook "Arbeitsmarkt kommunal": one municipality, years side by side, stacked blocks."""
@@ -339,8 +346,8 @@ class StackedTable(LayoutBase):
     """A table in which every unit is a row with its key and name, followed by one row per kind of number."""
 
     reader: Literal["stacked_table"]
-    title: str
-    """Text in the title line above the header: it chooses the sheet, and it names the year."""
+    titles: dict[str, dict[str, str]] = Field(min_length=1)
+    """Text in a sheet's title line -> coordinates of all its numbers; other sheets are not read. The title names the year."""
     kind_column: list[str]
     """Header of the column that names the kind of number of a row (``Zahl``, ``%``, ``Sitze``)."""
     values: dict[str, dict[str, dict[str, str]]]
@@ -353,6 +360,8 @@ class StackedTable(LayoutBase):
     """Abbreviations in front of the name of a municipality's entry (``EG``, ``MG``). Others are parts or sums."""
 
     def coordinates(self) -> Iterator[tuple[str, Coordinates]]:
+        for title, common in self.titles.items():
+            yield f"titles.{title!r}", common
         for kind, columns in self.values.items():
             for header, found in columns.items():
                 yield f"values.{kind!r}.{header!r}", found
@@ -818,7 +827,7 @@ def _check_coordinates(contract: Contract, path: Path, where: str) -> None:
                     raise ContractError(f"{path}: {key}: is no column of schema[0].properties.")
                 _check_code(path, key, column, value)
         for text in layout.optional:
-            if text not in layout.labels:
+            if text not in layout.labels and text not in getattr(layout, "sheet_labels", {}):
                 raise ContractError(f"{path}: {here}.optional: {text!r} is none of the labels.")
         known = set(layout.texts())
         for text, validity in layout.validity.items():
