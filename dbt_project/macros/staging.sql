@@ -19,12 +19,18 @@
   dataset:      the dataset id, which is also the raw table
   delivered:    which of measure_code, nationality, sex, age_band, category, category_name the file varies in
   constants:    what the file leaves unsaid, e.g. {'measure_code': 'population', 'nationality': 'foreign'}
+  defaults:     what rows say that were loaded before the contract had the column, e.g. {'nationality': 'total'}
+  expressions:  a coordinate that is made of the delivered one, e.g. {'category': "'club_' || delivered.category"}
   Everything neither delivered nor constant is 'total' (category_name: null).
 #}
-{% macro stage_observations(dataset, delivered=[], constants={}) %}
+{% macro stage_observations(dataset, delivered=[], constants={}, defaults={}, expressions={}) %}
 select
     {%- for column in ['measure_code', 'territory_code', 'period_code', 'nationality', 'sex', 'age_band', 'category'] %}
-    {%- if column in delivered or column in ['territory_code', 'period_code'] %}
+    {%- if column in expressions %}
+    {{ expressions[column] }} as {{ column }},
+    {%- elif column in defaults %}
+    coalesce(delivered.{{ column }}, '{{ defaults[column] }}') as {{ column }},
+    {%- elif column in delivered or column in ['territory_code', 'period_code'] %}
     delivered.{{ column }},
     {%- else %}
     '{{ constants.get(column, "total") }}'::text as {{ column }},

@@ -1,5 +1,5 @@
 {{ stage_observations(
     'employment_agency__unemployed_municipal',
-    delivered=['nationality', 'age_band', 'category'],
-    constants={'measure_code': 'unemployed'},
+    delivered=['measure_code', 'nationality', 'age_band', 'category'],
+    defaults={'measure_code': 'unemployed'},
 ) }}

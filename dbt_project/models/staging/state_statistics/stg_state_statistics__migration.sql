@@ -1,1 +1,5 @@
-{{ stage_observations('state_statistics__migration', delivered=['measure_code', 'sex', 'age_band']) }}
+{{ stage_observations(
+    'state_statistics__migration',
+    delivered=['measure_code', 'nationality', 'sex', 'age_band'],
+    defaults={'nationality': 'total'},
+) }}

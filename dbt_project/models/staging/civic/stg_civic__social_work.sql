@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'civic__social_work',
+    delivered=['measure_code', 'category'],
+) }}

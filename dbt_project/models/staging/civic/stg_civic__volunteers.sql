@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'civic__volunteers',
+    delivered=['measure_code', 'nationality', 'category'],
+) }}

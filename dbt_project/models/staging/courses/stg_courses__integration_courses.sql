@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'courses__integration_courses',
+    delivered=['measure_code', 'category'],
+) }}

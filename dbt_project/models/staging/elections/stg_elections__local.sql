@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'elections__local',
+    delivered=['measure_code', 'sex', 'category'],
+) }}

@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'health__school_entry',
+    delivered=['measure_code', 'sex', 'category'],
+) }}

@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'housing__accommodation',
+    delivered=['measure_code', 'category'],
+) }}

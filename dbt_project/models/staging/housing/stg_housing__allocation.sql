@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'housing__allocation',
+    delivered=['measure_code'],
+) }}

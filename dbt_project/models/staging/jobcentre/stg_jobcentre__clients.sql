@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'jobcentre__clients',
+    delivered=['measure_code', 'nationality', 'category'],
+) }}

@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'jobcentre__programmes',
+    delivered=['measure_code', 'nationality', 'category', 'category_name'],
+) }}

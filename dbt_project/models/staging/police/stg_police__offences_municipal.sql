@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'police__offences_municipal',
+    delivered=['measure_code', 'nationality', 'category', 'category_name'],
+) }}

@@ -1,0 +1,4 @@
+{{ stage_observations(
+    'recognition__qualifications',
+    delivered=['measure_code', 'category'],
+) }}
