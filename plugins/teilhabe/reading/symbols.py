@@ -64,6 +64,21 @@ _SPACES = re.compile("[\u00a0\u2009\u202f\u2007]")
 """Written as thousands separators, invisible on paper."""
 
 
+def signs(rules: SymbolRules) -> dict[str, Meaning]:
+    """Every sign that may stand in a cell instead of a number, and what it means; ``""`` is an empty cell."""
+    later = {"...", "\u2026", "t"}
+    names: dict[_Status, Meaning] = {
+        _ZERO: "zero",
+        _MISSING: "missing",
+        _SECRET: "suppressed",
+        _UNRELIABLE: "unreliable",
+    }
+    found = {sign: "later" if sign in later else names[status] for sign, status in _SYMBOLS[rules.regime].items()}
+    if rules.regime in _REGIMES_WITH_DASH:
+        found["-"] = "missing" if rules.dash == "missing" else "zero"
+    return found | rules.also
+
+
 @dataclass(frozen=True)
 class Converted:
     """Three columns as long as the input (coded if it is), and masks: ``bad`` is neither number nor symbol, ``dash`` a GENESIS dash."""

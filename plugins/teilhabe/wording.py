@@ -1,0 +1,200 @@
+"""What a contract says, in German sentences and words: templates and pages tell the offices the same."""
+
+from __future__ import annotations
+
+from datetime import date
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from teilhabe.delivery_calendar import due_entries, years_around
+
+if TYPE_CHECKING:
+    from teilhabe.contracts import Contract, Layout, LayoutBase, Server
+    from teilhabe.delivery_calendar import DueEntry
+
+MONTHS = ("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober",
+          "November", "Dezember")  # fmt: skip
+
+FREQUENCIES = {
+    "yearly": "jährlich",
+    "half_yearly": "halbjährlich",
+    "quarterly": "vierteljährlich",
+    "monthly": "monatlich",
+    "per_term": "je Wahlperiode",
+}
+LEVELS = {
+    "country": "Bund",
+    "state": "Land",
+    "region": "statistische Region",
+    "county": "Landkreis",
+    "association": "Samtgemeinde",
+    "municipality": "Gemeinde",
+}
+MEANINGS = {
+    "zero": "genau null",
+    "missing": "keine Angabe, Wert nicht vorhanden",
+    "suppressed": "geheim gehalten (Wert gesperrt)",
+    "unreliable": "Wert nicht sicher genug",
+    "later": "Angabe folgt später",
+}
+SEVERITIES = {
+    "critical": ("Fehler", "Die Lieferung wird nicht geladen und muss neu gesendet werden."),
+    "warning": ("Warnung", "Die Lieferung wird geladen; bitte prüfen und bei Bedarf neu senden."),
+    "info": ("Hinweis", "Die Lieferung wird geladen; zur Kenntnis."),
+}
+NUMBERS = {
+    "german": "deutsch: 1.234,5",
+    "english": "englisch: 1,234.5",
+    "international": "ohne Tausendertrennung, Dezimalpunkt: 1234.5",
+}
+SECRECY = {
+    "none": "Die Zahlen sind nicht geheim gehalten und nicht gerundet.",
+    "min3": "Werte aus weniger als 3 Fällen sind gesperrt.",
+    "min3+secondary": "Werte aus weniger als 3 Fällen sind gesperrt; weitere Werte sind gesperrt, damit sich diese nicht errechnen lassen.",
+    "min5": "Werte aus weniger als 5 Fällen sind gesperrt.",
+    "round3": "Alle Werte sind auf ein Vielfaches von 3 gerundet; Summen können abweichen.",
+    "round5": "Alle Werte sind auf ein Vielfaches von 5 gerundet; Summen können abweichen.",
+    "round10": "Alle Werte sind auf ein Vielfaches von 10 gerundet; Summen können abweichen.",
+    "ckm": "Die Werte sind mit der Cell-Key-Methode leicht verändert; Summen können abweichen.",
+}
+CODES = {
+    "total": "insgesamt",
+    "german": "Deutsche",
+    "foreign": "Ausländerinnen und Ausländer",
+    "asylum8": "Asylherkunftsländer (8 Länder)",
+    "refugee_context": "Kontext Fluchtmigration",
+    "protection_seeker": "Schutzsuchende",
+    "ukrainian": "Ukrainerinnen und Ukrainer",
+    "male": "männlich",
+    "female": "weiblich",
+    "diverse": "divers",
+}
+
+
+def spell_period(code: str) -> str:
+    """A period as an office writes it: ``2024-03`` -> März 2024, ``SY2023`` -> Schuljahr 2023/24."""
+    year = int(code[2:6]) if code[0].isalpha() else int(code[:4])
+    following = f"{year}/{(year + 1) % 100:02d}"
+    match code[:2] if code[0].isalpha() else code[5:6]:
+        case "SY":
+            return f"Schuljahr {following}"
+        case "AY":
+            return f"Berichtsjahr {following}"
+        case "WH":
+            return f"WHJ {following}"
+        case "SH":
+            return f"SHJ {year}"
+        case "H":
+            return f"{code[6]}. Halbjahr {year}"
+        case "Q":
+            return f"{code[6]}. Quartal {year}"
+        case "":
+            return str(year)
+    if len(code) == len("2024-03"):
+        return f"{MONTHS[int(code[5:7]) - 1]} {year}"
+    return f"{code[8:10]}.{code[5:7]}.{year}"
+
+
+def delivered_period(code: str, layout: LayoutBase) -> str | None:
+    """The period as it has to stand in a file of this layout; None where the layout cannot say it."""
+    from teilhabe.reading.periods import parse_period
+
+    year = int(code[2:6]) if code[0].isalpha() else int(code[:4])
+    texts = [spell_period(code), spell_period(code).rpartition(" ")[2], str(year), str(year + 1), code]
+    return next((text for text in texts if parse_period(text, layout.period) == code), None)
+
+
+def spell_date(day: date) -> str:
+    return f"{day:%d.%m.%Y}"
+
+
+def next_due(contract: Contract, today: date, count: int = 3) -> list[DueEntry]:
+    """The deliveries due next, one entry per period (senders of one period owe theirs on the same day)."""
+    entries: dict[str, DueEntry] = {}
+    for entry in due_entries(contract, _years(contract, today)):
+        if entry.due_on >= today:
+            entries.setdefault(entry.period_code, entry)
+    return list(islice(entries.values(), count))
+
+
+def ended_periods(contract: Contract, today: date) -> list[str]:
+    """Codes of the periods that are over, oldest first: what can be delivered today."""
+    codes = {e.period_code: e for e in due_entries(contract, _years(contract, today)) if e.reference_end <= today}
+    return list(codes)
+
+
+def _years(contract: Contract, today: date) -> range:
+    around = years_around(contract, today)
+    return range(around.start, max(around.stop, today.year + 4))
+
+
+def due_rule(contract: Contract) -> str:
+    """When a delivery is due, as a sentence."""
+    lag, grace = contract.calendar.lag_days, contract.calendar.grace_days
+    waits = f"; erinnert wird nach weiteren {grace} Tagen" if grace else ""
+    return (
+        f"{FREQUENCIES[contract.calendar.frequency].capitalize()}, {lag} Tage nach Ende des Berichtszeitraums{waits}."
+    )
+
+
+def due_sentence(entry: DueEntry) -> str:
+    return f"{spell_period(entry.period_code)}: bis {spell_date(entry.due_on)}"
+
+
+def sign_lines(contract: Contract, layout: LayoutBase | None = None) -> list[tuple[str, str]]:
+    """(sign, meaning) of everything that may stand in a cell instead of a number."""
+    from teilhabe.reading.symbols import signs
+
+    rules = (layout.symbols if layout is not None else None) or contract.symbols
+    lines = [
+        (sign or "leere Zelle", MEANINGS[meaning])
+        for sign, meaning in signs(rules).items()
+        if sign not in "Xx\u2026" or sign in ("", "x")
+    ]
+    if rules.dash == "missing_when_all":
+        lines = [(s, "genau null; fehlt, wenn ein Gebiet nur solche Striche hat" if s == "-" else m) for s, m in lines]
+    return lines
+
+
+def code_words(column: str, code: str) -> str:
+    """A code in words."""
+    if column == "age_band" and code != "total":
+        if code.startswith("u"):
+            return f"unter {code[1:]} Jahre"
+        if code.endswith("plus"):
+            return f"{code.removesuffix('plus')} Jahre und älter"
+        first, _, last = code.partition("_")
+        return f"{first} Jahre" if first == last else f"{first} bis {last} Jahre"
+    return CODES.get(code, code)
+
+
+def way(server: Server, contract: Contract) -> str:
+    """How files get here from a server of the contract."""
+    if server.kind == "imap":
+        return "als Anhang einer E-Mail an das Datenpostfach des Landkreises"
+    return {
+        "local": "als Datei über den Eingangsordner des Landkreises",
+        "sftp": "über den SFTP-Server; der Landkreis holt die Datei ab",
+        "s3": "über den Objektspeicher; der Landkreis holt die Datei ab",
+        "api": "vom Landkreis aus dem Internet abgerufen",
+    }.get(server.type, server.description or "nach Absprache")
+
+
+def file_kind(layout: Layout) -> str:
+    """What kind of file a layout is."""
+    match layout.reader:
+        case "form":
+            return "Excel-Formular des Landkreises"
+        case "table":
+            kinds = {"csv": "CSV-Datei", "workbook": "Excel-Arbeitsmappe"}
+            return " oder ".join(kinds[kind] for kind in layout.kinds)
+        case "genesis_csv":
+            return f"CSV-Abruf der GENESIS-Tabelle {layout.table}"
+        case "ffcsv":
+            return f"flache CSV-Datei (ffcsv) der Statistik {layout.statistics}"
+        case "tidy_csv":
+            return "CSV-Datei, eine Zeile je Wert"
+        case "gv100ad":
+            return "Textdatei mit fester Satzlänge (GV100AD)"
+        case _:
+            return "Excel-Arbeitsmappe"
