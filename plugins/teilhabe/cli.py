@@ -175,18 +175,27 @@ def run(
 @app.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
-    limit: Annotated[int, typer.Option(help="Deliveries in the table, newest first.", min=1)] = 30,
+    single: Annotated[bool, typer.Option("--deliveries", help="Single deliveries, newest first.")] = False,
+    dataset: Annotated[str | None, typer.Option(help="Only this dataset, with its deliveries.")] = None,
+    limit: Annotated[int, typer.Option(help="How many deliveries.", min=1)] = 30,
 ) -> None:
-    """Deliveries and their verdicts, what is due, what is open."""
-    from teilhabe import reporting
+    """How every dataset stands: last delivery, verdicts, what is due, what is open."""
+    from teilhabe import pipeline, reporting, status_view
 
     settings = get_settings()
+    if dataset is not None:
+        pipeline.contract(settings, dataset)
     _ensure_warehouse(settings)
     state = reporting.status(settings, datetime.now(UTC))
     if as_json:
         sys.stdout.write(json.dumps(state, ensure_ascii=False, indent=2, default=_json) + "\n")
         return
-    _print_status(state, limit)
+    if single or dataset is not None:
+        for part in status_view.deliveries(state, limit, dataset):
+            out.print(part, highlight=False)
+    if not single:
+        for part in status_view.overview(state, dataset):
+            out.print(part, highlight=False)
 
 
 # ------------------------------------------------------------------------------------------------------------- querying
@@ -338,43 +347,6 @@ def _stay(settings: Settings) -> None:
     finally:
         services.down(settings)
         warehouse.stop(settings)
-
-
-def _print_status(state: dict[str, Any], limit: int) -> None:
-    table = Table("id", "dataset", "file", "received", "state", "rows", "findings", title="Deliveries")
-    for entry in state["deliveries"][:limit]:
-        rules = ", ".join(dict.fromkeys(finding["rule"] for finding in entry["findings"]))
-        table.add_row(
-            str(entry["delivery_id"]),
-            entry["dataset_id"],
-            _escape(entry["file"]),
-            f"{entry['received_at']:%Y-%m-%d %H:%M}",
-            _coloured(entry["state"]),
-            "" if entry["row_count"] is None else f"{entry['row_count']:,}",
-            rules,
-        )
-    out.print(table if state["deliveries"] else "No deliveries yet.")
-    if len(state["deliveries"]) > limit:
-        out.print(f"… and {len(state['deliveries']) - limit} more (--limit, --json).")
-    due = Table("dataset", "period", "due", "grace until", "state", title="Due")
-    for entry in state["due"]:
-        due.add_row(
-            entry["dataset_id"],
-            entry["period"],
-            str(entry["due"]),
-            str(entry["grace_until"]),
-            _coloured(entry["state"]),
-        )
-    out.print(due)
-    for entry in state["incidents"]:
-        out.print(f"[yellow]open[/yellow] {entry['dataset_id']}: {_escape(entry['message'])}", highlight=False)
-
-
-def _coloured(state: str) -> str:
-    colour = {"loaded": "green", "delivered": "green", "quarantined": "red", "failed": "red", "overdue": "red"}.get(
-        state
-    )
-    return f"[{colour}]{state}[/{colour}]" if colour else state
 
 
 def _print_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

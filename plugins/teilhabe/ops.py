@@ -18,7 +18,7 @@ from psycopg.rows import class_row, dict_row
 from teilhabe.errors import Evidence, Finding
 
 Connection = psycopg.Connection[Any]
-State = Literal["received", "validated", "loaded", "quarantined", "duplicate", "failed"]
+State = Literal["received", "validated", "loaded", "quarantined", "duplicate", "failed", "unpacked"]
 Step = Literal["fetch", "archive", "read", "validate", "load", "build"]
 Status = Literal["ok", "refused", "duplicate", "failed"]
 
@@ -45,6 +45,8 @@ class Delivery:
     layout: str | None
     period_inferred: str | None
     row_count: int | None
+    sender_code: str | None
+    container_id: int | None
 
 
 _DELIVERY_COLUMNS = ", ".join(Delivery.__dataclass_fields__)
@@ -71,11 +73,14 @@ def register(
     archive_uri: str,
     manifest_uri: str,
     rules_version: str,
+    sender_code: str | None = None,
+    container_id: int | None = None,
+    layout: str | None = None,
 ) -> Delivery:
     """Record an arrival and say whether its bytes are new for this dataset.
 
     The same bytes are a duplicate of an earlier delivery that is loaded or under way, and of one refused under the
-    same rules: contract and suite may have been mended since.
+    same rules: contract and suite may have been mended since. So is a container, unless a file of it was refused.
     Idempotent on ``manifest_uri``: an arrival recorded before a crash is not recorded twice.
     """
     conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.register.' || %s))", (dataset_id,))
@@ -85,15 +90,18 @@ def register(
     twin = _one(
         conn,
         "dataset_id = %s and sha256 = %s and (state in ('received', 'validated', 'loaded', 'failed')"
-        " or (state = 'quarantined' and rules_version = %s))",
-        (dataset_id, sha256, rules_version),
+        " or (state = 'quarantined' and rules_version = %s)"
+        " or (state = 'unpacked' and (rules_version = %s or not exists (select 1 from ops.delivery as member"
+        " where member.container_id = delivery.delivery_id and member.state = 'quarantined'))))",
+        (dataset_id, sha256, rules_version, rules_version),
     )
     with conn.cursor(row_factory=class_row(Delivery)) as cursor:
         cursor.execute(
             f"""
             insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, received_from, source,
-                source_fingerprint, period_stated, archive_uri, manifest_uri, rules_version, state, duplicate_of)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                source_fingerprint, period_stated, archive_uri, manifest_uri, rules_version, state, duplicate_of,
+                sender_code, container_id, layout)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             returning {_DELIVERY_COLUMNS}
             """,
             (
@@ -111,6 +119,9 @@ def register(
                 rules_version,
                 "duplicate" if twin else "received",
                 twin.delivery_id if twin else None,
+                sender_code,
+                container_id,
+                layout,
             ),
         )
         delivery = cursor.fetchone()

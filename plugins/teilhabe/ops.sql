@@ -14,7 +14,8 @@ create table if not exists ops.delivery (
     archive_uri text not null,
     manifest_uri text not null unique,
     state text not null default 'received'
-        check (state in ('received', 'validated', 'loaded', 'quarantined', 'duplicate', 'failed')),
+        constraint delivery_state_check
+        check (state in ('received', 'validated', 'loaded', 'quarantined', 'duplicate', 'failed', 'unpacked')),
     state_at timestamptz not null default now(),
     duplicate_of bigint references ops.delivery (delivery_id),
     rules_version text,
@@ -22,15 +23,38 @@ create table if not exists ops.delivery (
     period_inferred text,
     periods text[],
     row_count bigint,
-    loaded_at timestamptz
+    loaded_at timestamptz,
+    sender_code text,
+    container_id bigint references ops.delivery (delivery_id)
 );
+-- What installations made before senders and containers lack.
+alter table ops.delivery add column if not exists sender_code text;
+alter table ops.delivery add column if not exists container_id bigint references ops.delivery (delivery_id);
+do $$
+begin
+    if not exists (
+        select 1 from pg_constraint
+        where conrelid = 'ops.delivery'::regclass and conname = 'delivery_state_check'
+            and pg_get_constraintdef(oid) like '%unpacked%'
+    ) then
+        alter table ops.delivery drop constraint delivery_state_check;
+        alter table ops.delivery add constraint delivery_state_check check (
+            state in ('received', 'validated', 'loaded', 'quarantined', 'duplicate', 'failed', 'unpacked')
+        );
+    end if;
+end
+$$;
 create unique index if not exists delivery_bytes_once
     on ops.delivery (dataset_id, sha256) where state in ('received', 'validated');
 create index if not exists delivery_by_dataset on ops.delivery (dataset_id, state);
+create index if not exists delivery_by_container on ops.delivery (container_id) where container_id is not null;
 comment on table ops.delivery is 'One row per file that arrived: what, when, from whom, and what became of it.';
 comment on column ops.delivery.state is
     'received: archived, not yet judged. validated: accepted, not yet in raw. loaded: in raw. quarantined: refused, nothing of it in raw. '
-    'duplicate: same bytes as duplicate_of, nothing ran on. failed: our own error, worth another run.';
+    'duplicate: same bytes as duplicate_of, nothing ran on. failed: our own error, worth another run. '
+    'unpacked: a container whose files are deliveries of their own, see container_id.';
+comment on column ops.delivery.sender_code is 'The municipality that sent it, where the contract names senders.';
+comment on column ops.delivery.container_id is 'The delivery (a zip) this file came in.';
 comment on column ops.delivery.received_at is 'When the office handed it in; the known_from of every value in it.';
 comment on column ops.delivery.periods is 'Every period code found in the file, sorted.';
 comment on column ops.delivery.rules_version is 'Fingerprint of contract and suite the verdict rests on; refused bytes are judged again only under new rules.';
@@ -106,3 +130,57 @@ where d.state = 'loaded'
         where bd.delivery_id = d.delivery_id
     );
 comment on view ops.delivery_to_build is 'Loaded deliveries no successful build has taken in yet: what the warehouse DAG asks.';
+
+create table if not exists ops.delivery_calendar (
+    dataset_id text not null,
+    sender_code text,
+    period_code text not null,
+    reference_end date not null,
+    due_on date not null,
+    grace_until date not null,
+    unique nulls not distinct (dataset_id, sender_code, period_code)
+);
+comment on table ops.delivery_calendar is 'What is due when: one row per dataset, sender and period, derived from the contracts.';
+comment on column ops.delivery_calendar.sender_code is 'The municipality that owes it, where the contract names senders.';
+
+create or replace function ops.delivery_calendar_at(day date)
+returns table (
+    dataset_id text, sender_code text, period_code text, reference_end date, due_on date, grace_until date,
+    delivery_id bigint, delivered_on date, state text
+)
+language sql stable
+as $$
+    select c.dataset_id, c.sender_code, c.period_code, c.reference_end, c.due_on, c.grace_until,
+        d.delivery_id, d.delivered_on,
+        case
+            when d.delivered_on > c.grace_until then 'late'
+            when d.delivered_on is not null then 'delivered'
+            when day < c.due_on then 'not_yet_due'
+            when day <= c.grace_until then 'due'
+            else 'overdue'
+        end
+    from ops.delivery_calendar as c
+    left join (
+        select distinct on (l.dataset_id, l.sender_code, p.period_code)
+            l.dataset_id, l.sender_code, p.period_code, l.delivery_id,
+            (l.received_at at time zone 'Europe/Berlin')::date as delivered_on
+        from (
+            -- Every delivery counts for its dataset, and once more for its sender.
+            select delivery_id, dataset_id, received_at, periods, null::text as sender_code
+            from ops.delivery where state = 'loaded'
+            union all
+            select delivery_id, dataset_id, received_at, periods, sender_code
+            from ops.delivery where state = 'loaded' and sender_code is not null
+        ) as l
+        cross join lateral unnest(l.periods) as p (period_code)
+        where (l.received_at at time zone 'Europe/Berlin')::date <= day
+        order by l.dataset_id, l.sender_code, p.period_code, l.received_at, l.delivery_id
+    ) as d on d.dataset_id = c.dataset_id and d.period_code = c.period_code
+        and d.sender_code is not distinct from c.sender_code
+$$;
+comment on function ops.delivery_calendar_at is
+    'The calendar as it stood on a day: delivered (in time), late (after grace), due, overdue, not_yet_due.';
+
+create or replace view ops.delivery_due as
+select * from ops.delivery_calendar_at((now() at time zone 'Europe/Berlin')::date);
+comment on view ops.delivery_due is 'The calendar as it stands today.';

@@ -1,7 +1,8 @@
 """What happens to a delivery, step by step: poll, archive, judge, load. No Airflow in here; DAGs and tests call the same.
 
 Each step can be killed and run again. Between the steps only ``ops.delivery.state`` and the archive carry anything on:
-received -> validated -> loaded, or quarantined, or failed (our own error; taken up again by the next run).
+received -> validated -> loaded, or quarantined, or failed (our own error; taken up again by the next run). A zip is a
+delivery of its own, which ends ``unpacked``: each file in it becomes a delivery and is judged as one.
 """
 
 from __future__ import annotations
@@ -11,26 +12,34 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from teilhabe import landing, loading, ops
+from teilhabe import delivery_calendar, landing, loading, ops
 from teilhabe.building import code_version
 from teilhabe.contracts import SUFFIX, Contract, Server, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
+from teilhabe.senders import sender_code, unknown_sender
 from teilhabe.settings import Settings
 
 if TYPE_CHECKING:
     from teilhabe.reading import Reading
+    from teilhabe.reading.hostile import Member
     from teilhabe.register import Register
 
 log = logging.getLogger(__name__)
 
 REGISTER_AGENCY = "register"
 """Datasets of this agency define the keys all others are checked against, so they go first."""
+
+_EMPTY_ZIP = b"PK\x05\x06"
+
+CONTAINER = "zip"
+"""What ``ops.delivery.layout`` says of a delivery that holds others."""
 
 Credentials = Callable[[str], landing.Credentials]
 
@@ -65,10 +74,26 @@ def contract(settings: Settings, dataset_id: str) -> Contract:
 
 
 def install(settings: Settings) -> None:
-    """Create what is missing in ``ops`` and ``raw`` for the contracts as they are."""
+    """Create what is missing in ``ops`` and ``raw`` for the contracts as they are, the delivery calendar included."""
+    known = contracts(settings).values()
     with loading.session(settings) as conn:
         ops.install(conn)
-        loading.ensure_raw_tables(conn, contracts(settings).values())
+        loading.ensure_raw_tables(conn, known)
+        delivery_calendar.refresh(conn, known, delivery_calendar.today())
+
+
+def refresh_calendar(settings: Settings) -> list[str]:
+    """Bring the delivery calendar up to date; returns one sentence per delivery that is overdue."""
+    known = contracts(settings)
+    day = delivery_calendar.today()
+    with loading.session(settings) as conn:
+        delivery_calendar.refresh(conn, known.values(), day)
+        return [
+            f"{entry.dataset_id}{f' ({entry.sender_code})' if entry.sender_code else ''}: {entry.period_code} was due on "
+            f"{entry.due_on}, grace ended on {entry.grace_until}; ask {known[entry.dataset_id].contact}"
+            for entry in delivery_calendar.latest_due(conn, day)
+            if entry.state == "overdue"
+        ]
 
 
 def installed(settings: Settings, contract: Contract) -> bool:
@@ -129,29 +154,37 @@ def archive(settings: Settings, contract: Contract, waiting: list[Waiting], cred
 
 
 def judge(settings: Settings, contract: Contract, run_id: str | None = None) -> dict[int, str]:
-    """Read and validate every delivery of the dataset that waits for a verdict; returns delivery -> new state."""
+    """Read and validate every delivery of the dataset that waits for a verdict; returns delivery -> new state.
+
+    Containers go first: what is in them waits for a verdict as well.
+    """
     from teilhabe.register import from_warehouse
     from teilhabe.validation import load_suite
 
     states: dict[int, str] = {}
     errors: list[Exception] = []
+
+    def attempt(delivery: ops.Delivery, work: Callable[[], str]) -> None:
+        try:
+            states[delivery.delivery_id] = work()
+        except Exception as error:
+            log.error("delivery %s of %s: %s", delivery.delivery_id, contract.dataset_id, type(error).__name__)
+            ops.set_state(conn, delivery.delivery_id, "failed")
+            conn.commit()
+            states[delivery.delivery_id] = "failed"
+            errors.append(error)
+
     with loading.session(settings) as conn, _workplace(settings) as folder:
-        waiting = [d for d in ops.unfinished(conn, contract.dataset_id) if d.state in ("received", "failed")]
-        if not waiting:
-            return states
-        suite = load_suite(settings.expectations, contract)
-        register = from_warehouse(conn, _baseline(settings))
+        for delivery in (d for d in _waiting(conn, contract) if _is_container(d)):
+            attempt(delivery, partial(_unpack, conn, settings, contract, delivery, folder, run_id))
+        waiting = [d for d in _waiting(conn, contract) if not _is_container(d)]
+        if waiting:
+            suite = load_suite(settings.expectations, contract)
+            register = from_warehouse(conn, _baseline(settings))
         for delivery in waiting:
-            try:
-                states[delivery.delivery_id] = _judge_one(
-                    conn, settings, contract, suite, register, delivery, folder, run_id
-                )
-            except Exception as error:
-                log.error("delivery %s of %s: %s", delivery.delivery_id, contract.dataset_id, type(error).__name__)
-                ops.set_state(conn, delivery.delivery_id, "failed")
-                conn.commit()
-                states[delivery.delivery_id] = "failed"
-                errors.append(error)
+            attempt(
+                delivery, partial(_judge_one, conn, settings, contract, suite, register, delivery, folder, run_id)
+            )
     _raise_first(errors)
     return states
 
@@ -170,6 +203,7 @@ def load(settings: Settings, contract: Contract, run_id: str | None = None) -> l
                     reading = open_delivery(conn, settings, contract, delivery, folder)
                     conn.commit()
                     outcome.rows = loading.load(conn, contract, number, reading.chunks())
+                    _sender_as_the_file_says(conn, contract, delivery)
                 log.info("loaded %s (%s rows)", delivery.file_name, outcome.rows)
                 loaded.append(delivery.delivery_id)
             except Exception as error:
@@ -191,8 +225,10 @@ def open_delivery(
         received_at=delivery.received_at,
         period=delivery.period_stated or delivery.period_inferred,
         populations=lambda: populations(conn),
+        sender=delivery.sender_code,
+        others=lambda: contracts(settings),
     )
-    return open_reading(contract, path, delivery.file_name, context=context)
+    return open_reading(contract, path, _bare_name(delivery), context=context)
 
 
 def unfinished(settings: Settings, dataset_id: str) -> int:
@@ -280,16 +316,143 @@ def _archive_one(
             archive_uri=kept.uri,
             manifest_uri=manifest,
             rules_version=rules,
+            sender_code=sender_code(contract, file.sender, item.server, file.key, file.name),
+            layout=_container_kind(local, file.name),
         )
-        if delivery.state == "duplicate" and delivery.duplicate_of is not None:
-            outcome.status = "duplicate"
-            outcome.message = f"same bytes as delivery {delivery.duplicate_of}"
-            later = ops.superseded_by(conn, delivery.duplicate_of)
-            if later is not None and delivery.received_at > ops.delivery(conn, later).received_at:
-                ops.record_findings(conn, delivery.delivery_id, [_returns_to_old(delivery, later)])
+        _note_duplicate(conn, delivery, outcome)
         conn.commit()
         source.acknowledge(file)
     return delivery
+
+
+def _note_duplicate(conn: ops.Connection, delivery: ops.Delivery, outcome: ops.Outcome) -> None:
+    if delivery.state == "duplicate" and delivery.duplicate_of is not None:
+        outcome.status = "duplicate"
+        outcome.message = f"same bytes as delivery {delivery.duplicate_of}"
+        later = ops.superseded_by(conn, delivery.duplicate_of)
+        if later is not None and delivery.received_at > ops.delivery(conn, later).received_at:
+            ops.record_findings(conn, delivery.delivery_id, [_returns_to_old(delivery, later)])
+
+
+def _container_kind(path: Path, file_name: str) -> str | None:
+    """The bytes tell: an xlsx is a zip as well, but no container."""
+    from teilhabe.reading.report import Report
+    from teilhabe.reading.source import Source
+
+    source = Source(path, file_name, Report(file_name))
+    return CONTAINER if source.kind == CONTAINER or source.head.startswith(_EMPTY_ZIP) else None
+
+
+def _is_container(delivery: ops.Delivery) -> bool:
+    return delivery.layout == CONTAINER and delivery.container_id is None
+
+
+def _waiting(conn: ops.Connection, contract: Contract) -> list[ops.Delivery]:
+    return [d for d in ops.unfinished(conn, contract.dataset_id) if d.state in ("received", "failed")]
+
+
+def _unpack(
+    conn: ops.Connection,
+    settings: Settings,
+    contract: Contract,
+    delivery: ops.Delivery,
+    folder: Path,
+    run_id: str | None,
+) -> str:
+    """Make every file of a container a delivery of its own.
+
+    The files go into the archive first, then all are recorded together with the container's new state: killed in
+    between, the next run finds the container as it was and the archive knows every file already.
+    """
+    from teilhabe.reading.hostile import extract, members
+    from teilhabe.reading.report import Report
+
+    store = landing.Archive(settings.archive_url)
+    report = Report(delivery.file_name)
+    rules = rules_version(settings, contract)
+    with ops.step(
+        conn, "read", dataset_id=contract.dataset_id, delivery_id=delivery.delivery_id, run_id=run_id
+    ) as outcome:
+        try:
+            path = store.local(delivery.sha256, folder)
+            files = {folder / f"member-{n}": member for n, member in enumerate(members(path, report=report))}
+            for local, member in files.items():
+                extract(member, local)
+        except ReadingError as error:
+            ops.record_findings(conn, delivery.delivery_id, [error.finding])
+            ops.set_state(conn, delivery.delivery_id, "quarantined", rules_version=rules)
+            conn.commit()
+            outcome.status, outcome.message = "refused", error.finding.rule
+            return "quarantined"
+        kept = [(m, *_keep_member(store, contract, delivery, m, local)) for local, m in files.items()]
+        for member, entry, archived, manifest in kept:
+            registered = ops.register(
+                conn,
+                dataset_id=contract.dataset_id,
+                file_name=entry.original_name,
+                sha256=archived.sha256,
+                size_bytes=archived.size,
+                received_at=delivery.received_at,
+                received_from=delivery.received_from,
+                source=delivery.source,
+                source_fingerprint=None,
+                period_stated=delivery.period_stated,
+                archive_uri=archived.uri,
+                manifest_uri=manifest,
+                rules_version=rules,
+                sender_code=sender_code(contract, delivery.received_from, delivery.source, member.place)
+                or delivery.sender_code,
+                container_id=delivery.delivery_id,
+            )
+            _note_duplicate(conn, registered, ops.Outcome())
+        ops.set_state(conn, delivery.delivery_id, "unpacked", rules_version=rules)
+        conn.commit()
+        outcome.rows = len(kept)
+    log.info("%s: unpacked, %s files", delivery.file_name, len(kept))
+    return "unpacked"
+
+
+def _keep_member(
+    store: landing.Archive, contract: Contract, container: ops.Delivery, member: Member, local: Path
+) -> tuple[landing.ManifestEntry, landing.Archived, str]:
+    archived = store.put(local)
+    entry = landing.ManifestEntry(
+        dataset_id=contract.dataset_id,
+        received_at=container.received_at,
+        sha256=archived.sha256,
+        size=archived.size,
+        original_name=f"{container.file_name}/{member.name}",
+        sender=container.received_from,
+        source=container.source,
+        period=container.period_stated,
+        arrival=f"container {container.delivery_id} {member.place}",
+    )
+    return entry, archived, store.record(entry)
+
+
+def _bare_name(delivery: ops.Delivery) -> str:
+    """The name the file itself has: what a zip is called says nothing about the files in it."""
+    return delivery.file_name.rsplit("/", 1)[-1] if delivery.container_id is not None else delivery.file_name
+
+
+def _with_full_name(findings: list[Finding], delivery: ops.Delivery) -> list[Finding]:
+    bare = f"„{_bare_name(delivery)}“"
+    return [replace(f, message=f.message.replace(bare, f"„{delivery.file_name}“", 1)) for f in findings]
+
+
+def _sender_as_the_file_says(conn: ops.Connection, contract: Contract, delivery: ops.Delivery) -> None:
+    """Where nothing else told the sender, a file about exactly one of the senders' territories does."""
+    if delivery.sender_code is not None or not contract.senders or "territory_code" not in contract.column_names:
+        return
+    rows = conn.execute(
+        f"select distinct territory_code from raw.{contract.dataset_id} where _delivery_id = %s".encode(),
+        (delivery.delivery_id,),
+    ).fetchall()
+    if len(rows) == 1 and rows[0][0] in {sender.territory_code for sender in contract.senders}:
+        conn.execute(
+            "update ops.delivery set sender_code = %s where delivery_id = %s", (rows[0][0], delivery.delivery_id)
+        )
+    conn.commit()
 
 
 def _returns_to_old(delivery: ops.Delivery, later: int) -> Finding:
@@ -325,6 +488,9 @@ def _judge_one(
             )
         except ReadingError as error:
             verdict = Verdict(findings=[error.finding])
+        verdict.findings = _with_full_name(verdict.findings, delivery)
+        stranger = unknown_sender(contract, delivery.received_from, delivery.file_name)
+        verdict.findings += [stranger] if stranger else []
         state: ops.State = "validated" if verdict.accepted else "quarantined"
         ops.record_findings(conn, delivery.delivery_id, verdict.findings)
         ops.set_state(

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.rows import dict_row
 
-from teilhabe import loading, pipeline, warehouse
+from teilhabe import delivery_calendar, loading, pipeline, warehouse
 from teilhabe.contracts import Contract
+from teilhabe.delivery_calendar import Standing
 from teilhabe.errors import TeilhabeError
-from teilhabe.periods import period_end
 from teilhabe.settings import Settings
-
-_MONTHS = {"yearly": 12, "half_yearly": 6, "quarterly": 3, "monthly": 1}
 
 
 def status(settings: Settings, now: datetime) -> dict[str, Any]:
-    """``deliveries`` newest first with their findings, ``due`` per dataset, ``incidents``: refusals nobody has mended."""
+    """``deliveries`` newest first with their findings, ``due`` per dataset and sender: the latest delivery that was due,
+    ``incidents``: refusals nobody has mended."""
     with loading.session(settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         deliveries = cursor.execute(
             """
             select delivery_id, dataset_id, file_name as file, received_at, received_from, state, row_count, layout,
-                duplicate_of, periods
+                duplicate_of, periods, sender_code as sender, container_id
             from ops.delivery order by delivery_id desc
             """
         ).fetchall()
+        standings = delivery_calendar.latest_due(conn, delivery_calendar.today(now))
         findings = cursor.execute(
             """
             select delivery_id, severity, rule, message, row_count as rows from ops.finding
             order by array_position(array['critical', 'warning', 'info'], severity), finding_id
             """
         ).fetchall()
+    contracts = pipeline.contracts(settings)
     by_delivery: dict[int, list[dict[str, Any]]] = {}
     for finding in findings:
         by_delivery.setdefault(finding.pop("delivery_id"), []).append(finding)
@@ -40,7 +41,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         delivery["findings"] = by_delivery.get(delivery["delivery_id"], [])
     return {
         "deliveries": deliveries,
-        "due": [_due(contract, deliveries, now.date()) for contract in pipeline.contracts(settings).values()],
+        "due": [_due(standing, contracts.get(standing.dataset_id)) for standing in standings],
         "incidents": list(_open_refusals(deliveries)),
     }
 
@@ -175,50 +176,34 @@ def _number(value: Any) -> str:
     return "-" if value is None else f"{value:.10g}" if isinstance(value, float) else f"{value.normalize():f}"
 
 
-def _due(contract: Contract, deliveries: list[dict[str, Any]], today: date) -> dict[str, Any]:
-    """The latest period that should have been delivered by ``today``, from the contract's calendar."""
-    calendar = contract.calendar
-    end = _latest_reference(calendar.reference, _MONTHS[calendar.frequency], today - timedelta(days=calendar.lag_days))
-    due = end + timedelta(days=calendar.lag_days)
-    grace_until = due + timedelta(days=calendar.grace_days)
-    known = [
-        period_end(period)
-        for delivery in deliveries
-        if delivery["dataset_id"] == contract.dataset_id and delivery["state"] == "loaded"
-        for period in delivery["periods"] or []
-    ]
-    delivered = any(last is not None and last >= end for last in known)
+def _due(standing: Standing, contract: Contract | None) -> dict[str, Any]:
+    names = {sender.territory_code: sender.territory_name for sender in contract.senders} if contract else {}
     return {
-        "dataset_id": contract.dataset_id,
-        "period": end.isoformat(),
-        "due": due,
-        "grace_until": grace_until,
-        "state": "delivered" if delivered else "overdue" if today > grace_until else "due",
+        "dataset_id": standing.dataset_id,
+        "sender": standing.sender_code,
+        "sender_name": names.get(standing.sender_code or ""),
+        "period": standing.period_code,
+        "due": standing.due_on,
+        "grace_until": standing.grace_until,
+        "state": standing.state,
+        "missing": standing.missing,
+        "next_period": standing.next_period,
+        "next_due": standing.next_due_on,
     }
 
 
-def _latest_reference(reference: str, months: int, until: date) -> date:
-    """The last reference date not after ``until``: a day of the year, or the end of a period of ``months`` months."""
-    if "-" in reference:
-        month, day = (int(part) for part in reference.split("-"))
-        year = until.year if (until.month, until.day) >= (month, day) else until.year - 1
-        return date(year, month, day)
-    shift = {"school_year": 7, "allocation_half_year": 3}.get(reference, 0)
-    candidate = date(until.year, until.month, 1)
-    while True:
-        end = candidate - timedelta(days=1)
-        if (end.month - shift) % months == 0:
-            return end
-        candidate = date(end.year, end.month, 1)
-
-
 def _open_refusals(deliveries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Refused deliveries of datasets nothing was loaded for since."""
-    loaded: set[str] = set()
+    """Refused deliveries that nothing accepted since replaces."""
+    accepted: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
     for delivery in deliveries:  # newest first
+        later = accepted.setdefault((delivery["dataset_id"], delivery["sender"]), [])
         if delivery["state"] == "loaded":
-            loaded.add(delivery["dataset_id"])
-        elif delivery["state"] == "quarantined" and delivery["dataset_id"] not in loaded and delivery["findings"]:
+            later.append(delivery)
+        elif (
+            delivery["state"] == "quarantined"
+            and delivery["findings"]
+            and not any(_mends(other, delivery) for other in later)
+        ):
             first = delivery["findings"][0]
             yield {
                 "dataset_id": delivery["dataset_id"],
@@ -228,3 +213,12 @@ def _open_refusals(deliveries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]
                 "message": first["message"],
                 "since": delivery["received_at"].astimezone(UTC),
             }
+
+
+def _mends(later: dict[str, Any], refused: dict[str, Any]) -> bool:
+    """Same name or same periods; what could not even be read is mended by whatever was handed in after it."""
+    if later["file"] == refused["file"]:
+        return True
+    if refused["periods"]:
+        return not set(refused["periods"]).isdisjoint(later["periods"] or [])
+    return bool(later["received_at"] > refused["received_at"])

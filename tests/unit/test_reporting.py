@@ -1,87 +1,278 @@
-"""What is due: given a contract's calendar and today's date, expect this period, this due date and this state."""
+"""How it stands: given a calendar, what arrived and today's date, expect this state - and what people are shown of it."""
 
 from __future__ import annotations
 
-from datetime import date
-from pathlib import Path
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from teilhabe.contracts import Calendar, Contract, load_contracts
-from teilhabe.reporting import _due, _latest_reference
+from teilhabe import delivery_calendar, loading, ops, status_view
+from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
+from teilhabe.delivery_calendar import Standing
+from teilhabe.reporting import _open_refusals
+from teilhabe.settings import Settings
+from tests.conftest import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 ANY = next(iter(load_contracts(PROJECT / "agencies").values()))
+TODAY = date(2024, 5, 20)
+LENGEDE, ILSEDE = "03157005", "03157009"
 
 
-def contract(frequency: Any, reference: str, lag_days: int, grace_days: int = 30) -> Contract:
+@pytest.fixture
+def conn(warehouse: Settings) -> Iterator[ops.Connection]:
+    """What a test writes is rolled back: the calendar of the shared server is one table."""
+    with loading.session(warehouse) as connection:
+        ops.install(connection)
+        connection.commit()
+        yield connection
+        connection.rollback()
+
+
+def contract(
+    frequency: Any = "monthly",
+    reference: str = "month",
+    lag_days: int = 10,
+    grace_days: int = 5,
+    first_period: str = "2024-01",
+    senders: tuple[str, ...] = (),
+) -> Contract:
     calendar = Calendar(
-        frequency=frequency, reference=reference, lag_days=lag_days, grace_days=grace_days, first_period="2000"
+        frequency=frequency, reference=reference, lag_days=lag_days, grace_days=grace_days, first_period=first_period
     )
-    return ANY.model_copy(update={"calendar": calendar})
+    known = [Sender(territory_code=code, territory_name=code, contact=f"{code}@gemeinde.example") for code in senders]
+    return ANY.model_copy(
+        update={"calendar": calendar, "senders": known, "dataset_id": f"test__{uuid.uuid4().hex[:8]}"}
+    )
 
 
-def due(contract: Contract, today: str, *periods: str, state: str = "loaded") -> tuple[str, str, str]:
-    deliveries = [{"dataset_id": contract.dataset_id, "state": state, "periods": list(periods)}]
-    entry = _due(contract, deliveries, date.fromisoformat(today))
-    return entry["period"], entry["due"].isoformat(), entry["state"]
+def arrive(
+    conn: ops.Connection, contract: Contract, on: str, *periods: str, sender: str | None = None, state: Any = "loaded"
+) -> None:
+    delivery = ops.register(
+        conn, dataset_id=contract.dataset_id, sha256=uuid.uuid4().hex * 2, manifest_uri=uuid.uuid4().hex, file_name="a.csv",
+        size_bytes=1, received_at=datetime.fromisoformat(on).replace(tzinfo=UTC), received_from=None, source="inbox",
+        source_fingerprint=None, period_stated=None, archive_uri="x", rules_version="1", sender_code=sender,
+    )  # fmt: skip
+    ops.set_state(conn, delivery.delivery_id, state, periods=list(periods))
 
 
-@pytest.mark.parametrize(
-    ("reference", "months", "until", "end"),
-    [
-        ("12-31", 12, "2024-06-01", "2023-12-31"),
-        ("12-31", 12, "2023-12-31", "2023-12-31"),
-        ("12-31", 12, "2023-12-30", "2022-12-31"),
-        ("03-01", 12, "2024-03-01", "2024-03-01"),
-        ("03-01", 12, "2024-02-29", "2023-03-01"),
-        ("01-31", 12, "2024-02-01", "2024-01-31"),
-        ("year", 12, "2024-06-01", "2023-12-31"),
-        ("month", 1, "2024-03-15", "2024-02-29"),
-        ("month", 1, "2024-03-31", "2024-02-29"),
-        ("quarter", 3, "2024-05-31", "2024-03-31"),
-        ("half_year", 6, "2024-06-29", "2023-12-31"),
-        ("half_year", 6, "2024-07-01", "2024-06-30"),
-        ("school_year", 12, "2024-08-01", "2024-07-31"),
-        ("school_year", 12, "2024-07-30", "2023-07-31"),
-        ("allocation_half_year", 6, "2024-04-10", "2024-03-31"),
-        ("allocation_half_year", 6, "2024-10-10", "2024-09-30"),
-        ("allocation_half_year", 6, "2024-09-10", "2024-03-31"),
-    ],
-)
-def test_the_last_reference_date_that_has_passed(reference: str, months: int, until: str, end: str) -> None:
-    assert _latest_reference(reference, months, date.fromisoformat(until)) == date.fromisoformat(end)
+def states(conn: ops.Connection, contract: Contract, day: date = TODAY, sender: str | None = None) -> dict[str, str]:
+    delivery_calendar.refresh(conn, [contract], day)
+    return dict(
+        conn.execute(
+            "select period_code, state from ops.delivery_calendar_at(%s) where sender_code is not distinct from %s"
+            " and dataset_id = %s and period_code < '2024-07' order by period_code",
+            (day, sender, contract.dataset_id),
+        ).fetchall()
+    )
 
 
-def test_due_is_the_end_of_the_period_plus_the_lag_and_overdue_only_after_the_grace() -> None:
-    yearly = contract("yearly", "12-31", lag_days=300)
-    assert due(yearly, "2024-10-25") == ("2022-12-31", "2023-10-27", "overdue"), "2023 is not due yet, 2022 long is"
-    assert due(yearly, "2024-10-26") == ("2023-12-31", "2024-10-26", "due")
-    assert due(yearly, "2024-11-25") == ("2023-12-31", "2024-10-26", "due"), "the last day of grace"
-    assert due(yearly, "2024-11-26") == ("2023-12-31", "2024-10-26", "overdue")
+def standing(conn: ops.Connection, contract: Contract, day: date = TODAY, sender: str | None = None) -> Standing:
+    delivery_calendar.refresh(conn, [contract], day)
+    [found] = [s for s in delivery_calendar.latest_due(conn, day) if s.sender_code == sender]
+    return found
 
 
-def test_delivered_is_what_is_loaded_for_the_period_or_a_later_one() -> None:
-    yearly = contract("yearly", "12-31", lag_days=300)
-    assert due(yearly, "2024-11-26", "2023-12-31")[2] == "delivered"
-    assert due(yearly, "2024-11-26", "2022-12-31", "2024")[2] == "delivered"
-    assert due(yearly, "2024-11-26", "2022-12-31")[2] == "overdue"
-    assert due(yearly, "2024-11-26", "2023-12-31", state="quarantined")[2] == "overdue"
-    assert due(yearly, "2024-11-26", "unlesbar")[2] == "overdue"
+def test_every_state_a_month_can_have(conn: ops.Connection) -> None:
+    """January came in time, February after its grace, March never, April is due since the 10th, May is not over."""
+    monthly = contract(grace_days=20)
+    arrive(conn, monthly, "2024-02-29", "2024-01")
+    arrive(conn, monthly, "2024-05-03", "2024-02")
+    assert states(conn, monthly) == {
+        "2024-01": "delivered", "2024-02": "late", "2024-03": "overdue", "2024-04": "due", "2024-05": "not_yet_due",
+        "2024-06": "not_yet_due",
+    }  # fmt: skip
 
 
-def test_a_monthly_office_is_late_after_two_months_not_after_one() -> None:
-    monthly = contract("monthly", "month", lag_days=10, grace_days=5)
-    assert due(monthly, "2024-03-09", "2024-01")[:2] == ("2024-01-31", "2024-02-10")
-    assert due(monthly, "2024-03-09", "2024-01")[2] == "delivered"
-    assert due(monthly, "2024-03-20", "2024-01") == ("2024-02-29", "2024-03-10", "overdue")
+def test_the_last_day_of_grace_still_counts(conn: ops.Connection) -> None:
+    monthly = contract()
+    assert states(conn, monthly, date(2024, 2, 9))["2024-01"] == "not_yet_due"
+    assert states(conn, monthly, date(2024, 2, 10))["2024-01"] == "due"
+    assert states(conn, monthly, date(2024, 2, 15))["2024-01"] == "due"
+    assert states(conn, monthly, date(2024, 2, 16))["2024-01"] == "overdue"
 
 
-def test_every_contract_has_something_due_on_any_day() -> None:
-    contracts = load_contracts(PROJECT / "agencies")
-    assert len(contracts) >= 24
-    for known in contracts.values():
-        for today in ("2024-01-01", "2024-02-29", "2024-12-31"):
-            entry = _due(known, [], date.fromisoformat(today))
-            assert entry["due"] <= date.fromisoformat(today), "nothing is due that need not be there yet"
+def test_only_what_was_accepted_counts(conn: ops.Connection) -> None:
+    monthly = contract()
+    for state in ("quarantined", "received", "failed", "duplicate", "unpacked"):
+        arrive(conn, monthly, "2024-02-01", "2024-01", state=state)
+    assert states(conn, monthly)["2024-01"] == "overdue"
+
+
+def test_a_correction_does_not_make_the_first_delivery_late(conn: ops.Connection) -> None:
+    monthly = contract()
+    arrive(conn, monthly, "2024-02-05", "2024-01")
+    arrive(conn, monthly, "2024-05-05", "2024-01")
+    assert states(conn, monthly)["2024-01"] == "delivered"
+
+
+def test_one_file_of_several_periods_delivers_them_all(conn: ops.Connection) -> None:
+    monthly = contract(lag_days=60)
+    arrive(conn, monthly, "2024-04-05", "2024-01", "2024-02", "2024-03")
+    assert list(states(conn, monthly).values())[:3] == ["delivered"] * 3
+
+
+def test_the_calendar_can_be_asked_for_an_earlier_day(conn: ops.Connection) -> None:
+    monthly = contract()
+    arrive(conn, monthly, "2024-02-12", "2024-01")
+    delivery_calendar.refresh(conn, [monthly], TODAY)
+    [before] = conn.execute(
+        "select state from ops.delivery_calendar_at('2024-02-11') where period_code = '2024-01' and dataset_id = %s",
+        (monthly.dataset_id,),
+    )
+    assert before == ("due",)
+
+
+def test_each_municipality_is_asked_for_its_own_file(conn: ops.Connection) -> None:
+    monthly = contract(senders=(LENGEDE, ILSEDE))
+    arrive(conn, monthly, "2024-02-12", "2024-01", sender=LENGEDE)
+    assert states(conn, monthly, sender=LENGEDE)["2024-01"] == "delivered"
+    assert states(conn, monthly, sender=ILSEDE)["2024-01"] == "overdue"
+    assert standing(conn, monthly, date(2024, 2, 20), LENGEDE).state == "delivered"
+
+
+def test_filling_twice_changes_nothing_and_a_changed_contract_changes_its_rows(conn: ops.Connection) -> None:
+    monthly = contract(senders=(LENGEDE, ILSEDE))
+    assert delivery_calendar.refresh(conn, [monthly], TODAY) > 24
+    assert delivery_calendar.refresh(conn, [monthly], TODAY) == 0
+    later = monthly.model_copy(update={"calendar": monthly.calendar.model_copy(update={"lag_days": 20})})
+    assert delivery_calendar.refresh(conn, [later], TODAY) > 24
+    alone = later.model_copy(update={"senders": later.senders[:1]})
+    delivery_calendar.refresh(conn, [alone], TODAY)
+    assert conn.execute("select distinct sender_code from ops.delivery_calendar").fetchall() == [(LENGEDE,)]
+    delivery_calendar.refresh(conn, [], TODAY)
+    assert conn.execute("select count(*) from ops.delivery_calendar").fetchall() == [(0,)]
+
+
+def test_a_new_year_keeps_what_was_agreed_for_the_old_ones(conn: ops.Connection) -> None:
+    monthly = contract(first_period="2010-01")
+    delivery_calendar.refresh(conn, [monthly], date(2020, 5, 1))
+    delivery_calendar.refresh(conn, [monthly], TODAY)
+    row = conn.execute("select min(period_code), max(period_code) from ops.delivery_calendar").fetchone()
+    assert row == ("2017-01", "2025-12")
+
+
+def test_the_standing_is_the_latest_delivery_that_was_due_and_the_next(conn: ops.Connection) -> None:
+    monthly = contract()
+    arrive(conn, monthly, "2024-02-05", "2024-01")
+    found = standing(conn, monthly)
+    assert (found.period_code, found.state, found.due_on) == ("2024-04", "overdue", date(2024, 5, 10))
+    assert found.missing == ["2024-02", "2024-03"]
+    assert (found.next_period, found.next_due_on) == ("2024-05", date(2024, 6, 10))
+
+
+def test_an_office_that_has_moved_on_is_not_asked_again_but_the_gap_stays(conn: ops.Connection) -> None:
+    monthly = contract()
+    arrive(conn, monthly, "2024-02-05", "2024-01")
+    arrive(conn, monthly, "2024-05-19", "2024-05")
+    found = standing(conn, monthly)
+    assert (found.period_code, found.state, found.missing) == (
+        "2024-04",
+        "delivered",
+        ["2024-02", "2024-03", "2024-04"],
+    )
+
+
+def test_what_was_never_due_says_when_it_will_be(conn: ops.Connection) -> None:
+    found = standing(conn, contract("yearly", "12-31", lag_days=300, first_period="2024-12-31"))
+    assert (found.period_code, found.state, found.due_on) == ("2024-12-31", "not_yet_due", date(2025, 10, 27))
+
+
+# Refusals
+
+
+def delivery(number: int, state: str, name: str = "a.csv", periods: Any = None, **said: Any) -> dict[str, Any]:
+    return {
+        "delivery_id": number, "dataset_id": "a__b", "file": name, "state": state, "periods": periods, "sender": None,
+        "received_at": datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=number), "received_from": None, "row_count": 3,
+        "findings": [{"severity": "critical", "rule": "x", "message": f"Satz {number}", "rows": 1}] * (state == "quarantined"),
+        **said,
+    }  # fmt: skip
+
+
+def still_open(*deliveries: dict[str, Any]) -> list[int]:
+    return [found["delivery_id"] for found in _open_refusals(sorted(deliveries, key=lambda d: -d["delivery_id"]))]
+
+
+def test_a_refusal_is_open_until_its_file_comes_again() -> None:
+    refused = delivery(1, "quarantined", "maerz.csv", ["2024-03"])
+    assert still_open(refused) == [1]
+    assert still_open(refused, delivery(2, "loaded", "april.csv", ["2024-04"])) == [1]
+    assert still_open(refused, delivery(2, "loaded", "maerz_neu.csv", ["2024-03"])) == []
+    assert still_open(refused, delivery(2, "loaded", "maerz.csv", ["2024-04"])) == []
+    assert still_open(refused, delivery(2, "quarantined", "maerz.csv", ["2024-03"])) == [2, 1]
+
+
+def test_the_file_of_another_municipality_mends_nothing() -> None:
+    refused = delivery(1, "quarantined", periods=["2024-03"], sender=LENGEDE)
+    assert still_open(refused, delivery(2, "loaded", periods=["2024-03"], sender=ILSEDE)) == [1]
+
+
+def test_what_could_not_be_read_is_mended_by_what_was_handed_in_later() -> None:
+    page = delivery(1, "quarantined", "seite.html")
+    assert still_open(page, delivery(2, "loaded", "b.csv", ["2024-03"])) == []
+    assert still_open(page, delivery(2, "loaded", "b.csv", received_at=page["received_at"])) == [1]
+
+
+# What people see
+
+
+def shown(parts: Iterator[Any], width: int = 160) -> str:
+    console = Console(width=width, record=True, no_color=True, file=__import__("io").StringIO())
+    for part in parts:
+        console.print(part, highlight=False)
+    return console.export_text()
+
+
+def owed(dataset: str, state: str, **said: Any) -> dict[str, Any]:
+    return {
+        "dataset_id": dataset, "sender": None, "sender_name": None, "period": "2024-03", "due": date(2024, 4, 10),
+        "grace_until": date(2024, 4, 15), "state": state, "missing": [], "next_period": "2024-04",
+        "next_due": date(2024, 5, 10), **said,
+    }  # fmt: skip
+
+
+def test_a_thousand_deliveries_are_one_line_per_dataset() -> None:
+    names = [f"office__dataset_{n:02d}" for n in range(35)]
+    deliveries = [
+        delivery(n, "loaded", f"datei_{n}.csv", [f"20{10 + n % 14}-03"], dataset_id=names[n % 35])
+        for n in range(1000, 0, -1)
+    ]
+    state = {"deliveries": deliveries, "due": [owed(name, "delivered") for name in names], "incidents": []}
+    text = shown(status_view.overview(state))
+    assert len(text.splitlines()) < 45
+    assert all(name in text for name in names)
+    assert "1,000 deliveries, 0 refusals open; 35 delivered." in text
+    assert "datei_" not in text, "single files only on demand"
+    assert "2023-03" in text, "the last period of a dataset"
+
+
+def test_of_several_municipalities_the_worst_is_shown_and_those_overdue_are_named() -> None:
+    due = [
+        owed("housing__accommodation", "delivered", sender=LENGEDE, sender_name="Lengede"),
+        owed("housing__accommodation", "overdue", sender=ILSEDE, sender_name="Ilsede", missing=["2024-01"]),
+    ]
+    text = shown(status_view.overview({"deliveries": [], "due": due, "incidents": []}))
+    assert "overdue (1 of 2 here)" in text
+    assert "03157009 Ilsede" in text
+    assert "03157005 Lengede" not in text
+    assert "missing housing__accommodation from 03157009 Ilsede: 2024-01" in text
+
+
+def test_open_refusals_are_sentences_and_brackets_in_them_are_no_markup() -> None:
+    incident = {"dataset_id": "a__b", "delivery_id": 7, "message": "Datei „[red]x[/red].csv“: leer."}
+    text = shown(status_view.overview({"deliveries": [], "due": [], "incidents": [incident]}))
+    assert "open a__b (delivery 7): Datei „[red]x[/red].csv“: leer." in text
+
+
+def test_single_deliveries_newest_first_of_one_dataset() -> None:
+    state = {"deliveries": [delivery(n, "loaded", f"{n}.csv", dataset_id=f"a__{n % 2}") for n in (4, 3, 2, 1)]}
+    text = shown(status_view.deliveries(state, 1, "a__1"))
+    assert "3.csv" in text
+    assert not any(name in text for name in ("4.csv", "2.csv", " 1.csv"))
+    assert "… and 1 more" in text
+    assert shown(status_view.deliveries({"deliveries": []}, 30)).strip() == "No deliveries yet."

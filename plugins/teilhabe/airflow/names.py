@@ -1,6 +1,7 @@
 """Names of the DAGs, for those who define them and those who start them."""
 
 WAREHOUSE_DAG = "warehouse"
+CALENDAR_DAG = "delivery_calendar"
 
 
 def delivery_dag_id(dataset_id: str) -> str:

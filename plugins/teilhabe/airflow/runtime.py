@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from teilhabe import building, pipeline
 from teilhabe.errors import ContractError
 from teilhabe.landing import Credentials
 from teilhabe.settings import Settings, get_settings
+
+log = logging.getLogger(__name__)
 
 WAREHOUSE_CONNECTION = "warehouse"
 
@@ -53,6 +56,14 @@ def load(dataset_id: str) -> list[int]:
 
 def refusals(states: Mapping[str, str]) -> list[str]:
     return pipeline.refused(_settings(), {int(number): state for number, state in states.items()})
+
+
+def renew_calendar() -> int:
+    """How many deliveries are overdue; each is one line of the log."""
+    overdue = pipeline.refresh_calendar(_settings())
+    for sentence in overdue:
+        log.warning("overdue: %s", sentence)
+    return len(overdue)
 
 
 def new_deliveries() -> list[int]:

@@ -36,6 +36,10 @@ class ReadingContext:
     """Period named at hand-in, for files that do not name it; must not contradict the file."""
     populations: Callable[[], dict[str, dict[str, float]]] | None = None
     """Reference year -> county -> population, to recognise the year of a file of rates."""
+    sender: str | None = None
+    """Territory code of the municipality that sent the file, where the contract names senders and it is known."""
+    others: Callable[[], dict[str, Contract]] | None = None
+    """All contracts, asked after a refusal only: to which dataset does the file belong?"""
 
 
 class Reading(ABC):

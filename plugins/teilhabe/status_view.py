@@ -1,0 +1,145 @@
+"""``teilhabe status`` as people read it: one line per dataset, then what is open; single deliveries only on demand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+_COLOURS = {
+    "loaded": "green",
+    "delivered": "green",
+    "late": "yellow",
+    "due": "yellow",
+    "quarantined": "red",
+    "failed": "red",
+    "overdue": "red",
+}
+_WORST_FIRST = ("overdue", "due", "late", "not_yet_due", "delivered")
+_REST = ("received", "validated", "failed")
+_OPEN_SHOWN = 20
+
+
+def overview(state: Mapping[str, Any], dataset: str | None = None) -> Iterator[RenderableType]:
+    """The datasets, what nobody has mended yet, and how to see more."""
+    deliveries = _of(state["deliveries"], dataset)
+    due = _of(state["due"], dataset)
+    yield _datasets(deliveries, due)
+    overdue = [entry for entry in due if entry["sender"] and entry["state"] == "overdue"]
+    if overdue:
+        yield _senders(overdue)
+    gaps = [entry for entry in due if entry["missing"]]
+    for entry in gaps[:_OPEN_SHOWN]:
+        yield f"[yellow]missing[/yellow] {_whose(entry)}: {', '.join(entry['missing'])}"
+    incidents = _of(state["incidents"], dataset)
+    for entry in incidents[:_OPEN_SHOWN]:
+        yield f"[red]open[/red] {entry['dataset_id']} (delivery {entry['delivery_id']}): {escape(entry['message'])}"
+    if len(incidents) > _OPEN_SHOWN or len(gaps) > _OPEN_SHOWN:
+        yield f"… {len(incidents)} refusals open, {len(gaps)} series with gaps (--json)"
+    states = Counter(entry["state"] for entry in due)
+    told = ", ".join(f"{states[name]} {_said(name)}" for name in _WORST_FIRST if states[name])
+    yield (
+        f"{len(deliveries):,} deliveries, {len(incidents)} refusals open; {told or 'nothing due'}. "
+        "Single deliveries: --deliveries, --dataset ID, --json."
+    )
+
+
+def deliveries(state: Mapping[str, Any], limit: int, dataset: str | None = None) -> Iterator[RenderableType]:
+    """Deliveries one by one, newest first."""
+    found = _of(state["deliveries"], dataset)
+    if not found:
+        yield "No deliveries yet."
+        return
+    table = Table("id", "dataset", "file", "received", "from", "state", "rows", "findings", title="Deliveries")
+    for entry in found[:limit]:
+        rules = ", ".join(dict.fromkeys(finding["rule"] for finding in entry["findings"]))
+        table.add_row(
+            str(entry["delivery_id"]),
+            entry["dataset_id"],
+            escape(entry["file"]),
+            f"{entry['received_at']:%Y-%m-%d %H:%M}",
+            escape(entry["sender"] or entry["received_from"] or ""),
+            _coloured(entry["state"]),
+            "" if entry["row_count"] is None else f"{entry['row_count']:,}",
+            rules,
+        )
+    yield table
+    if len(found) > limit:
+        yield f"… and {len(found) - limit:,} more (--limit, --json)."
+
+
+def _datasets(deliveries: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("dataset", "last delivery", "last period", "files", "refused", "warned", "due", "state", "next due")
+    names = sorted({entry["dataset_id"] for entry in due} | {entry["dataset_id"] for entry in deliveries})
+    for name in names:
+        own = [entry for entry in deliveries if entry["dataset_id"] == name]
+        # A container is no file of its own.
+        files = [entry for entry in own if entry["state"] != "unpacked"]
+        loaded = [entry for entry in files if entry["state"] == "loaded"]
+        refused = sum(entry["state"] == "quarantined" for entry in files)
+        rest = sum(entry["state"] in _REST for entry in files)
+        warned = sum(any(f["severity"] == "warning" for f in entry["findings"]) for entry in loaded)
+        owed = [entry for entry in due if entry["dataset_id"] == name]
+        table.add_row(
+            name,
+            f"{max(entry['received_at'] for entry in own):%Y-%m-%d}" if own else "–",
+            max((period for entry in loaded for period in entry["periods"] or []), key=_sort_key, default="–"),
+            f"{len(files):,}" + (f" ({rest} waiting)" if rest else ""),
+            f"[red]{refused}[/red]" if refused else "",
+            str(warned) if warned else "",
+            *_due_cells(owed),
+        )
+    return table
+
+
+def _due_cells(owed: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
+    """Period with its day, how it stands, and the next; of several senders the worst, with how many have delivered."""
+    if not owed:
+        return "", "", ""
+    worst = min(owed, key=lambda entry: _WORST_FIRST.index(entry["state"]))
+    state = _coloured(worst["state"])
+    if len(owed) > 1:
+        here = sum(entry["state"] in ("delivered", "late") for entry in owed)
+        state = f"{state} ({here} of {len(owed)} here)"
+    following = min((e for e in owed if e["next_due"]), key=lambda e: e["next_due"], default=None)
+    return (
+        f"{worst['period']} by {worst['due']}",
+        state,
+        f"{following['next_period']} by {following['next_due']}" if following else "",
+    )
+
+
+def _senders(overdue: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("dataset", "municipality", "period", "due", "grace until", title="Overdue")
+    for entry in overdue:
+        name = f"{entry['sender']} {entry['sender_name'] or ''}".strip()
+        table.add_row(entry["dataset_id"], name, entry["period"], str(entry["due"]), str(entry["grace_until"]))
+    return table
+
+
+def _whose(entry: Mapping[str, Any]) -> str:
+    sender = f" from {entry['sender']} {entry['sender_name'] or ''}".rstrip() if entry["sender"] else ""
+    return f"{entry['dataset_id']}{sender}"
+
+
+def _of(entries: Sequence[Mapping[str, Any]], dataset: str | None) -> list[Mapping[str, Any]]:
+    return [entry for entry in entries if dataset is None or entry["dataset_id"] == dataset]
+
+
+def _sort_key(period: str) -> tuple[str, str]:
+    from teilhabe.periods import period_end
+
+    return (str(period_end(period) or ""), period)
+
+
+def _said(state: str) -> str:
+    return state.replace("_", " ")
+
+
+def _coloured(state: str) -> str:
+    colour = _COLOURS.get(state)
+    return f"[{colour}]{_said(state)}[/{colour}]" if colour else _said(state)
