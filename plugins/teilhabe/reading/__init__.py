@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from teilhabe.contracts import Contract
+from teilhabe.errors import ReadingError
+from teilhabe.reading import guard
 from teilhabe.reading.base import Reading, ReadingContext
 from teilhabe.reading.ffcsv import FfcsvReading
 from teilhabe.reading.genesis_csv import GenesisReading
@@ -29,7 +32,13 @@ _READERS: dict[str, type[Reading]] = {
     "territorial_changes": TerritorialChangesReading,
 }
 
-_RULES = {"html": "file.html", "pdf": "file.pdf", "zip": "file.zip", "other": "file.unknown_kind"}
+_RULES = {
+    "html": "file.html",
+    "pdf": "file.pdf",
+    "zip": "file.zip",
+    "office": "file.unknown_kind",
+    "other": "file.unknown_kind",
+}
 
 
 def open_reading(
@@ -52,6 +61,7 @@ def open_reading(
     if received_at is not None:
         context = replace(context, received_at=received_at)
     source = Source(path, file_name, report)
+    guard.inspect(source, contract)
     if source.kind in _RULES:
         raise report.error(
             _RULES[source.kind],
@@ -59,25 +69,35 @@ def open_reading(
             found=source.kind_de,
             expected=_expected(contract),
         )
-    if source.kind == "text":
-        source.encoding  # noqa: B018 - damaged umlauts are told before anything else
     reasons = []
     for layout in contract.layouts:
         reader = _READERS[layout.reader]
         reason = reader.refuses(layout, source)
         if reason is None:
+            guard.check_hidden(source, layout, recognises)
             _check_name(source, report)
             return reader(contract, layout, source, context)
         reasons.append(reason)
     found = "; ".join(dict.fromkeys(reasons))
     other = any(" statt " in reason and "Zeile" not in reason for reason in reasons)
-    raise report.error(
+    for layout in contract.layouts:
+        guard.check_hidden(source, layout, recognises)
+    refusal = report.error(
         "file.other_dataset" if other else "file.not_this_layout",
         f"Die Datei ist nicht die vereinbarte Lieferung {_expected(contract)}: gefunden wurde {found}.",
         row=1,
         found=found,
         expected=_expected(contract),
     )
+    raise guard.elsewhere(refusal, source, contract, context.others)
+
+
+def recognises(layout: Any, source: Source) -> bool:
+    """Whether the bytes look like a layout."""
+    try:
+        return _READERS[layout.reader].refuses(layout, source) is None
+    except ReadingError:
+        return False
 
 
 def _expected(contract: Contract) -> str:

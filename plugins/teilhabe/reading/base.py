@@ -17,6 +17,7 @@ from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding
 from teilhabe.reading import symbols
 from teilhabe.reading.coded import coded, constant
 from teilhabe.reading.duplicates import DuplicateRows
+from teilhabe.reading.guard import guarded
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import CODE
@@ -78,6 +79,9 @@ class Reading(ABC):
 
         All columns of the contract are texts, dictionary-coded: whoever works on them does so once per text.
         """
+        return guarded(self._checked_chunks(), self)
+
+    def _checked_chunks(self) -> Iterator[pa.Table]:
         duplicates = DuplicateRows(self.contract, self.report)
         rows = 0
         for columns in self._tidy():

@@ -112,9 +112,26 @@ def is_workbook(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.NameToInfo
-            return "[Content_Types].xml" in names or "mimetype" in names or any(n.startswith("xl/") for n in names)
+            return (
+                "[Content_Types].xml" in names or "mimetype" in names or any(n.lower().startswith("xl/") for n in names)
+            )
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return False
+
+
+def has_folder(path: Path, folder: str) -> bool:
+    """Whether an Office document has a folder of this name: a workbook has ``xl/``."""
+    with zipfile.ZipFile(path) as archive:
+        return any(name.lower().replace("\\", "/").startswith(folder) for name in archive.NameToInfo)
+
+
+def is_broken(path: Path) -> bool:
+    """Whether the directory of a ZIP file cannot be read."""
+    try:
+        with zipfile.ZipFile(path):
+            return False
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return True
 
 
 def entries(path: Path, report: Report, limit: int, rule: str = "zip") -> list[zipfile.ZipInfo]:
