@@ -243,7 +243,9 @@ class Table(LayoutBase):
     encoding: Literal["utf-8", "cp1252"] | None = None
     delimiter: Literal[",", ";", "\t", "|"] = ";"
     key_width: int | None = None
-    """Territory keys are padded with leading zeros to this width, unless they have the width of another level."""
+    """Territory keys that lost their leading zero get it back: to this width, or to that of a higher level."""
+    widths: dict[str, int] = {}
+    """Other key columns whose numbers are padded with zeros, e.g. ``category: 4`` for ``0012``."""
     sheets: Literal["first", "each"] = "first"
     """Read the first sheet that has the table, or every sheet that is not ignored."""
     sheet_period: bool = False

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 
 from teilhabe.contracts import NumberFormat, Regime, SymbolRules
+from teilhabe.reading.grid import Grid, joined_header
 from teilhabe.reading.labels import normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.symbols import convert
-from teilhabe.reading.table import _joined
 from teilhabe.reading.territory import from_genesis
 
 
@@ -126,7 +126,14 @@ def test_merged_headers_are_filled_below_their_parent_only() -> None:
         ["", "Anzahl", "in %", "Anzahl", "AQ"],
         ["", "", "", "Fälle", ""],
     ]
-    assert _joined(header) == ["Schlüssel", "Fälle Anzahl", "Fälle in %", "Aufklärung Anzahl Fälle", "Aufklärung AQ"]
+    grid = Grid(None, header, [1, 2, 3])
+    assert [" ".join(texts) for texts in joined_header(grid, 0, 3, guess=True)] == [
+        "Schlüssel",
+        "Fälle Anzahl",
+        "Fälle in %",
+        "Aufklärung Anzahl Fälle",
+        "Aufklärung AQ",
+    ]
 
 
 def test_keys_of_genesis_tables() -> None:

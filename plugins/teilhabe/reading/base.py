@@ -12,12 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from teilhabe.contracts import GROUP_COLUMNS, Contract, SymbolRules
+from teilhabe.contracts import GROUP_COLUMNS, Contract, Level, SymbolRules
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding
 from teilhabe.reading import symbols
-from teilhabe.reading.coded import coded, constant
+from teilhabe.reading.coded import coded, constant, plain
 from teilhabe.reading.duplicates import DuplicateRows
 from teilhabe.reading.guard import guarded
+from teilhabe.reading.keys import is_date, level_of, shown
+from teilhabe.reading.labels import normalise
+from teilhabe.reading.periods import is_valid
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import CODE
@@ -46,12 +49,19 @@ class ReadingContext:
 class Reading(ABC):
     """A delivered file as a tidy table; ``findings`` is complete once ``chunks`` is exhausted."""
 
+    checks_levels = False
+    """Whether a key of a level that the contract does not name is refused: where keys are typed by hand."""
+
     def __init__(self, contract: Contract, layout: Any, source: Source, context: ReadingContext) -> None:
         self.contract = contract
         self.layout = layout
         self.source = source
         self.context = context
         self.report: Report = source.report
+        self.sheet: str | None = None
+        """The sheet being read: row numbers count within it, so every finding about a row names it."""
+        self.texts_used: set[str] = set()
+        """Normalised labels and headers that occurred, for the check of their validity."""
 
     @classmethod
     @abstractmethod
@@ -84,13 +94,17 @@ class Reading(ABC):
     def _checked_chunks(self) -> Iterator[pa.Table]:
         duplicates = DuplicateRows(self.contract, self.report)
         rows = 0
+        periods: set[str] = set()
         for columns in self._tidy():
             self._check_territory(columns)
             self._check_period(columns)
-            table = duplicates.drop(self._conform(columns))
+            if "period_code" in columns and self.layout.validity:
+                periods.update(code for code in pc.unique(columns["period_code"]).to_pylist() if code)
+            table = duplicates.drop(self._conform(columns), self.sheet)
             rows += len(table)
             if len(table):
                 yield table
+        self._check_validity(periods)
         if not rows:
             raise self.report.error(
                 "file.no_rows", "Die Datei enthält keine einzige Datenzeile.", found="0 Zeilen", expected="Datenzeilen"
@@ -112,16 +126,23 @@ class Reading(ABC):
         """Cells -> values; text in a number column becomes one critical finding, and the value null."""
         converted = symbols.convert(cells, self.rules, self.layout.numbers)
         bad = pc.indices_nonzero(converted.bad)
-        if len(bad):
-            first = bad.slice(0, EVIDENCE_LIMIT).to_pylist()
-            name = column_name if callable(column_name) else lambda _: str(column_name)
+        if not len(bad):
+            return converted
+        name = column_name if callable(column_name) else lambda _: str(column_name)
+        kinds = [_kind_of_bad(text) for text in pc.fill_null(plain(cells).take(bad), "").to_pylist()]
+        for rule, sentence, expected in _BAD_CELLS:
+            of_kind = bad.filter(pa.array([kind == rule for kind in kinds], pa.bool_()))
+            if not len(of_kind):
+                continue
+            first = of_kind.slice(0, EVIDENCE_LIMIT).to_pylist()
             self.report.rows(
                 "critical",
-                "value.not_a_number",
-                "„{found}“ ist keine Zahl und kein vereinbartes Zeichen",
-                [Evidence(row_numbers[i].as_py(), name(i), cells[i].as_py()) for i in first],
-                expected="eine Zahl oder ein vereinbartes Zeichen",
-                count=len(np.unique(row_numbers.take(bad).to_numpy())),
+                rule,
+                sentence,
+                [Evidence(row_numbers[i].as_py(), name(i), shown(cells[i].as_py() or "")) for i in first],
+                sheet=self.sheet,
+                expected=expected,
+                count=len(np.unique(row_numbers.take(of_kind).to_numpy())),
             )
         return converted
 
@@ -130,7 +151,7 @@ class Reading(ABC):
         if codes is None or not self.contract.is_observation:
             return
         coded = codes.dictionary_encode()
-        wrong = [bool(code is None or not CODE.fullmatch(code)) for code in coded.dictionary.to_pylist()]
+        wrong = [bool(code is None or not self._is_key(code)) for code in coded.dictionary.to_pylist()]
         if not any(wrong) and not codes.null_count:
             return
         mask = pc.fill_null(pa.array(wrong, pa.bool_()).take(coded.indices), True)
@@ -146,8 +167,41 @@ class Reading(ABC):
                 "„{found}“ ist kein amtlicher Gebietsschlüssel",
                 evidence,
                 column="Gebietsschlüssel",
-                expected="DG oder 2, 3, 5, 8, 9 oder 12 Ziffern",
+                sheet=self.sheet,
+                expected=self._expected_keys(),
                 count=len(where),
+            )
+
+    def _is_key(self, code: str) -> bool:
+        if not CODE.fullmatch(code):
+            return False
+        return not self.checks_levels or level_of(code) in self.contract.levels
+
+    def _expected_keys(self) -> str:
+        if not self.checks_levels:
+            return "DG oder 2, 3, 5, 8, 9 oder 12 Ziffern"
+        return "amtlicher Schlüssel: " + ", ".join(_LEVELS_DE[level] for level in self.contract.levels)
+
+    def _check_validity(self, periods: set[str]) -> None:
+        """A text outside the time in which it belongs to the layout is read, and told."""
+        for text, validity in self.layout.validity.items():
+            if normalise(text) not in self.texts_used or not periods:
+                continue
+            if any(is_valid(validity, period) for period in periods):
+                continue
+            time = " ".join(
+                part
+                for part in (validity.since and f"ab {validity.since}", validity.until and f"bis {validity.until}")
+                if part
+            )
+            delivered = ", ".join(sorted(periods)[:3])
+            self.report.note(
+                "warning",
+                "header.outside_validity",
+                f"„{text}“ ist nur {time} vereinbart, die Datei ist aber für {delivered}; gelesen wurde es trotzdem.",
+                column=text,
+                found=delivered,
+                expected=time,
             )
 
     def _check_period(self, columns: Columns) -> None:
@@ -162,6 +216,33 @@ class Reading(ABC):
                 found=other[0],
                 expected=self.context.period,
             )
+
+
+_BAD_CELLS = (
+    ("value.missing", "die Zelle ist leer", "eine Zahl oder ein vereinbartes Zeichen"),
+    ("value.is_a_date", "aus der Zahl ist ein Datum geworden („{found}“)", "eine Zahl, die Zelle als Zahl formatiert"),
+    (
+        "value.not_a_number",
+        "„{found}“ ist keine Zahl und kein vereinbartes Zeichen",
+        "eine Zahl oder ein vereinbartes Zeichen",
+    ),
+)
+"""What can stand in a number's cell that is neither number nor sign: rule, sentence, what was expected."""
+
+_LEVELS_DE: dict[Level, str] = {
+    "country": "DG",
+    "state": "Land (2 Ziffern)",
+    "region": "Region (3 Ziffern)",
+    "county": "Kreis (5 Ziffern)",
+    "association": "Verband (9 Ziffern)",
+    "municipality": "Gemeinde (8 Ziffern)",
+}
+
+
+def _kind_of_bad(text: str) -> str:
+    if not text.strip():
+        return "value.missing"
+    return "value.is_a_date" if is_date(text) else "value.not_a_number"
 
 
 def repeat(value: str | None, size: int) -> pa.Array:

@@ -27,8 +27,8 @@ class DuplicateRows:
         self._report = report
         self._seen: list[tuple[Hashes, Hashes]] = []
 
-    def drop(self, table: pa.Table) -> pa.Table:
-        """``table`` without rows whose key was there before; the findings say which."""
+    def drop(self, table: pa.Table, sheet: str | None = None) -> pa.Table:
+        """``table`` without rows whose key was there before; the findings say which, on which sheet."""
         if not len(table):
             return table
         keys, rest = _hash(table, self._key), _hash(table, self._rest)
@@ -60,6 +60,7 @@ class DuplicateRows:
             "warning",
             "row.exact_duplicate",
             "dieselbe Zeile steht schon weiter oben; sie zählt nur einmal",
+            sheet,
         )
         position = np.sort(order[repeated & ~exact])
         self._tell(
@@ -68,12 +69,21 @@ class DuplicateRows:
             "critical",
             "row.duplicate_key",
             "zu „{found}“ steht weiter oben schon ein anderer Wert",
+            sheet,
         )
         keep = np.ones(len(table), dtype=bool)
         keep[order[repeated & exact]] = False
         return table.filter(pa.array(keep))
 
-    def _tell(self, table: pa.Table, positions: npt.NDArray[np.intp], severity: str, rule: str, sentence: str) -> None:
+    def _tell(
+        self,
+        table: pa.Table,
+        positions: npt.NDArray[np.intp],
+        severity: str,
+        rule: str,
+        sentence: str,
+        sheet: str | None,
+    ) -> None:
         if not len(positions):
             return
         some = table.take(pa.array(positions[:EVIDENCE_LIMIT])).to_pylist()
@@ -81,7 +91,7 @@ class DuplicateRows:
             Evidence(row["_row_number"], None, " / ".join(str(row[name]) for name in self._key if row[name] != "total"))
             for row in some
         ]
-        self._report.rows(severity, rule, sentence, evidence, count=len(positions))  # type: ignore[arg-type]
+        self._report.rows(severity, rule, sentence, evidence, sheet=sheet, count=len(positions))  # type: ignore[arg-type]
 
     def _remember(self, keys: Hashes, rest: Hashes) -> None:
         """Sorted runs of growing size, merged like a binary counter: n log n in all, few runs to search."""

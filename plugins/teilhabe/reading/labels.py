@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from teilhabe.contracts import Labels
-from teilhabe.reading.periods import parse_period
+from teilhabe.contracts import Labels, Validity
+from teilhabe.reading.periods import is_valid, parse_period
 
 _UNITS = frozenset({"", "Anzahl", "Prozent", "%", "in %", "Personen"})
 _FOOTNOTE_MARK = re.compile(r"(?<=[^\d\s])\s?\d\)+$")
 
 
+_BOTH_SEXES = (
+    (re.compile(r"\b(\w+)innen\s+und\s+\1(e?n?)\b"), r"\1\2"),
+    (re.compile(r"\b(\w+)\s+und\s+\1innen\b"), r"\1"),
+    (re.compile(r"(?<=\w)(?:/-?|\(|[*:])innen\)?(?!\w)"), ""),
+)
+"""``Ausländerinnen und Ausländer``, ``Ausländer/-innen``, ``Ausländer(innen)``: written anew each few years, the same."""
+
+
 def normalise(text: str) -> str:
-    """Header text reduced to what identifies it: case, umlauts, punctuation, spaces and footnote marks do not."""
+    """Header text reduced to what identifies it.
+
+    Case, umlauts, punctuation, spaces, footnote marks and the way of naming both sexes do not.
+    """
     text = _FOOTNOTE_MARK.sub("", text.strip()).casefold()
+    if "innen" in text:
+        for pattern, plain in _BOTH_SEXES:
+            text = pattern.sub(plain, text)
     for umlaut, plain in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss"), ("%", "prozent")):
         text = text.replace(umlaut, plain)
     return re.sub(r"[^a-z0-9]", "", text)
@@ -29,23 +43,46 @@ def clean(text: str) -> str:
 class Dictionary:
     """The ``labels`` of a layout, found whatever the spelling of case, spaces, umlauts and footnote marks."""
 
-    def __init__(self, labels: Labels, optional: Iterable[str] = ()) -> None:
+    def __init__(
+        self, labels: Labels, optional: Iterable[str] = (), validity: Mapping[str, Validity] | None = None
+    ) -> None:
+        self.labels = labels
         self._labels = {normalise(text): coordinates for text, coordinates in labels.items()}
         for unit in _UNITS:
             self._labels.setdefault(normalise(unit), {})
-        self._spelling = {_frozen(c): text for text, c in reversed(labels.items()) if c}
-        self._optional = {_frozen(labels[text] or {}) for text in optional}
+        self._spellings: dict[frozenset[tuple[str, str]], list[str]] = {}
+        for text, coordinates in labels.items():
+            if coordinates:
+                self._spellings.setdefault(_frozen(coordinates), []).append(text)
+        self._optional = {_frozen(labels[text] or {}) for text in optional if text in labels}
+        self._validity = validity or {}
+        self.used: set[str] = set()
+        """Normalised texts that were looked up and found."""
 
     def __contains__(self, text: str) -> bool:
         return normalise(text) in self._labels
 
     def __getitem__(self, text: str) -> dict[str, str] | None:
-        return self._labels[normalise(text)]
+        key = normalise(text)
+        self.used.add(key)
+        return self._labels[key]
 
-    def missing(self, seen: Iterable[dict[str, str]]) -> list[str]:
-        """Labels (first spelling) none of whose spellings occurred, the optional ones aside."""
+    def missing(self, seen: Iterable[dict[str, str]], periods: Collection[str] = ()) -> list[str]:
+        """Labels (first spelling) none of whose spellings occurred, the optional ones aside.
+
+        A label with a validity is missing only if one of ``periods`` lies in its time.
+        """
         found = {_frozen(coordinates) for coordinates in seen}
-        return [text for key, text in self._spelling.items() if key not in found and key not in self._optional]
+        return [
+            expected[0]
+            for key, texts in self._spellings.items()
+            if key not in found and key not in self._optional
+            if (expected := [text for text in texts if self._is_expected(text, periods)])
+        ]
+
+    def _is_expected(self, text: str, periods: Collection[str]) -> bool:
+        validity = self._validity.get(text)
+        return validity is None or not periods or any(is_valid(validity, period) for period in periods)
 
 
 def _frozen(coordinates: dict[str, str]) -> frozenset[tuple[str, str]]:

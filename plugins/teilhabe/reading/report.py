@@ -24,7 +24,7 @@ class Report:
 
     def __init__(self, file_name: str) -> None:
         self.file_name = file_name
-        self._open: dict[tuple[str, str | None, str | None], _Open] = {}
+        self._open: dict[tuple[str, str | None, str | None, str | None], _Open] = {}
         self._closed: list[Finding] = []
 
     def rows(
@@ -39,8 +39,11 @@ class Report:
         expected: str | None = None,
         count: int | None = None,
     ) -> None:
-        """Add rows to the finding ``rule``/``column``. ``sentence`` ends the message after '<file>, Zeile n: '."""
-        key = (rule, column, expected)
+        """Add rows to the finding ``rule``/``column``. ``sentence`` ends the message after '<file>, Zeile n: '.
+
+        Row numbers count within a sheet, so each sheet has a finding of its own and the finding names it.
+        """
+        key = (rule, column, expected, sheet)
         entry = self._open.setdefault(key, _Open(severity, rule, column, sheet, sentence, expected))
         entry.count += len(evidence) if count is None else count
         entry.evidence.extend(evidence[: EVIDENCE_LIMIT - len(entry.evidence)])

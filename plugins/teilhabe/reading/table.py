@@ -1,32 +1,36 @@
 """Reader for a rectangular table below a header of one or more merged rows, in a CSV or a workbook, found by its texts.
 
+A workbook may have a sheet per month or per kind of thing. Row numbers count within a sheet, as the office sees them;
+so every sheet is a chunk of its own, and every finding about a row names the sheet.
+
 Some offices publish such a table without its year. The year then comes, in this order, from the header, the file name,
 or the population implied by a count and its rate per 100,000 inhabitants; it is never assumed silently.
 """
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from teilhabe.contracts import Table
-from teilhabe.errors import Evidence
+from teilhabe.contracts import GROUP_COLUMNS, Labels, Table
+from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
-from teilhabe.reading.labels import Dictionary, Header, normalise, read_header
-from teilhabe.reading.periods import of_year
+from teilhabe.reading.grid import Grid, csv_grid, filled_down, is_numbering, joined_header, places, sheet_grid
+from teilhabe.reading.keys import complete, is_date, probable_key, probable_label, shown
+from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, normalise, read_header
+from teilhabe.reading.periods import find_periods, is_valid, of_year, parse_period, periods_in_name
 from teilhabe.reading.source import Source, cell_text
 
 _HEADER_DEPTH = 30
-_SPAN = re.compile(r"\d{1,2}\.\d{1,2}\.(\d{4})\s*(?:bis|-|\u2013)\s*\d{1,2}\.\d{1,2}\.(\d{4})")
-_YEAR_TEXT = re.compile(r"(?:Berichtsjahr|Jahr)\s*:?\s*(\d{4})")
-_YEAR_IN_NAME = re.compile(r"(?<!\d)(20\d{2})(?!\d)")
+_KEY_ROWS = 3
+"""The texts of the key columns may stand in up to three rows, one above the other."""
+_ROWS_ABOVE = 3
+"""Group headings may stand above the row of the key columns."""
 _PER = 100_000
 _CLEAR = 0.0005
 """A year fits when the median county's implied population is within 0.05 % of its population.
@@ -36,18 +40,26 @@ Measured on the file of 2022 and 45 counties: 0.004 % off in the right year, 0.3
 
 
 @dataclass
-class _Grid:
-    sheet: str | None
-    rows: list[list[str]]
+class _Place:
+    """Where the table stands: its key row, its first data row, and its key columns by name."""
+
     top: int
-    """Index of the first header row."""
     first: int
-    """Index of the first data row."""
     keys: dict[str, int]
+    labels: list[int]
+
+
+@dataclass
+class _Sheet:
+    grid: Grid
+    period: str | None = None
+    coordinates: dict[str, str] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
 
 
 class TableReading(Reading):
     layout: Table
+    checks_levels = True
 
     @classmethod
     def refuses(cls, layout: Table, source: Source) -> str | None:
@@ -56,176 +68,452 @@ class TableReading(Reading):
         if ("workbook" if source.is_workbook else "csv") not in layout.kinds:
             return source.kind_de
         if not source.is_workbook:
-            wanted = {normalise(text) for texts in layout.columns.values() for text in texts}
-            lines = source.head_text.split("\n")[:_HEADER_DEPTH]
-            cells = {normalise(cell) for line in lines for cell in line.split(layout.delimiter)}
-            return None if wanted & cells else "keine Zeile mit den vereinbarten Spaltenüberschriften"
-        found = any(
-            _header_row(layout, [[cell_text(c) for c in row] for row in rows[:_HEADER_DEPTH]]) is not None
-            for rows in source.sheets.values()
-        )
-        return None if found else "kein Tabellenblatt mit den vereinbarten Spaltenüberschriften"
+            return _refuses_text(layout, source)
+        for rows in source.sheets.values():
+            head = [[cell_text(cell) for cell in row] for row in rows[: _HEADER_DEPTH + _KEY_ROWS]]
+            if _keys_in(layout, head) is not None:
+                return None
+        return "kein Tabellenblatt mit den vereinbarten Spaltenüberschriften"
 
     def _tidy(self) -> Iterator[Columns]:
-        grid = self._grid()
-        header = self._header(grid)
-        rows, numbers = self._rows(grid, header)
+        for sheet in self._sheets():
+            self.sheet = sheet.grid.sheet
+            yield from self._observations(sheet)
+
+    # Which sheets
+
+    def _sheets(self) -> Iterator[_Sheet]:
+        if not self.source.is_workbook:
+            yield _Sheet(csv_grid(self.source, self.layout.delimiter), labels=self.layout.labels)
+            return
+        ignored = {normalise(name) for name in self.layout.ignore_sheets}
+        names = [name for name in self.source.sheets if normalise(name) not in ignored]
+        if self.layout.sheets == "first":
+            yield self._first_sheet(names)
+            return
+        declared = {normalise(name): name for name in self.layout.sheet_labels}
+        known = [declared.get(normalise(name)) for name in names]
+        for name, coordinates in self.layout.sheet_labels.items():
+            if name not in known and name not in self.layout.optional and coordinates is not None:
+                raise self.report.error(
+                    "sheet.missing",
+                    f"Das vereinbarte Tabellenblatt „{name}“ fehlt.",
+                    sheet=name,
+                    found=", ".join(names),
+                    expected=name,
+                )
+        for name, declared_name in zip(names, known, strict=True):
+            sheet = self._sheet(name, declared_name)
+            if sheet is not None:
+                yield sheet
+
+    def _first_sheet(self, names: list[str]) -> _Sheet:
+        grids = [grid for name in names if self._has_table(grid := self._grid(name))]
+        if not grids:
+            missing = next(iter(self.layout.columns.values()))[0]
+            raise self.report.error(
+                "header.missing_column",
+                f"Im Tabellenkopf fehlt die Spalte „{missing}“.",
+                column=missing,
+                expected=missing,
+            )
+        for grid in grids[1:]:
+            self.report.note(
+                "warning",
+                "sheet.not_read",
+                f"Auch das Blatt „{grid.sheet}“ hat den vereinbarten Tabellenkopf; gelesen wird nur „{grids[0].sheet}“.",
+                sheet=grid.sheet,
+                found=grid.sheet,
+                expected="ein Tabellenblatt mit Daten",
+            )
+        return _Sheet(grids[0], labels=self.layout.labels)
+
+    def _sheet(self, name: str, declared: str | None) -> _Sheet | None:
+        """What a sheet's name says about its numbers; None where the sheet is not to be read."""
+        coordinates = self.layout.sheet_labels[declared] if declared is not None else {}
+        if coordinates is None:
+            return None
+        grid = self._grid(name)
+        period = parse_period(name, self.layout.period) if self.layout.sheet_period else None
+        unknown = (self.layout.sheet_period and period is None) or (self.layout.sheet_labels and declared is None)
+        if unknown or not self._has_table(grid):
+            self._tell_sheet(grid, bool(unknown))
+            return None
+        labels = {
+            text: found
+            for text, found in self.layout.labels.items()
+            if text not in self.layout.on_sheets or declared in self.layout.on_sheets[text]
+        }
+        return _Sheet(grid, period, coordinates, labels)
+
+    def _tell_sheet(self, grid: Grid, unknown: bool) -> None:
+        """A sheet that is not read: refused if it holds the table, else worth a warning if it holds anything."""
+        if unknown and self._has_table(grid):
+            wanted = "ein Zeitraum" if self.layout.sheet_period else ", ".join(self.layout.sheet_labels)
+            raise self.report.error(
+                "period.not_found" if self.layout.sheet_period else "sheet.unknown",
+                f"Das Blatt „{grid.sheet}“ hat den vereinbarten Tabellenkopf, sein Name ist aber nicht vereinbart.",
+                sheet=grid.sheet,
+                found=grid.sheet,
+                expected=wanted,
+            )
+        if not unknown:
+            raise self.report.error(
+                "header.missing_column",
+                f"Auf dem Blatt „{grid.sheet}“ fehlt der vereinbarte Tabellenkopf.",
+                sheet=grid.sheet,
+                expected=", ".join(aliases[0] for aliases in self.layout.columns.values()),
+            )
+        if any(True for _ in places(grid.rows)):
+            self.report.note(
+                "warning",
+                "sheet.unknown",
+                f"Das Blatt „{grid.sheet}“ ist nicht vereinbart und wird nicht gelesen.",
+                sheet=grid.sheet,
+                found=grid.sheet,
+            )
+
+    def _grid(self, name: str) -> Grid:
+        return sheet_grid(self.source, name, self.layout.numbers)
+
+    def _has_table(self, grid: Grid) -> bool:
+        return _keys_in(self.layout, grid.rows) is not None
+
+    # One table
+
+    def _observations(self, sheet: _Sheet) -> Iterator[Columns]:
+        grid = sheet.grid
+        place = self._place(grid)
+        filled_down(grid, place.first, [*place.keys.values(), *place.labels])
+        dictionary = Dictionary(sheet.labels, self.layout.optional, self.layout.validity)
+        rows, numbers = self._rows(grid, place)
+        rows, numbers, labelled, seen = self._labelled(rows, numbers, place, dictionary)
         if not rows:
             return
-        keys = self._keys(rows, grid)
-        period = self._period(grid, keys, rows)
+        keys = self._keys(rows, numbers, place)
+        if "period_code" not in keys:
+            keys["period_code"] = repeat(self._period(sheet, place, keys, rows), len(rows))
+        periods = [code for code in pc.unique(keys["period_code"]).to_pylist() if code]
+        header = self._header(grid, place, dictionary, seen, periods)
+        self._check_columns(place, periods, grid)
         columns = header.columns
         by_row = pa.array(np.repeat(np.arange(len(rows)), len(columns)))
         tiled = pa.array(np.tile(np.arange(len(columns)), len(rows)))
-        cells = pa.array([row[column.position] for row in rows for column in columns], pa.string())
+        cells = pa.array([_cell(row, column.position) for row in rows for column in columns], pa.string())
         row_numbers = pa.array(numbers, pa.int32()).take(by_row)
         converted = self.convert(cells, row_numbers, lambda i: str(columns[i % len(columns)].position + 1))
-        tidy: Columns = {name: array.take(by_row) for name, array in keys.items()}
+        tidy: Columns = {name: repeat(value, len(cells)) for name, value in self.layout.constants.items()}
+        tidy |= {name: repeat(value, len(cells)) for name, value in sheet.coordinates.items()}
+        tidy |= {name: array.take(by_row) for name, array in keys.items()}
+        for name, array in labelled.items():
+            tidy[name] = _over(array.take(by_row), tidy.get(name))
         for name in sorted({name for column in columns for name in column.coordinates}):
             texts = pa.array([column.coordinates.get(name) for column in columns], pa.string())
-            tidy[name] = texts.take(tiled)
-        tidy.setdefault("period_code", repeat(period, len(cells)))
-        for name in ("nationality", "sex", "age_band", "category"):
+            tidy[name] = _over(texts.take(tiled), tidy.get(name))
+        for name in GROUP_COLUMNS:
             if name in tidy:
                 tidy[name] = pc.fill_null(tidy[name], "total")
         tidy |= {"value": converted.value, "obs_status": converted.obs_status, "conf_status": converted.conf_status}
         tidy["_row_number"] = row_numbers
         tidy["_column_number"] = pa.array([column.position + 1 for column in columns], pa.int32()).take(tiled)
+        self.texts_used |= dictionary.used
         for offset in range(0, len(cells), CHUNK_ROWS):
             yield {name: array.slice(offset, CHUNK_ROWS) for name, array in tidy.items()}
 
-    def _grid(self) -> _Grid:
-        for sheet, rows in self._sheets():
-            found = _header_row(self.layout, rows)
-            if found is None:
-                continue
-            top, keys = found
-            code = keys["territory_code"]
-            first = next((i for i in range(top + 1, len(rows)) if self._is_key(rows[i], code)), None)
-            if first is not None:
-                return _Grid(sheet, rows, top, first, keys)
+    def _place(self, grid: Grid) -> _Place:
+        found = _keys_in(self.layout, grid.rows)
+        if found is None:
+            missing = next(iter(self.layout.columns.values()))[0]
             raise self.report.error(
-                "file.no_rows", "Unter dem Tabellenkopf steht keine Zeile mit einem Gebietsschlüssel."
+                "header.missing_column",
+                f"Im Tabellenkopf fehlt die Spalte „{missing}“.",
+                sheet=grid.sheet,
+                column=missing,
+                expected=missing,
             )
-        missing = next(iter(self.layout.columns.values()))[0]
-        raise self.report.error(
-            "header.missing_column", f"Im Tabellenkopf fehlt die Spalte „{missing}“.", column=missing, expected=missing
+        top, depth, keys, labels = found
+        code = keys["territory_code"]
+        first = next(
+            (i for i in range(top + depth, len(grid.rows)) if _is_data(grid.rows[i], code, self.layout.key_width)), None
         )
+        if first is None:
+            raise self.report.error(
+                "file.no_rows",
+                "Unter dem Tabellenkopf steht keine Zeile mit einem Gebietsschlüssel.",
+                sheet=grid.sheet,
+                row=grid.numbers[top],
+            )
+        used = {normalise(cell) for row in grid.rows[top : top + depth] for cell in row if cell}
+        self.texts_used |= used
+        return _Place(top, first, keys, labels)
 
-    def _sheets(self) -> Iterator[tuple[str | None, list[list[str]]]]:
-        if self.source.is_workbook:
-            for name, cells in self.source.sheets.items():
-                yield name, [[cell_text(cell).strip() for cell in row] for row in cells]
-        else:
-            yield None, list(csv.reader(self.source.text.split("\n"), delimiter=self.layout.delimiter))
+    def _header(
+        self, grid: Grid, place: _Place, dictionary: Dictionary, seen: list[dict[str, str]], periods: list[str]
+    ) -> Header:
+        """The header as the texts of the key columns' rows say it; group headings may stand above them.
 
-    def _is_key(self, row: Sequence[str], position: int) -> bool:
-        text = row[position].strip() if position < len(row) else ""
-        width = self.layout.key_width or len(text)
-        return text.isdigit() and width - 1 <= len(text) <= width
+        Of the ways a header can be laid out, the first in which nothing is missing is taken.
+        """
+        end = place.first
+        while end > place.top + 1 and is_numbering(grid.rows[end - 1]):
+            end -= 1
+        tries: list[tuple[int, int, Header, list[str], Dictionary]] = []
+        for above in range(min(_ROWS_ABOVE, place.top) + 1):
+            for guess in (False, True) if grid.merges else (True,):
+                start = place.top - above
+                trial = Dictionary(dictionary.labels, self.layout.optional, self.layout.validity)
+                header, missing = self._read(joined_header(grid, start, end, guess=guess), place, trial, seen, periods)
+                tries.append((len(missing) + len(_twice(header)), len(tries), header, missing, trial))
+                if not missing and not _twice(header):
+                    break
+            if not tries[-1][0]:
+                break
+        _, _, header, missing, trial = min(tries, key=lambda one: one[:2])
+        dictionary.used |= trial.used
+        self._tell_header(grid, place, header, missing)
+        return header
 
-    def _header(self, grid: _Grid) -> Header:
-        block = [row for row in grid.rows[grid.top : grid.first] if not _is_numbering(row)]
-        joined = _joined(block)
-        dictionary = Dictionary(self.layout.labels, self.layout.optional)
+    def _read(
+        self,
+        texts: list[list[str]],
+        place: _Place,
+        dictionary: Dictionary,
+        seen: list[dict[str, str]],
+        periods: list[str],
+    ) -> tuple[Header, list[str]]:
         header = Header()
-        taken = set(grid.keys.values())
-        for position, text in enumerate(joined):
-            if position in taken or not text:
+        taken = {*place.keys.values(), *place.labels}
+        ignored = {normalise(text) for text in self.layout.ignore}
+        pairs: dict[str, dict[str, str]] = {}
+        for position, parts in enumerate(texts):
+            joined = " ".join(parts)
+            if position in taken or not joined:
                 continue
-            one = read_header([[text]], 0, dictionary, self.layout.period)
+            if normalise(joined) in ignored or (parts and normalise(parts[-1]) in ignored and joined not in dictionary):
+                continue
+            one = read_header([[joined]], 0, dictionary, self.layout.period)
+            if one.unknown and len(parts) > 1:
+                apart = read_header([[part] for part in parts], 0, dictionary, self.layout.period)
+                if not apart.unknown:
+                    one = apart
+                    pairs.setdefault(parts[0], {})[normalise(" ".join(parts[1:]))] = " ".join(parts[1:])
             for column in one.columns:
                 column.position = position
             header.columns += one.columns
             header.seen += one.seen
-            header.unknown += [(position, unknown) for _, unknown in one.unknown]
+            header.unknown += [(position, joined) for _ in one.unknown]
+        missing = dictionary.missing([*seen, *header.seen], periods)
+        missing += _incomplete(pairs)
+        structural = {text for text, found in dictionary.labels.items() if found == {}} - set(self.layout.optional)
+        if structural and not any(normalise(text) in dictionary.used for text in structural):
+            missing.append(sorted(structural)[0])
+        return header, missing
+
+    def _tell_header(self, grid: Grid, place: _Place, header: Header, missing: list[str]) -> None:
+        row = grid.numbers[place.top]
         for position, text in header.unknown:
             self.report.note(
                 "warning",
                 "header.unknown_column",
                 f"Spalte {position + 1} hat die unbekannte Überschrift „{text}“ und wird nicht geladen.",
                 sheet=grid.sheet,
-                row=grid.top + 1,
+                row=row,
                 column=text,
                 found=text,
             )
-        missing = dictionary.missing(header.seen)
         if missing:
             unknown_texts = ", ".join(f"„{text}“" for _, text in header.unknown[:5])
             raise self.report.error(
                 "header.missing_column",
-                f"Im Tabellenkopf fehlt die Spalte „{missing[0]}“"
+                f"Im Tabellenkopf{_on(grid)} fehlt die Spalte „{missing[0]}“"
                 + (f"; unbekannt ist stattdessen {unknown_texts}." if unknown_texts else "."),
                 sheet=grid.sheet,
-                row=grid.top + 1,
+                row=row,
                 column=missing[0],
                 found=unknown_texts or None,
                 expected=missing[0],
             )
-        places = [tuple(sorted(column.coordinates.items())) for column in header.columns]
-        for column, place in zip(header.columns, places, strict=True):
-            if places.count(place) > 1:
-                raise self.report.error(
-                    "header.duplicate_column",
-                    f"Die Überschrift der Spalte {column.position + 1} kommt zweimal vor.",
-                    sheet=grid.sheet,
-                    row=grid.top + 1,
-                    column=str(column.position + 1),
-                )
-        return header
+        for column in _twice(header):
+            raise self.report.error(
+                "header.duplicate_column",
+                f"Die Überschrift der Spalte {column.position + 1}{_on(grid)} kommt zweimal vor.",
+                sheet=grid.sheet,
+                row=row,
+                column=str(column.position + 1),
+            )
 
-    def _rows(self, grid: _Grid, header: Header) -> tuple[list[list[str]], list[int]]:
-        """Data rows and their numbers; a row without a key is a footnote if it has no numbers, else a finding."""
-        width = max([*grid.keys.values(), *(column.position for column in header.columns)]) + 1
-        full = len(grid.rows[grid.first])
-        rows, numbers = [], []
-        for index in range(grid.first, len(grid.rows)):
-            row = grid.rows[index]
-            if not any(cell.strip() for cell in row[1:]):
+    def _check_columns(self, place: _Place, periods: list[str], grid: Grid) -> None:
+        """A key column that belongs to the layout at some times only is required in these."""
+        for name, aliases in self.layout.columns.items():
+            if name in place.keys:
                 continue
-            if len(row) < width or len(row) > full:
-                self.report.rows(
-                    "critical",
-                    "row.ragged",
-                    f"die Zeile hat {{found}} Spalten statt {full}",
-                    [Evidence(index + 1, None, str(len(row)))],
+            due = [a for a in aliases if any(is_valid(self.layout.validity[a], period) for period in periods)]
+            if due:
+                raise self.report.error(
+                    "header.missing_column",
+                    f"Im Tabellenkopf{_on(grid)} fehlt die Spalte „{due[0]}“.",
                     sheet=grid.sheet,
-                    expected=f"{full} Spalten",
+                    row=grid.numbers[place.top],
+                    column=due[0],
+                    expected=due[0],
                 )
+
+    def _rows(self, grid: Grid, place: _Place) -> tuple[list[list[str]], list[int]]:
+        """Data rows and their numbers. A row of one text is a note; one without key and with numbers is told later."""
+        code = place.keys["territory_code"]
+        header = grid.rows[place.top : place.first]
+        width = max(position + 1 for _, position, _ in places(header))
+        full = max(width, len(grid.rows[place.first]))
+        rows, numbers = [], []
+        for row, number in zip(grid.rows[place.first :], grid.numbers[place.first :], strict=True):
+            filled = [position for position, cell in enumerate(row) if cell.strip()]
+            if not filled or (len(filled) == 1 and not (filled[0] == code and _is_key(row[code], None))):
+                continue
+            if len(row) < width or filled[-1] >= full:
+                self._tell_ragged(number, max(len(row), filled[-1] + 1), full, grid.sheet)
                 continue
             rows.append(row)
-            numbers.append(index + 1)
+            numbers.append(number)
         return rows, numbers
 
-    def _keys(self, rows: list[list[str]], grid: _Grid) -> Columns:
+    def _tell_ragged(self, number: int, found: int, full: int, sheet: str | None) -> None:
+        self.report.rows(
+            "critical",
+            "row.ragged",
+            f"die Zeile hat {{found}} Spalten statt {full}",
+            [Evidence(number, None, str(found))],
+            sheet=sheet,
+            expected=f"{full} Spalten",
+        )
+
+    def _labelled(
+        self, rows: list[list[str]], numbers: list[int], place: _Place, dictionary: Dictionary
+    ) -> tuple[list[list[str]], list[int], Columns, list[dict[str, str]]]:
+        """Rows whose label cells are agreed, their coordinates, and which coordinates occurred."""
+        found: list[dict[str, str] | None] = [{} for _ in rows]
+        for aliases, position in zip(self.layout.label_columns, place.labels, strict=True):
+            unknown: dict[str, list[int]] = {}
+            for index, row in enumerate(rows):
+                text = clean(_cell(row, position))
+                if text not in dictionary:
+                    unknown.setdefault(text, []).append(numbers[index])
+                    found[index] = None
+                    continue
+                one, so_far = dictionary[text], found[index]
+                found[index] = None if one is None or so_far is None else _joint(so_far, one)
+            for text, where in unknown.items():
+                self._tell_label(text, where, aliases[0], list(dictionary.labels))
+        keep = [index for index, one in enumerate(found) if one is not None]
+        coordinates = [one for one in found if one is not None]
+        names = sorted({name for one in coordinates for name in one})
+        columns = {name: pa.array([one.get(name) for one in coordinates], pa.string()) for name in names}
+        distinct = {frozenset(one.items()) for one in coordinates}
+        seen = [dict(one) for one in distinct]
+        # A label is seen even where two label columns of a row make more than either says.
+        seen += [found for text, found in dictionary.labels.items() if found and normalise(text) in dictionary.used]
+        return [rows[i] for i in keep], [numbers[i] for i in keep], columns, seen
+
+    def _tell_label(self, text: str, where: list[int], column: str, known: list[str]) -> None:
+        if is_date(text):
+            typed = probable_label(text, known)
+            hint = f"; vermutlich stand dort „{typed}“" if typed else ""
+            self._tell_date(text, where, column, hint, typed)
+            return
+        self.report.rows(
+            "warning",
+            "label.unknown",
+            "„{found}“ ist keine vereinbarte Ausprägung; diese Zeilen werden nicht geladen",
+            [Evidence(number, column, text) for number in where[:EVIDENCE_LIMIT]],
+            column=column,
+            sheet=self.sheet,
+            expected=f"vereinbart, aber nicht „{text}“",
+            count=len(where),
+        )
+
+    def _tell_date(self, text: str, where: list[int], column: str, hint: str, expected: str | None) -> None:
+        self.report.rows(
+            "critical",
+            "key.is_a_date",
+            f"in der Zelle steht das Datum „{{found}}“ statt des Schlüssels{hint}",
+            [Evidence(number, column, shown(text)) for number in where[:EVIDENCE_LIMIT]],
+            column=column,
+            sheet=self.sheet,
+            expected=expected or "ein Schlüssel, die Zelle als Text formatiert",
+            count=len(where),
+        )
+
+    def _keys(self, rows: list[list[str]], numbers: list[int], place: _Place) -> Columns:
         keys: Columns = {}
-        for name, position in grid.keys.items():
-            texts = [" ".join(row[position].split()) for row in rows]
-            if name == "territory_code" and self.layout.key_width:
-                texts = [text.zfill(self.layout.key_width) if text.isdigit() else text for text in texts]
+        for name, position in place.keys.items():
+            texts = [clean(_cell(row, position)) for row in rows]
+            column = self.layout.columns[name][0]
+            if name == "period_code":
+                keys[name] = self._periods(texts, numbers, column)
+                continue
+            if name == "territory_code" or name in self.layout.widths:
+                width = self.layout.key_width if name == "territory_code" else self.layout.widths[name]
+                texts = [self._key(name, text, width) for text in texts]
+            if name != "territory_name":
+                self._check_dates(texts, numbers, column, name)
             keys[name] = pa.array(texts, pa.string())
         return keys
 
-    def _period(self, grid: _Grid, keys: Columns, rows: list[list[str]]) -> str:
-        in_file = self._year_in_header(grid)
-        if in_file is not None:
-            return of_year(in_file, self.layout.period)
+    @staticmethod
+    def _key(name: str, text: str, width: int | None) -> str:
+        if name == "territory_code":
+            return complete(text, width)
+        return text.zfill(width or 0) if text.isascii() and text.isdigit() else text
+
+    def _check_dates(self, texts: list[str], numbers: list[int], column: str, name: str) -> None:
+        by_text: dict[str, list[int]] = {}
+        for text, number in zip(texts, numbers, strict=True):
+            if text and not text.isdigit() and is_date(text):
+                by_text.setdefault(text, []).append(number)
+        for text, where in by_text.items():
+            typed = probable_key(text, self.layout.key_width if name == "territory_code" else None)
+            hint = f"; vermutlich stand dort „{typed}“" if typed else ""
+            self._tell_date(text, where, column, hint, typed)
+
+    def _periods(self, texts: list[str], numbers: list[int], column: str) -> pa.Array:
+        codes = {text: parse_period(text, self.layout.period) for text in set(texts)}
+        wrong = [(number, text) for number, text in zip(numbers, texts, strict=True) if codes[text] is None]
+        if wrong:
+            self.report.rows(
+                "critical",
+                "period.not_found",
+                "„{found}“ ist kein Berichtszeitraum",
+                [Evidence(number, column, shown(text)) for number, text in wrong[:EVIDENCE_LIMIT]],
+                column=column,
+                sheet=self.sheet,
+                expected=f"ein Zeitraum für „{self.layout.period}“",
+                count=len(wrong),
+            )
+        return pa.array([codes[text] for text in texts], pa.string())
+
+    # The period of a table that has no column for it
+
+    def _period(self, sheet: _Sheet, place: _Place, keys: Columns, rows: list[list[str]]) -> str:
+        in_header = self._in_header(sheet.grid, place)
+        in_name = periods_in_name(self.source.file_name, self.layout.period)
+        if sheet.period is not None:
+            self._agree(in_header, sheet.period, f"im Kopf des Blatts „{sheet.grid.sheet}“", sheet.grid)
+            return sheet.period
+        if self.layout.period_in == "file_name":
+            if len(in_name) != 1:
+                raise self._no_period(in_name)
+            self._agree(in_header, in_name[0], "im Kopf der Tabelle", sheet.grid)
+            return in_name[0]
+        if in_header:
+            self._agree(in_header, in_header[0], "im Kopf der Tabelle", sheet.grid)
+            return in_header[0]
         if self.context.period is not None:
             return self.context.period
-        years = set(_YEAR_IN_NAME.findall(self.source.file_name))
-        if len(years) == 1:
-            code = of_year(int(years.pop()), self.layout.period)
-            how = "dem Dateinamen entnommen"
+        if len(in_name) == 1:
+            code, how = in_name[0], "dem Dateinamen entnommen"
         else:
-            year = self._year_of_population(keys, rows, grid)
+            year = self._year_of_population(keys, rows, sheet, place)
             if year is None:
-                raise self.report.error(
-                    "period.not_found",
-                    "Die Datei nennt ihren Berichtszeitraum nicht; bitte das Jahr in den Dateinamen schreiben "
-                    "(zum Beispiel „…_2022.csv“) und neu senden.",
-                    found=self.source.file_name,
-                    expected="ein Jahr im Kopf oder im Dateinamen",
-                )
+                raise self._no_period(in_name)
             code = of_year(year, self.layout.period)
             how = "über die Einwohnerzahlen erkannt, die in den Häufigkeitszahlen stecken"
         self.report.note(
@@ -237,28 +525,49 @@ class TableReading(Reading):
         )
         return code
 
-    @staticmethod
-    def _year_in_header(grid: _Grid) -> int | None:
-        for row in grid.rows[: grid.first]:
-            for text in row:
-                if (span := _SPAN.search(text)) and span[1] == span[2]:
-                    return int(span[1])
-                if found := _YEAR_TEXT.fullmatch(text.strip()):
-                    return int(found[1])
-        return None
+    def _in_header(self, grid: Grid, place: _Place) -> list[str]:
+        """The distinct periods above the first data row, label texts aside."""
+        found: list[str] = []
+        for _, _, text in places(grid.rows[: place.first]):
+            found += find_periods(text, self.layout.period)
+        return list(dict.fromkeys(found))
 
-    def _year_of_population(self, keys: Columns, rows: list[list[str]], grid: _Grid) -> int | None:
+    def _agree(self, found: list[str], period: str, where: str, grid: Grid) -> None:
+        other = next((code for code in found if code != period), None)
+        if other is not None:
+            raise self.report.error(
+                "period.contradiction",
+                f"Die Datei nennt zwei Berichtszeiträume: {period} und, {where}, {other}.",
+                sheet=grid.sheet,
+                found=other,
+                expected=period,
+            )
+
+    def _no_period(self, in_name: list[str]) -> Exception:
+        several = f" und im Dateinamen mehrere ({', '.join(in_name)})" if in_name else ""
+        what = "das Jahr" if "{year" in self.layout.period else "ihn"
+        example = self.source.file_name.rsplit(".", 1)[0]
+        return self.report.error(
+            "period.not_found",
+            f"Die Datei nennt ihren Berichtszeitraum nicht{several}; bitte {what} in den Dateinamen schreiben "
+            f"(zum Beispiel „{example[:40]}_{_example(self.layout.period)}“) und neu senden.",
+            found=self.source.file_name,
+            expected=f"ein Zeitraum für „{self.layout.period}“ im Kopf oder im Dateinamen",
+        )
+
+    def _year_of_population(self, keys: Columns, rows: list[list[str]], sheet: _Sheet, place: _Place) -> int | None:
         """The year whose populations (31 December before) explain count / rate, if exactly one does."""
         if self.layout.ratio is None or self.context.populations is None:
             return None
-        joined = [normalise(t) for t in _joined([r for r in grid.rows[grid.top : grid.first] if not _is_numbering(r)])]
+        texts = joined_header(sheet.grid, place.top, place.first, guess=True)
+        joined = [normalise(" ".join(parts)) for parts in texts]
         wanted = [{normalise(text) for text in texts} for texts in self.layout.ratio]
-        places = [next((i for i, text in enumerate(joined) if text in texts), None) for texts in wanted]
-        if None in places:
+        positions = [next((i for i, text in enumerate(joined) if text in texts), None) for texts in wanted]
+        if None in positions:
             return None
         implied: dict[str, tuple[float, float]] = {}
         for code, row in zip(keys["territory_code"].to_pylist(), rows, strict=True):
-            count, rate = (_number(row[place]) for place in places if place is not None)
+            count, rate = (_number(_cell(row, position)) for position in positions if position is not None)
             if count and rate and count > implied.get(code, (0.0, 0.0))[0]:
                 implied[code] = (count, count / rate * _PER)
         errors = []
@@ -271,43 +580,101 @@ class TableReading(Reading):
         return fitting[0] + 1 if len(fitting) == 1 else None
 
 
-def _header_row(layout: Table, rows: list[list[str]]) -> tuple[int, dict[str, int]] | None:
-    """Index of the row with the key columns' texts, and where each of them stands."""
-    for index, row in enumerate(rows[:_HEADER_DEPTH]):
-        texts = {normalise(cell): position for position, cell in reversed(list(enumerate(row)))}
-        keys = {
-            name: next((texts[normalise(alias)] for alias in aliases if normalise(alias) in texts), None)
-            for name, aliases in layout.columns.items()
-        }
-        if all(position is not None for position in keys.values()):
-            return index, {name: position for name, position in keys.items() if position is not None}
+def _refuses_text(layout: Table, source: Source) -> str | None:
+    lines = source.head_text.split("\n")[: _HEADER_DEPTH + _KEY_ROWS]
+    if _keys_in(layout, [_split(line, layout.delimiter) for line in lines]) is not None:
+        return None
+    for delimiter in ";,\t|":
+        if delimiter != layout.delimiter and _keys_in(layout, [_split(line, delimiter) for line in lines]) is not None:
+            name = {"\t": "ein Tabulator"}.get(delimiter, f"„{delimiter}“")
+            return f"zwischen den Spalten steht {name} und nicht „{layout.delimiter}“"
+    return "keine Zeile mit den vereinbarten Spaltenüberschriften"
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.rstrip("\r").split(delimiter)]
+
+
+def _keys_in(layout: Table, rows: Sequence[Sequence[str]]) -> tuple[int, int, dict[str, int], list[int]] | None:
+    """The row of the key columns' texts, how many rows they take, and where each of them stands."""
+    columns = {name: {normalise(alias) for alias in aliases} for name, aliases in layout.columns.items()}
+    required = {name for name, aliases in layout.columns.items() if any(a not in layout.validity for a in aliases)}
+    labels = [{normalise(alias) for alias in aliases} for aliases in layout.label_columns]
+    known = set().union(*columns.values(), *labels)
+    for index in range(min(_HEADER_DEPTH, len(rows))):
+        if not any(normalise(cell) in known for cell in rows[index] if cell):
+            continue
+        for depth in range(1, _KEY_ROWS + 1):
+            texts = _texts_by_column(rows[index : index + depth])
+            found = {name: _position(texts, aliases) for name, aliases in columns.items()}
+            at = [_position(texts, aliases) for aliases in labels]
+            if all(found[name] is not None for name in required) and None not in at:
+                keys = {name: position for name, position in found.items() if position is not None}
+                return index, depth, keys, [position for position in at if position is not None]
     return None
 
 
-def _is_numbering(row: Sequence[str]) -> bool:
-    """``1;2;3;4``: offices number their columns."""
-    texts = [cell.strip() for cell in row]
-    return texts == [str(number) for number in range(1, len(texts) + 1)]
+def _texts_by_column(rows: Sequence[Sequence[str]]) -> list[set[str]]:
+    width = max((len(row) for row in rows), default=0)
+    columns = []
+    for position in range(width):
+        cells = [row[position] for row in rows if position < len(row) and row[position].strip()]
+        columns.append({normalise(cell) for cell in cells} | {normalise(" ".join(cells))})
+    return columns
 
 
-def _joined(block: list[list[str]]) -> list[str]:
-    """One text per column: a cell left empty by a merge takes the text to its left, below the same parent only."""
-    width = max(len(row) for row in block)
-    texts = [""] * width
-    opened = [False] * width
-    for row in block:
-        fill = ""
-        for position in range(width):
-            cell = row[position].strip() if position < len(row) else ""
-            if cell:
-                fill = cell
-            elif opened[position]:
-                fill = ""
-            if fill:
-                texts[position] = f"{texts[position]} {fill}".strip()
-        for position in range(width):
-            opened[position] |= bool(position < len(row) and row[position].strip())
-    return texts
+def _position(texts: list[set[str]], aliases: set[str]) -> int | None:
+    return next((position for position, found in enumerate(texts) if found & aliases), None)
+
+
+def _is_key(text: str, width: int | None) -> bool:
+    text = text.strip()
+    return text.isascii() and text.isdigit() and (width is None or len(complete(text, width)) in (2, 3, 5, 8, 9, 12))
+
+
+def _is_data(row: Sequence[str], code: int, width: int | None) -> bool:
+    """A key, a date where a key should be, or any other text beside numbers that do not just count the columns."""
+    text = _cell(row, code).strip()
+    if not text or is_numbering(row):
+        return False
+    if _is_key(text, width) or is_date(text):
+        return True
+    return any(cell.strip().isdigit() for position, cell in enumerate(row) if position != code)
+
+
+def _incomplete(pairs: dict[str, dict[str, str]]) -> list[str]:
+    """Headings that stand under one group and not under another, where groups and headings are labels of their own."""
+    every: dict[str, str] = {}
+    for below in pairs.values():
+        every |= below
+    return [f"{group} {text}" for group, below in pairs.items() for key, text in every.items() if key not in below]
+
+
+def _twice(header: Header) -> list[ValueColumn]:
+    places = [tuple(sorted(column.coordinates.items())) for column in header.columns]
+    return [column for column, place in zip(header.columns, places, strict=True) if places.count(place) > 1]
+
+
+def _joint(left: dict[str, str], right: dict[str, str]) -> dict[str, str]:
+    """Two labels of a row; where both speak of the same thing, both are said (``employment_full_time``)."""
+    both = {name: f"{left[name]}_{right[name]}" for name in left.keys() & right.keys() if left[name] != right[name]}
+    return left | right | both
+
+
+def _over(array: pa.Array, below: pa.Array | None) -> pa.Array:
+    return array if below is None else pc.coalesce(array, below)
+
+
+def _cell(row: Sequence[str], position: int) -> str:
+    return row[position] if position < len(row) else ""
+
+
+def _on(grid: Grid) -> str:
+    return f" auf dem Blatt „{grid.sheet}“" if grid.sheet else ""
+
+
+def _example(template: str) -> str:
+    return "2024-03" if "month" in template else "2024-H1" if "half" in template else "2022"
 
 
 def _number(text: str) -> float | None:

@@ -1,0 +1,137 @@
+"""A sheet or a CSV as rows of texts, and what its header says above every column, merged cells expanded."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from teilhabe.contracts import NumberFormat
+from teilhabe.reading.source import Cell, Source, cell_text
+
+Range = tuple[tuple[int, int], tuple[int, int]]
+"""A merged range: (first row, first column), (last row, last column), counted from 0."""
+
+
+@dataclass
+class Grid:
+    """``rows[i]`` stands in row ``numbers[i]`` of the sheet (1-based), in a CSV in that line of the file."""
+
+    sheet: str | None
+    rows: list[list[str]]
+    numbers: list[int]
+    merges: list[Range] = field(default_factory=list)
+
+
+def sheet_grid(source: Source, sheet: str, numbers: NumberFormat) -> Grid:
+    """A sheet of a workbook; a cell that is a number is written as the layout writes numbers."""
+    cells = source.sheets[sheet]
+    rows = [[value_text(cell, numbers) for cell in row] for row in cells]
+    merges: dict[str, list[Range]] = getattr(source, "merges", {})
+    return Grid(sheet, rows, list(range(1, len(rows) + 1)), list(merges.get(sheet) or ()))
+
+
+def csv_grid(source: Source, delimiter: str) -> Grid:
+    """A whole CSV; refused where a quotation mark that is never closed swallows the following lines."""
+    rows, numbers, before = [], [], 0
+    reader = csv.reader((line + "\n" for line in source.text.split("\n")), delimiter=delimiter)
+    try:
+        for row in reader:
+            if any("\n" in cell and delimiter in cell for cell in row):
+                raise _open_quote(source, before + 1)
+            rows.append(row)
+            numbers.append(before + 1)
+            before = reader.line_num
+    except csv.Error as error:
+        raise _open_quote(source, before + 1) from error
+    return Grid(None, rows, numbers)
+
+
+def _open_quote(source: Source, row: int) -> Exception:
+    return source.report.error(
+        "row.open_quote",
+        f"In Zeile {row} wird ein Anführungszeichen geöffnet und nicht geschlossen; die folgenden Zeilen gehen darin unter.",
+        row=row,
+        expected="paarige Anführungszeichen",
+    )
+
+
+def value_text(cell: Cell, numbers: NumberFormat) -> str:
+    """A cell as text: a number never passes for another because of its decimal point (1.234 is not 1234)."""
+    if isinstance(cell, float) and not isinstance(cell, bool) and not cell.is_integer():
+        text = format(Decimal(repr(cell)), "f")
+        return text.replace(".", ",") if numbers == "german" else text
+    return cell_text(cell).strip()
+
+
+def joined_header(grid: Grid, top: int, end: int, *, guess: bool) -> list[list[str]]:
+    """Per column the texts above it in rows ``top`` to ``end``, from top to bottom.
+
+    A merged cell speaks for all its columns, in its first row only. With ``guess`` a cell left empty takes the text to
+    its left, below the same parent only: for files that merge by leaving cells empty.
+    """
+    block = grid.rows[top:end]
+    return _guessed(block) if guess else _merged(grid, top, end)
+
+
+def _merged(grid: Grid, top: int, end: int) -> list[list[str]]:
+    texts = [list(row) for row in grid.rows[top:end]]
+    for (first_row, first_column), (last_row, last_column) in grid.merges:
+        if not top <= first_row < end:
+            continue
+        row = texts[first_row - top]
+        text = row[first_column] if first_column < len(row) else ""
+        for column in range(first_column, min(last_column + 1, len(row))):
+            row[column] = text
+        for below in range(first_row + 1, min(last_row + 1, end)):
+            for column in range(first_column, min(last_column + 1, len(texts[below - top]))):
+                texts[below - top][column] = ""
+    width = max((len(row) for row in texts), default=0)
+    return [[t for row in texts if column < len(row) and (t := _clean(row[column]))] for column in range(width)]
+
+
+def _guessed(block: Sequence[Sequence[str]]) -> list[list[str]]:
+    width = max((len(row) for row in block), default=0)
+    texts: list[list[str]] = [[] for _ in range(width)]
+    opened = [False] * width
+    for row in block:
+        fill = ""
+        for position in range(width):
+            cell = _clean(row[position]) if position < len(row) else ""
+            if cell:
+                fill = cell
+            elif opened[position]:
+                fill = ""
+            if fill:
+                texts[position].append(fill)
+        for position in range(width):
+            opened[position] |= bool(position < len(row) and row[position].strip())
+    return texts
+
+
+def filled_down(grid: Grid, first: int, columns: Sequence[int]) -> None:
+    """Keys written once for several merged rows stand in each of them."""
+    for (first_row, first_column), (last_row, last_column) in grid.merges:
+        if first_row < first or first_column != last_column or first_column not in columns:
+            continue
+        for row in range(first_row + 1, min(last_row + 1, len(grid.rows))):
+            grid.rows[row][first_column] = grid.rows[first_row][first_column]
+
+
+def is_numbering(row: Sequence[str]) -> bool:
+    """``1;2;3;4``: offices number their columns."""
+    texts = [cell.strip() for cell in row if cell.strip()]
+    return len(texts) > 1 and texts == [str(number) for number in range(1, len(texts) + 1)]
+
+
+def places(rows: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, str]]:
+    """(row index, column index, text) of every filled cell."""
+    for index, row in enumerate(rows):
+        for position, text in enumerate(row):
+            if text.strip():
+                yield index, position, text
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.split())
