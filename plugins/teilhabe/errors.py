@@ -13,11 +13,15 @@ EVIDENCE_LIMIT = 200
 
 @dataclass(frozen=True)
 class Evidence:
-    """One place in the delivered file where a rule was broken."""
+    """One place in the delivered file where a rule was broken.
+
+    ``expected`` where it differs from place to place; else the finding says what was expected.
+    """
 
     row: int | None
     column: str | None
     found: str | None
+    expected: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,16 @@ while the names were right.
 
 from __future__ import annotations
 
+import csv
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from difflib import SequenceMatcher
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
@@ -26,6 +29,9 @@ _REMAINDER = "999"
 """Municipality number under which offices book the rest of a county, e.g. Hannover's surroundings."""
 _SIMILAR = 0.8
 _STATE, _COUNTY = 2, 5
+_MUNICIPALITY = 8
+_REKEYING = timedelta(days=2 * 366)
+"""Offices book a merger late or early: Ilsede's unemployed of 2016 still stood under the key that ended in 2014."""
 _CITY_STATES = ("02", "11")
 """One municipality each: what stands below them in tables are town districts no register lists."""
 _COUNTRY = "DG"
@@ -39,8 +45,13 @@ class Register:
     """
 
     def __init__(
-        self, units: Iterable[tuple[str, str]], editions: Iterable[date], baseline: Iterable[tuple[str, str]] = ()
+        self,
+        units: Iterable[tuple[str, str]],
+        editions: Iterable[date],
+        baseline: Iterable[tuple[str, str]] = (),
+        lineage: Lineage | None = None,
     ) -> None:
+        self.lineage = lineage or Lineage()
         self._names: dict[str, dict[str, str]] = defaultdict(dict)
         self._codes_by_name: dict[tuple[str, int, str], set[str]] = defaultdict(set)
         self._covered: set[tuple[str, int]] = set()
@@ -86,6 +97,133 @@ class Register:
         self._codes_by_name[code[:_STATE], len(code), plain].add(code)
 
 
+@dataclass(frozen=True)
+class Change:
+    """A unit that ended or changed its key, and the unit its people belong to since."""
+
+    old: str
+    new: str
+    day: date
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a lineage rests on: the inhabited municipalities of each edition, and the changes between editions."""
+
+    editions: Mapping[date, frozenset[str]] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+
+
+class Lineage:
+    """Which municipalities a county had on a day, and whether a key that came or went is explained by a change.
+
+    ``load`` is called when the first question is asked: most deliveries need no answer.
+    """
+
+    def __init__(self, load: Callable[[], Facts] = Facts, fallback: Lineage | None = None) -> None:
+        self._load = load
+        self._fallback = fallback
+
+    @classmethod
+    def from_seed(cls, project: Path) -> Lineage:
+        """What the project itself knows of its county."""
+        return cls(lambda: _seed(project))
+
+    def over(self, fallback: Lineage) -> Lineage:
+        """This lineage, and the other where this one knows nothing."""
+        return Lineage(self._load, fallback)
+
+    def municipalities(self, county: str, day: date) -> frozenset[str] | None:
+        """The inhabited municipalities of a county on a day; None when no edition tells.
+
+        The edition before the day, with the changes since; else the one after, if nothing changed in the county between.
+        """
+        before = max((e for e in self._members if e <= day), default=None)
+        if before is not None and county in self._members[before]:
+            keys = set(self._members[before][county])
+            for change in self._changes_of(county):
+                if before < change.day <= day:
+                    keys.discard(change.old)
+                    keys.add(change.new)
+            return frozenset(key for key in keys if key.startswith(county))
+        after = min((e for e in self._members if e > day), default=None)
+        if after is not None and county in self._members[after]:
+            changed = any(day < change.day <= after for change in self._changes_of(county))
+            return None if changed else self._members[after][county]
+        return self._fallback.municipalities(county, day) if self._fallback else None
+
+    def explains(self, code: str, first: date, last: date) -> bool:
+        """Whether the key ended or began around these days, two years of late or early re-keying included."""
+        days = self._days.get(code, ())
+        if any(first - _REKEYING <= day <= last + _REKEYING for day in days):
+            return True
+        return self._fallback.explains(code, first, last) if self._fallback else False
+
+    @cached_property
+    def _facts(self) -> Facts:
+        return self._load()
+
+    @cached_property
+    def _members(self) -> dict[date, dict[str, frozenset[str]]]:
+        found: dict[date, dict[str, frozenset[str]]] = {}
+        for day, keys in self._facts.editions.items():
+            by_county: dict[str, set[str]] = defaultdict(set)
+            for key in keys:
+                by_county[key[:_COUNTY]].add(key)
+            found[day] = {county: frozenset(members) for county, members in by_county.items()}
+        return found
+
+    @cached_property
+    def _days(self) -> dict[str, list[date]]:
+        days: dict[str, list[date]] = defaultdict(list)
+        for change in self._facts.changes:
+            for code in (change.old, change.new):
+                days[code].append(change.day)
+        return days
+
+    @cached_property
+    def _by_county(self) -> dict[str, list[Change]]:
+        found: dict[str, list[Change]] = defaultdict(list)
+        for change in sorted(self._facts.changes, key=lambda c: c.day):
+            if len(change.old) == _MUNICIPALITY:
+                for county in {change.old[:_COUNTY], change.new[:_COUNTY]}:
+                    found[county].append(change)
+        return found
+
+    def _changes_of(self, county: str) -> list[Change]:
+        return self._by_county.get(county, [])
+
+
+@cache
+def _seed(project: Path) -> Facts:
+    """The territories the project carries, as if an edition had been taken on every day one of them began or ended."""
+    path = project / "dbt_project" / "seeds" / "territories.csv"
+    if not path.is_file():
+        return Facts()
+    with path.open(encoding="utf-8", newline="") as lines:
+        units = [row for row in csv.DictReader(lines) if row["level"] == "municipality"]
+    first, last = date(1995, 1, 1), date.max
+    spans = [
+        (
+            row["territory_code"],
+            date.fromisoformat(row["valid_from"]) if row["valid_from"] else first,
+            date.fromisoformat(row["valid_to"]) if row["valid_to"] else last,
+        )
+        for row in units
+    ]
+    days = {first, *(begin for _, begin, _ in spans), *(end + timedelta(days=1) for _, _, end in spans if end != last)}
+    return Facts(
+        {day: frozenset(code for code, begin, end in spans if begin <= day <= end) for day in days},
+        tuple(
+            Change(
+                row["territory_code"], row["successor_code"], date.fromisoformat(row["valid_to"]) + timedelta(days=1)
+            )
+            for row in units
+            if row["successor_code"] and row["valid_to"]
+        ),
+    )
+
+
 def from_warehouse(conn: psycopg.Connection[Any], baseline: Iterable[tuple[str, str]] = ()) -> Register:
     """The register as the accepted deliveries of its two datasets state it, plus a baseline that is always known."""
     units = conn.execute(
@@ -114,7 +252,31 @@ def from_warehouse(conn: psycopg.Connection[Any], baseline: Iterable[tuple[str, 
         inner join ops.delivery as d on d.delivery_id = r._delivery_id and d.state = 'loaded'
         """
     ).fetchall()
-    return Register(units, (row[0] for row in editions), baseline)
+    return Register(units, (row[0] for row in editions), baseline, Lineage(lambda: _facts(conn)))
+
+
+def _facts(conn: psycopg.Connection[Any]) -> Facts:
+    """The municipalities with inhabitants per edition, and the keys that ended, as the accepted deliveries state them."""
+    members: dict[date, set[str]] = defaultdict(set)
+    for day, code in conn.execute(
+        """
+        select distinct r.period_code::date, r.territory_code
+        from raw.register__municipalities as r
+        inner join ops.delivery as d on d.delivery_id = r._delivery_id and d.state = 'loaded'
+        where r.record_type = '60' and r.population::numeric > 0
+        """
+    ):
+        members[day].add(code)
+    changes = conn.execute(
+        """
+        select distinct coalesce(c.old_code, c.old_ars), coalesce(c.new_code, c.new_ars), c.statistical_date::date
+        from raw.register__territorial_changes as c
+        inner join ops.delivery as d on d.delivery_id = c._delivery_id and d.state = 'loaded'
+        where c.change_type ~ '[13]' and c.statistical_date ~ '^[0-9]{4}-'
+            and coalesce(c.old_code, c.old_ars) <> coalesce(c.new_code, c.new_ars)
+        """
+    ).fetchall()
+    return Facts({day: frozenset(codes) for day, codes in members.items()}, tuple(Change(*row) for row in changes))
 
 
 def populations(conn: psycopg.Connection[Any]) -> dict[str, dict[str, float]]:

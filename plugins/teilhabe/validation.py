@@ -2,8 +2,12 @@
 
 Row expectations run chunk by chunk, so memory does not grow with the file; expectations on the whole delivery run on its
 profile (one row per period). What an expectation says about a single text it says about every row with that text, so the
-distinct texts of a column are judged first, and rows only by expectations those did not satisfy. The offending rows are
-fetched last, only for what failed and only until ``EVIDENCE_LIMIT`` is reached.
+distinct texts of a column are judged first, and rows only by expectations those did not satisfy. Texts found good are
+remembered for the life of the process: of a run's many small files only the first is shown to Great Expectations in full.
+The offending rows are fetched last, only for what failed and only until ``EVIDENCE_LIMIT`` is reached.
+
+Expectations of scope ``observations`` (``statistical_rules``) see the whole delivery as one table, and what is known around
+it; the table is kept only when a suite has such expectations and the delivery has at most ``ROW_LIMIT`` rows.
 """
 
 from __future__ import annotations
@@ -21,17 +25,21 @@ from typing import TYPE_CHECKING, Any, Literal
 from teilhabe.ahead import read_ahead
 from teilhabe.contracts import GROUP_COLUMNS, counted_measures
 from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
+from teilhabe.history import History, NoHistory
+from teilhabe.observations import ROW_LIMIT, build_context, number_in_words
 from teilhabe.periods import period_end
+from teilhabe.statistical_rules import RULES, Rule, parse_rule
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
     from teilhabe.contracts import Contract
+    from teilhabe.observations import Context
     from teilhabe.reading import Reading
     from teilhabe.register import Register
 
-Scope = Literal["row", "delivery"]
+Scope = Literal["row", "delivery", "observations"]
 
 PROFILE_COLUMNS = ("period_code", "row_count", "territory_count", "value_count", "suppressed_count")
 """The whole delivery in one row per period: what expectations of scope ``delivery`` see."""
@@ -83,6 +91,8 @@ class Expectation:
     scope: Scope = "row"
     shown_column: str | None = None
     """The delivered column a check is about, where the expectation looks at a computed one."""
+    loosened: Mapping[str, str] | None = None
+    """``date`` and ``reason`` of a bound that is wider than the rule asks."""
 
     @property
     def column(self) -> str | None:
@@ -141,8 +151,9 @@ def validate(
     file_name: str,
     received_at: datetime,
     progress: Callable[[int], None] = lambda rows: None,
+    history: History | None = None,
 ) -> Verdict:
-    """Judge a delivery. Consumes the reading; ``progress`` is told the rows judged so far.
+    """Judge a delivery. Consumes the reading; ``progress`` is told the rows judged so far, ``history`` asked only if needed.
 
     ``ReadingError`` of the reader passes through: the caller records its finding.
     """
@@ -150,9 +161,12 @@ def validate(
     judge = _Judge(row_rules, contract, file_name)
     profile = _Profile()
     checks = _Checks(contract, register, received_at.date())
+    statistical = [e for e in suite.expectations if e.scope == "observations"]
+    whole = _Whole(contract, wanted=bool(statistical))
     with closing(read_ahead(_together(reading.chunks()), _AHEAD)) as chunks:
         for chunk in chunks:
             profile.add(chunk)
+            whole.add(chunk)
             judge.add(checks.attach(chunk))
             progress(profile.row_count)
     verdict = Verdict(row_count=profile.row_count, layout=reading.layout_name, periods=profile.periods)
@@ -163,6 +177,10 @@ def validate(
     verdict.findings += _judge_profile(
         [e for e in suite.expectations if e.scope == "delivery"], profile, contract, file_name
     )
+    context = build_context(
+        contract, register, history or NoHistory(), getattr(reading, "symbols", {}), verdict.findings
+    )
+    verdict.findings += whole.judge(statistical, context, file_name)
     return verdict
 
 
@@ -240,32 +258,69 @@ def _expectation(path: Path, number: int, entry: Mapping[str, Any], contract: Co
     unknown = set(entry) - {"type", "kwargs", "severity", "meta"}
     if unknown:
         raise ContractError(f"{where}: unknown key {min(unknown)!r}.")
-    meta = entry.get("meta", {})
-    for name in ("rule", "sentence_de", "expected_de"):
-        if not meta.get(name):
-            raise ContractError(f"{where}: meta.{name} is missing.")
+    type_, kwargs, meta = str(entry.get("type")), entry.get("kwargs", {}), entry.get("meta", {})
+    if unknown := set(meta) - {"rule", "sentence_de", "expected_de", "scope", "loosened", "notes"}:
+        raise ContractError(f"{where}: meta: unknown key {min(unknown)!r}.")
+    statistical = RULES.get(type_)
+    words = {
+        name: str(meta.get(name) or getattr(statistical, name, "")) for name in ("rule", "sentence_de", "expected_de")
+    }
+    if lacking := next((name for name, text in words.items() if not text), None):
+        raise ContractError(f"{where}: meta.{lacking} is missing.")
     if entry.get("severity") not in ("critical", "warning", "info"):
         raise ContractError(f"{where}: severity must be critical, warning or info.")
-    scope: Scope = meta.get("scope", "row")
-    if scope not in ("row", "delivery"):
-        raise ContractError(f"{where}: meta.scope must be row or delivery, found {scope!r}.")
-    if scope == "row" and not str(entry.get("type")).startswith(_ROW_TYPES):
-        raise ContractError(f"{where}: {entry.get('type')!r} judges a table as a whole; it needs meta.scope: delivery.")
-    column = entry.get("kwargs", {}).get("column")
+    scope = meta.get("scope", "row")
+    if scope not in ("row", "delivery", "observations"):
+        raise ContractError(f"{where}: meta.scope must be row, delivery or observations, found {scope!r}.")
+    if (scope == "observations") != (statistical is not None):
+        raise ContractError(
+            f"{where}: {type_!r} needs meta.scope: observations."
+            if statistical
+            else f"{where}: {type_!r} is no statistical expectation; known: {', '.join(sorted(RULES))}."
+        )
+    if statistical:
+        _check_statistical(where, type_, kwargs, contract)
+    elif scope == "row" and not type_.startswith(_ROW_TYPES):
+        raise ContractError(f"{where}: {type_!r} judges a table as a whole; it needs meta.scope: delivery.")
+    column = kwargs.get("column")
     known = PROFILE_COLUMNS if scope == "delivery" else contract.column_names
-    if column is not None and column not in known:
+    if column is not None and column not in known and not statistical:
         raise ContractError(
             f"{where}: kwargs.column: no column {column!r} in the {'profile' if scope == 'delivery' else 'contract'}."
         )
     return Expectation(
-        entry["type"],
-        entry.get("kwargs", {}),
+        type_,
+        kwargs,
         entry["severity"],
-        meta["rule"],
-        meta["sentence_de"],
-        meta["expected_de"],
+        words["rule"],
+        words["sentence_de"],
+        words["expected_de"],
         scope,
+        shown_column="value" if statistical else None,
+        loosened=_loosened(where, meta.get("loosened")),
     )
+
+
+def _check_statistical(where: str, type_: str, kwargs: Mapping[str, Any], contract: Contract) -> Rule:
+    if not contract.is_observation:
+        raise ContractError(f"{where}: {type_!r} judges observations, and {contract.dataset_id} has none.")
+    try:
+        return parse_rule(type_, kwargs, contract)
+    except ContractError as error:
+        raise ContractError(f"{where}: {error}") from error
+
+
+def _loosened(where: str, given: Any) -> Mapping[str, str] | None:
+    """A bound wider than its rule says since when and why, so that it can be narrowed again."""
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or set(given) != {"date", "reason"} or not all(given.values()):
+        raise ContractError(f"{where}: meta.loosened: needs date and reason, and nothing else.")
+    try:
+        date.fromisoformat(given["date"])
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"{where}: meta.loosened.date: must be YYYY-MM-DD, found {given['date']!r}.") from error
+    return given
 
 
 class _Checks:
@@ -451,7 +506,6 @@ class _Judge:
         self._elements: Counter[int] = Counter()
         self._evidence: dict[int, list[Evidence]] = defaultdict(list)
         self._by_column: dict[str, list[int]] = defaultdict(list)
-        self._known: dict[str, set[str | None]] = {}
         for number, expectation in enumerate(self._expectations):
             if _is_about_one_text(expectation):
                 self._by_column[expectation.kwargs["column"]].append(number)
@@ -488,33 +542,23 @@ class _Judge:
     def _suspects(self, chunk: pa.Table) -> set[int]:
         """The expectations that the distinct texts of their column do not satisfy, and those about more than one text."""
         suspects = set(range(len(self._expectations)))
+        asked: list[tuple[int, _Witnesses]] = []
         for column, numbers in self._by_column.items():
-            unknown = self._unknown_texts(chunk, column)
-            if not unknown.num_rows:
-                suspects -= set(numbers)
-                continue
-            rules = [self._expectations[number] for number in numbers]
-            results = run_expectations(_to_frame(unknown), rules)
-            good = {n for n, result in zip(numbers, results, strict=True) if not result.get("unexpected_count")}
-            suspects -= good
-            known = self._known.setdefault(column, set())
-            if len(good) == len(numbers) and len(known) + unknown.num_rows <= _KNOWN_LIMIT:
-                known.update(unknown[column].to_pylist())
+            array = chunk[column].chunk(0)
+            for number in numbers:
+                witnesses = _Witnesses.of(self._expectations[number], array)
+                if witnesses.are_known:
+                    suspects.discard(number)
+                else:
+                    asked.append((number, witnesses))
+        if asked:
+            rules = [self._expectations[number] for number, _ in asked]
+            results = run_expectations(_side_by_side([w for _, w in asked]), rules)
+            for (number, witnesses), result in zip(asked, results, strict=True):
+                if not result.get("unexpected_count"):
+                    suspects.discard(number)
+                    witnesses.remember()
         return suspects
-
-    def _unknown_texts(self, chunk: pa.Table, column: str) -> pa.Table:
-        """The distinct texts of a column (None for a missing one) that have not been found good yet."""
-        import pyarrow as pa
-
-        array = chunk[column].chunk(0)
-        texts, missing = array.dictionary, array.null_count > 0
-        if known := self._known.get(column):
-            left = [text for text in texts.to_pylist() if text not in known]
-            missing = missing and None not in known
-            texts = pa.array(left, pa.string())
-        if missing:
-            texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])
-        return pa.table({column: texts})
 
     def findings(self) -> list[Finding]:
         found = []
@@ -541,6 +585,122 @@ class _Judge:
             if len(evidence) >= EVIDENCE_LIMIT:
                 break
         return evidence
+
+
+class _Memory:
+    """What expectations have found good in this process: texts, and ranges of numbers. Keyed by type and all arguments."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, set[str | None]] = {}
+        self.ranges: dict[str, tuple[float, float]] = {}
+
+    def forget(self) -> None:
+        self.texts.clear()
+        self.ranges.clear()
+
+
+memory = _Memory()
+
+
+@dataclass(frozen=True)
+class _Witnesses:
+    """The few values of a column that decide whether an expectation holds for all of them.
+
+    Whether a column has no gaps one gap decides, whether numbers lie between bounds the smallest and the largest decide;
+    for anything else it takes every distinct text, less those known to be good.
+    """
+
+    column: str
+    key: str
+    values: pa.Array
+    bounds: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, expectation: Expectation, array: pa.DictionaryArray) -> _Witnesses:
+        import pyarrow as pa
+
+        column = expectation.kwargs["column"]
+        key = _identity(expectation)
+        texts, missing = array.dictionary, array.null_count > 0
+        if expectation.type == "expect_column_values_to_not_be_null":
+            texts = texts.slice(0, 1)
+        elif expectation.type == "expect_column_values_to_be_between" and column == "value":
+            return cls._of_numbers(column, key, texts)
+        if known := memory.texts.get(key):
+            left = [text for text in texts.to_pylist() if text not in known]
+            missing = missing and None not in known
+            texts = pa.array(left, pa.string())
+        if missing:
+            texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])
+        return cls(column, key, texts)
+
+    @classmethod
+    def _of_numbers(cls, column: str, key: str, texts: pa.Array) -> _Witnesses:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not len(texts):
+            return cls(column, key, pa.array([], pa.float64()))
+        found = pc.min_max(pc.cast(texts, pa.float64())).as_py()
+        bounds = (found["min"], found["max"])
+        if _within(bounds, memory.ranges.get(key)):
+            return cls(column, key, pa.array([], pa.float64()))
+        return cls(column, key, pa.array(bounds, pa.float64()), bounds)
+
+    @property
+    def are_known(self) -> bool:
+        return not len(self.values)
+
+    def remember(self) -> None:
+        if self.bounds is not None:
+            remember_range(self.key, self.bounds)
+            return
+        known = memory.texts.setdefault(self.key, set())
+        if len(known) + len(self.values) <= _KNOWN_LIMIT:
+            known.update(self.values.to_pylist())
+
+
+def remember_range(key: str, bounds: tuple[float, float]) -> None:
+    """Two numbers between bounds: so is every number between the two."""
+    old = memory.ranges.get(key, bounds)
+    memory.ranges[key] = (min(old[0], bounds[0]), max(old[1], bounds[1]))
+
+
+def _within(bounds: tuple[float, float], known: tuple[float, float] | None) -> bool:
+    return known is not None and known[0] <= bounds[0] and bounds[1] <= known[1]
+
+
+def _identity(expectation: Expectation) -> str:
+    return f"{expectation.type} {json.dumps(dict(expectation.kwargs), sort_keys=True)}"
+
+
+def _side_by_side(witnesses: Sequence[_Witnesses]) -> pd.DataFrame:
+    """The values to be judged, one column each; the shorter ones repeat a value, which changes nobody's verdict."""
+    import pyarrow as pa
+
+    values: dict[str, pa.Array] = {}
+    for one in witnesses:
+        there = values.get(one.column)
+        values[one.column] = one.values if there is None else _either(there, one.values)
+    length = max(map(len, values.values()))
+    padded = {
+        name: pa.concat_arrays([array, pa.repeat(array[0], length - len(array))]) if len(array) < length else array
+        for name, array in values.items()
+    }
+    frame: pd.DataFrame = pa.table(padded).to_pandas(
+        categories=[name for name, array in padded.items() if pa.types.is_string(array.type)]
+    )
+    return frame
+
+
+def _either(one: pa.Array, other: pa.Array) -> pa.Array:
+    """The values of both; what must be a number for one expectation is one for the other."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if one.type != other.type:
+        one, other = pc.cast(one, pa.float64()), pc.cast(other, pa.float64())
+    return pa.concat_arrays([one, other]).unique()
 
 
 def run_expectations(
@@ -586,6 +746,8 @@ def _great_expectations() -> tuple[Any, Any]:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
 
+    import teilhabe.statistical_expectations  # noqa: F401 - registers them
+
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     asset = context.data_sources.add_pandas("deliveries").add_dataframe_asset("chunk")
@@ -613,8 +775,13 @@ def _judge_profile(
     if not expectations:
         return
     frame = profile.frame()
-    for expectation, result in zip(expectations, run_expectations(frame, expectations), strict=True):
+    unsure = [e for e in expectations if not _within_known(e, frame)]
+    if not unsure:
+        return
+    for expectation, result in zip(unsure, run_expectations(frame, unsure), strict=True):
         if result["success"]:
+            if bounds := _profile_bounds(expectation, frame):
+                remember_range(_identity(expectation), bounds)
             continue
         broken = run_expectations(frame, [expectation], rows=True)[0].get("unexpected_index_list") or []
         evidence = [
@@ -628,6 +795,62 @@ def _judge_profile(
         if not evidence and result.get("observed_value") is not None:
             evidence = [Evidence(None, None, str(result["observed_value"]))]
         yield _finding(expectation, contract, file_name, max(len(broken), 1), evidence)
+
+
+def _within_known(expectation: Expectation, frame: pd.DataFrame) -> bool:
+    bounds = _profile_bounds(expectation, frame)
+    return bounds is not None and _within(bounds, memory.ranges.get(_identity(expectation)))
+
+
+def _profile_bounds(expectation: Expectation, frame: pd.DataFrame) -> tuple[float, float] | None:
+    """The smallest and the largest count, where those decide: all between bounds, none excused."""
+    if expectation.type != "expect_column_values_to_be_between" or not len(frame):
+        return None
+    if "mostly" in expectation.kwargs or expectation.column not in PROFILE_COLUMNS[1:]:
+        return None
+    counts = frame[expectation.column]
+    return (float(counts.min()), float(counts.max()))
+
+
+class _Whole:
+    """The delivery kept as one table for expectations of scope ``observations``; nothing is kept when there are none."""
+
+    def __init__(self, contract: Contract, *, wanted: bool) -> None:
+        self._columns = [*contract.column_names, "_row_number", "_column_number"]
+        self._wanted = wanted
+        self._rows = 0
+        self._chunks: list[pa.Table] = []
+
+    def add(self, chunk: pa.Table) -> None:
+        self._rows += chunk.num_rows
+        if self._rows > ROW_LIMIT:
+            self._chunks.clear()
+        elif self._wanted:
+            self._chunks.append(chunk.select(self._columns))
+
+    def judge(self, expectations: Sequence[Expectation], context: Context, file_name: str) -> Iterator[Finding]:
+        if not expectations or not self._rows:
+            return
+        if self._rows > ROW_LIMIT:
+            yield Finding(
+                "info",
+                "observations.not_checked",
+                f"Datei „{file_name}“: Mit {number_in_words(self._rows)} Zeilen ist sie zu groß, um Summen, Anteile und "
+                f"Vorzeiträume zu prüfen; erwartet sind höchstens {number_in_words(ROW_LIMIT)} Zeilen.",
+                found=f"{self._rows} Zeilen",
+                expected=f"höchstens {ROW_LIMIT} Zeilen",
+            )
+            return
+        _great_expectations()
+        from teilhabe.statistical_expectations import judging
+
+        frame = _to_frame(_joined(self._chunks))
+        with judging(frame, context):
+            results = run_expectations(frame, expectations)
+        for expectation, result in zip(expectations, results, strict=True):
+            if not result["success"]:
+                evidence = [Evidence(*place) for place in result["details"]["evidence"]]
+                yield _finding(expectation, context.contract, file_name, int(result["unexpected_count"]), evidence)
 
 
 def _finding(
@@ -646,16 +869,17 @@ def _finding(
         )
     )
     found = first.found if first.found is not None else "leer"
+    expected = first.expected or expectation.expected_de
     others = f" Insgesamt {count} Fälle." if count > 1 else ""
     return Finding(
         severity=expectation.severity,
         rule=expectation.rule,
         message=f"Datei „{file_name}“{place}: {expectation.sentence_de.rstrip('.')}; "
-        f"gefunden „{found}“, erwartet {expectation.expected_de}.{others}",
+        f"gefunden „{found}“, erwartet {expected}.{others}",
         row=first.row,
         column=term,
         found=found,
-        expected=expectation.expected_de,
+        expected=expected,
         row_count=count,
         evidence=tuple(replace(e, column=e.column or term) for e in evidence),
     )

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from teilhabe.contracts import Contract, load_contracts
+from teilhabe.observations import Context
+from teilhabe.statistical_expectations import judging
 from teilhabe.validation import PROFILE_COLUMNS, contract_expectations, load_suite, run_expectations
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -51,7 +53,12 @@ def test_all_expectations_run_in_great_expectations(dataset_id: str) -> None:
     delivery = [e for e in expectations if e.scope == "delivery"]
     profile = pd.DataFrame([("2023-12-31", 1, 1, 1, 0)], columns=list(PROFILE_COLUMNS))
     assert all("success" in result for result in run_expectations(profile, delivery) if delivery)
-    assert len(rows) + len(delivery) == len(expectations), "a misspelt scope would never run"
+    whole = [e for e in expectations if e.scope == "observations"]
+    if not whole:
+        return
+    with judging(one_row(contract), Context(contract)):
+        assert all("success" in result for result in run_expectations(one_row(contract), whole) if whole)
+    assert len(rows) + len(delivery) + len(whole) == len(expectations), "a misspelt scope would never run"
 
 
 def one_row(contract: Contract) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from teilhabe.contracts import Contract, load_contracts
 from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
 from teilhabe.reading import open_reading
 from teilhabe.register import Register
-from teilhabe.validation import Expectation, Suite, Verdict, contract_expectations, load_suite, validate
+from teilhabe.validation import Expectation, Suite, Verdict, contract_expectations, load_suite, memory, validate
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")
@@ -37,7 +37,9 @@ GOOD = {
     "territory_code": "03157001",
     "territory_name": "Edemissen",
     "period_code": "2023-12-31",
+    "nationality": "total",
     "sex": "total",
+    "age_band": "total",
     "value": "12000",
     "obs_status": "A",
     "conf_status": "F",
@@ -121,7 +123,7 @@ def test_a_good_delivery_has_no_findings(judge: Judge) -> None:
         ({"value": "90000001"}, "critical", "value.too_large", "Bevölkerungsstand", "90000001"),
         ({"sex": "diverse"}, "critical", "code.unknown", "Geschlecht", "diverse"),
         ({"obs_status": "Z"}, "critical", "value.status", "Bevölkerungsstand", "12000"),
-        ({"conf_status": "G"}, "critical", "value.confidentiality", "conf_status", "G"),
+        ({"conf_status": "G"}, "critical", "value.confidentiality", "Geheimhaltung", "G"),
         ({"territory_name": None}, "critical", "column.blank", "Gebiet", "leer"),
         ({"sex": None}, "critical", "column.blank", "Geschlecht", "leer"),
     ],
@@ -295,12 +297,35 @@ def test_rows_are_asked_for_only_where_something_failed(judge: Judge, monkeypatc
         return original(self, suite, *args, **kwargs)
 
     monkeypatch.setattr(gx_interfaces.Batch, "validate", watched)
+    memory.forget()
     judge(row())
     assert asked
     assert {kind for kind, _ in asked} == {"SUMMARY"}
     asked.clear()
     judge(row(value="-1"))
     assert [count for kind, count in asked if kind == "COMPLETE"] == [1]
+
+
+def test_what_was_found_good_is_not_judged_again(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many small files of a run only what is new in each costs anything; what is wrong is found in each of them."""
+    memory.forget()
+    judge(row(value="5"), row(value="12000", sex="male"))
+    asked: list[list[str]] = []
+    original = gx_interfaces.Batch.validate
+
+    def watched(self: Any, suite: Any, *args: Any, **kwargs: Any) -> Any:
+        asked.append([e.expectation_type for e in suite.expectations])
+        return original(self, suite, *args, **kwargs)
+
+    monkeypatch.setattr(gx_interfaces.Batch, "validate", watched)
+    rows_only = tuple(
+        e for e in load_suite(PROJECT / "expectations", POPULATION).expectations if e.scope != "observations"
+    )
+    assert judge(row(value="700"), row(value="12000", sex="male"), suite=rows_only).findings == []
+    assert asked == [], "every text is known, and 700 lies between 5 and 12,000"
+    assert only(judge(row(sex="unklar"), suite=rows_only)).rule == "code.unknown"
+    assert only(judge(row(value="-1"), suite=rows_only)).rule == "value.negative"
+    assert only(judge(row(value="-1"), suite=rows_only)).rule == "value.negative", "bad news is not remembered"
 
 
 def test_through_a_real_file(judge: Judge, tmp_path: Path) -> None:
