@@ -426,9 +426,9 @@ class CalendarProperty(Strict):
     """What ``slaProperties`` cannot say: which period a delivery is for, and the patience after the due date."""
 
     reference: str = Field(
-        pattern=r"^(\d{2}-\d{2}|year|month|quarter|half_year|school_year|guidance_year|allocation_half_year)$"
+        pattern=r"^((\d{4}-)?\d{2}-\d{2}|year|month|quarter|half_year|school_year|guidance_year|allocation_half_year)$"
     )
-    """A reference date (``12-31``) or the kind of period."""
+    """A reference date (``12-31``, an election day ``2021-09-12``) or the kind of period."""
     grace_days: int = Field(ge=0)
     first_period: str
     """Earliest period a delivery may contain."""
@@ -846,7 +846,7 @@ def _check_code(path: Path, key: str, column: str, value: str) -> None:
         raise ContractError(f"{path}: {key}: must look like u3, 3_5, 65plus or total, found {value!r}.")
 
 
-_FRACTIONAL_UNITS = {"per cent", "per cent or per 1000 as published", "km2", "fte"}
+_FRACTIONAL_UNITS = {"per cent", "per cent or per 1000 as published", "km2", "fte", "EUR"}
 
 
 def measure_codes(project: Path) -> frozenset[str]:
