@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from teilhabe.contracts import GROUP_COLUMNS, Labels, Table
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
-from teilhabe.reading.grid import Grid, csv_grid, filled_down, is_numbering, joined_header, places, sheet_grid
+from teilhabe.reading.grid import Grid, csv_grid, is_numbering, joined_header, places, sheet_grid
 from teilhabe.reading.keys import complete, is_date, probable_key, probable_label, shown
 from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, normalise, read_header
 from teilhabe.reading.periods import find_periods, is_valid, of_year, parse_period, periods_in_name
@@ -184,9 +184,10 @@ class TableReading(Reading):
     def _observations(self, sheet: _Sheet) -> Iterator[Columns]:
         grid = sheet.grid
         place = self._place(grid)
-        filled_down(grid, place.first, [*place.keys.values(), *place.labels])
         dictionary = Dictionary(sheet.labels, self.layout.optional, self.layout.validity)
         rows, numbers = self._rows(grid, place)
+        if grid.sheet is not None and numbers:
+            self.source.refuse_merges(grid.sheet, numbers[0] - 1, numbers[-1] - 1)
         rows, numbers, labelled, seen = self._labelled(rows, numbers, place, dictionary)
         if not rows:
             return
@@ -262,6 +263,7 @@ class TableReading(Reading):
             for guess in (False, True) if grid.merges else (True,):
                 start = place.top - above
                 trial = Dictionary(dictionary.labels, self.layout.optional, self.layout.validity)
+                trial.used |= dictionary.used  # by the cells of label columns
                 header, missing = self._read(joined_header(grid, start, end, guess=guess), place, trial, seen, periods)
                 tries.append((len(missing) + len(_twice(header)), len(tries), header, missing, trial))
                 if not missing and not _twice(header):
