@@ -251,6 +251,63 @@ def explain(
         out.print(_escape(line), highlight=False)
 
 
+# -------------------------------------------------------------------------------------------------------------- offices
+
+
+@app.command()
+def template(
+    dataset: Annotated[str, typer.Argument(help="Dataset id, e.g. housing__accommodation.")],
+    out_file: Annotated[Path, typer.Option("--out", help="The workbook to write (.xlsx).", dir_okay=False)],
+    territory: Annotated[
+        str | None, typer.Option(help="Key of the reporting municipality: filled in and fixed, e.g. 03157006.")
+    ] = None,
+    period: Annotated[
+        str | None, typer.Option(help="Period code, e.g. 2024-03; by default the last one that is over.")
+    ] = None,
+) -> None:
+    """Write the Excel form an office fills in (in German), drawn from the contract."""
+    from teilhabe import delivery_calendar, pipeline, templates
+
+    settings = get_settings()
+    known = pipeline.contracts(settings)
+    contract = pipeline.contract(settings, dataset)
+    today = delivery_calendar.today()
+    templates.write_template(contract, out_file, today=today, territory=territory, period=period, known=known.values())
+    out.print(f"written: {out_file} ({dataset}, contract {contract.version})")
+
+
+@app.command("new-dataset")
+def new_dataset(
+    agency: Annotated[str, typer.Argument(help="Folder of the office, e.g. library.")],
+    dataset: Annotated[str, typer.Argument(help="Name of the dataset, e.g. loans.")],
+    from_file: Annotated[
+        Path, typer.Option("--from", help="A file as the office delivers it; its numbers are not kept.", dir_okay=False)
+    ],
+    title: Annotated[str | None, typer.Option(help="German title, as it stands in messages to the office.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, write nothing.")] = False,
+) -> None:
+    """Propose contract, suite, staging model and fixture of a new dataset from one of its files.
+
+    Recognises CSV of any delimiter and number format, workbooks, forms, GENESIS tables. Never overwrites anything, refuses
+    files about single persons, and marks with TODO what a person has to decide.
+    """
+    from teilhabe import scaffold
+
+    settings = get_settings()
+    made = scaffold.new_dataset(settings, agency, dataset, from_file, title=title, dry_run=dry_run)
+    for line in made.decided:
+        out.print(_escape(f"decided: {line}"), highlight=False)
+    for path in made.files:
+        out.print(f"{'would write' if dry_run else 'written'}: {path.relative_to(settings.project)}", highlight=False)
+    out.print(f"{from_file.name} reads with it: {made.rows} values, {len(made.findings)} findings.", highlight=False)
+    for finding in made.findings:
+        out.print(_escape(f"  {finding.severity}: {finding.message}"), highlight=False)
+    for line in made.open_points:
+        out.print(_escape(f"TODO: {line}"), highlight=False)
+    if not dry_run:
+        out.print(f"Next: edit the TODOs, then teilhabe init and teilhabe deliver {agency}__{dataset} {from_file.name}")
+
+
 # ------------------------------------------------------------------------------------------------------------ contracts
 
 
@@ -272,6 +329,23 @@ def contracts_check() -> None:
     out.print(f"{len(paths)} contracts checked, {problems} with errors.")
     if problems or not paths:
         raise typer.Exit(FAILED)
+
+
+@contracts_app.command("page")
+def contracts_page(
+    dataset: Annotated[str | None, typer.Argument(help="Only this dataset; all and an index by default.")] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to; by default site/contracts.", file_okay=False)
+    ] = None,
+) -> None:
+    """Write the contracts as pages for the offices (HTML, in German): what is delivered, when, how, and what is checked."""
+    from teilhabe import delivery_calendar, pages, pipeline
+
+    settings = get_settings()
+    chosen = None if dataset is None else pipeline.contract(settings, dataset)
+    folder = out_dir or settings.project / "site" / "contracts"
+    written = pages.write_pages(settings, folder, today=delivery_calendar.today(), only=chosen)
+    out.print(f"written: {written[0]}" + (f" and {len(written) - 1} more pages" if len(written) > 1 else ""))
 
 
 @contracts_app.command("list")
