@@ -10,12 +10,15 @@ from typing import Any
 from teilhabe.contracts import Contract
 from teilhabe.errors import ReadingError
 from teilhabe.reading import guard
+from teilhabe.reading.ba_workbook import BaWorkbookReading
 from teilhabe.reading.base import Reading, ReadingContext
 from teilhabe.reading.ffcsv import FfcsvReading
+from teilhabe.reading.form import FormReading
 from teilhabe.reading.genesis_csv import GenesisReading
 from teilhabe.reading.register import Gv100adReading, RegisterXlsxReading
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
+from teilhabe.reading.stacked_table import StackedTableReading
 from teilhabe.reading.table import TableReading
 from teilhabe.reading.territorial_changes import TerritorialChangesReading
 from teilhabe.reading.tidy_csv import TidyReading
@@ -27,6 +30,9 @@ _READERS: dict[str, type[Reading]] = {
     "ffcsv": FfcsvReading,
     "tidy_csv": TidyReading,
     "table": TableReading,
+    "form": FormReading,
+    "ba_workbook": BaWorkbookReading,
+    "stacked_table": StackedTableReading,
     "gv100ad": Gv100adReading,
     "register_xlsx": RegisterXlsxReading,
     "territorial_changes": TerritorialChangesReading,

@@ -28,8 +28,7 @@ def sheet_grid(source: Source, sheet: str, numbers: NumberFormat) -> Grid:
     """A sheet of a workbook; a cell that is a number is written as the layout writes numbers."""
     cells = source.sheets[sheet]
     rows = [[value_text(cell, numbers) for cell in row] for row in cells]
-    merges: dict[str, list[Range]] = getattr(source, "merges", {})
-    return Grid(sheet, rows, list(range(1, len(rows) + 1)), list(merges.get(sheet) or ()))
+    return Grid(sheet, rows, list(range(1, len(rows) + 1)), list(source.merges.get(sheet, ())))
 
 
 def csv_grid(source: Source, delimiter: str) -> Grid:
@@ -108,15 +107,6 @@ def _guessed(block: Sequence[Sequence[str]]) -> list[list[str]]:
         for position in range(width):
             opened[position] |= bool(position < len(row) and row[position].strip())
     return texts
-
-
-def filled_down(grid: Grid, first: int, columns: Sequence[int]) -> None:
-    """Keys written once for several merged rows stand in each of them."""
-    for (first_row, first_column), (last_row, last_column) in grid.merges:
-        if first_row < first or first_column != last_column or first_column not in columns:
-            continue
-        for row in range(first_row + 1, min(last_row + 1, len(grid.rows))):
-            grid.rows[row][first_column] = grid.rows[first_row][first_column]
 
 
 def is_numbering(row: Sequence[str]) -> bool:

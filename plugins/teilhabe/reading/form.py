@@ -1,0 +1,357 @@
+"""Reader for the county's Excel template: labels with a value beside them and one small table, for one municipality.
+
+The sheet is read by its labels, not by its cells, so an inserted line does no harm. What the form says of its
+municipality and its period must agree with the file's name and with its own title.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from teilhabe.contracts import Form
+from teilhabe.errors import Evidence
+from teilhabe.reading.base import Columns, Reading
+from teilhabe.reading.grid import Grid, is_numbering, sheet_grid
+from teilhabe.reading.keys import complete, is_date, probable_key, shown
+from teilhabe.reading.labels import Dictionary, clean, normalise
+from teilhabe.reading.periods import find_periods, parse_period, periods_in_name
+from teilhabe.reading.source import Source, cell_text
+
+_KEY_IN_NAME = re.compile(r"(?<!\d)(\d{8}|\d{5})(?!\d)")
+_NUMBER = re.compile(r"[\d.,\s]*\d")
+
+
+@dataclass
+class _Value:
+    """A value cell: where it stands (0-based) and what it is about."""
+
+    row: int
+    column: int
+    text: str
+    label: str
+    coordinates: dict[str, str]
+
+
+class FormReading(Reading):
+    layout: Form
+    checks_levels = True
+
+    @classmethod
+    def refuses(cls, layout: Form, source: Source) -> str | None:
+        if not source.is_workbook:
+            return source.kind_de
+        name = _sheet(layout, source)
+        if name is None:
+            return f"kein Tabellenblatt „{layout.sheet}“"
+        wanted = {normalise(alias) for alias in layout.fields["territory_code"]}
+        if any(_label(cell_text(cell)) in wanted for row in source.sheets[name] for cell in row):
+            return None
+        return f"auf dem Blatt „{name}“ fehlt „{layout.fields['territory_code'][0]}“"
+
+    def _tidy(self) -> Iterator[Columns]:
+        name = _sheet(self.layout, self.source)
+        assert name is not None  # noqa: S101 - refuses() has looked
+        self.sheet = name
+        grid = sheet_grid(self.source, name, self.layout.numbers)
+        self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity)
+        corner = self._corner(grid)
+        fields, column = self._fields(grid, corner)
+        period = self._period(fields["period_code"], grid)
+        code = self._territory(fields["territory_code"])
+        values = [*self._block(grid, corner, column), *self._table(grid, corner)]
+        self._check_missing(values, period)
+        self.texts_used |= self._dictionary.used
+        values = [value for value in values if value.text or not self._is_optional(value)]
+        if not values:
+            return
+        rows = pa.array([value.row + 1 for value in values], pa.int32())
+        labels = [value.label for value in values]
+        converted = self.convert(pa.array([value.text for value in values], pa.string()), rows, lambda i: labels[i])
+        columns: Columns = {name: self._same(value, values) for name, value in self.layout.constants.items()}
+        columns |= {"territory_code": self._same(code, values), "period_code": self._same(period, values)}
+        for name, where in fields.items():
+            if name not in ("territory_code", "period_code"):
+                columns[name] = self._same(clean(where.text), values)
+        for name in sorted({name for value in values for name in value.coordinates}):
+            default = self.layout.constants.get(name, "total")
+            columns[name] = pa.array([value.coordinates.get(name, default) for value in values], pa.string())
+        columns |= {"value": converted.value, "obs_status": converted.obs_status, "conf_status": converted.conf_status}
+        columns["_row_number"] = rows
+        columns["_column_number"] = pa.array([value.column + 1 for value in values], pa.int32())
+        yield columns
+
+    @staticmethod
+    def _same(text: str, values: list[_Value]) -> pa.Array:
+        return pa.array([text] * len(values), pa.string())
+
+    # The block of labels and values
+
+    def _fields(self, grid: Grid, corner: tuple[int, int] | None) -> tuple[dict[str, _Value], int]:
+        """The cells that say for whom and when, and the column their values stand in."""
+        found: dict[str, _Value] = {}
+        for name, aliases in self.layout.fields.items():
+            wanted = {normalise(alias) for alias in aliases}
+            places = [
+                self._beside(grid, row, column, {})
+                for row, column in _where(grid, wanted)
+                if corner is None or row < corner[0] or row > self._last_row(grid, corner)
+            ]
+            self.texts_used |= wanted & {normalise(place.label) for place in places}
+            filled = [place for place in places if place.text]
+            if not filled:
+                raise self.report.error(
+                    "header.missing_column" if not places else "form.empty_field",
+                    f"Auf dem Blatt „{self.sheet}“ ist „{aliases[0]}“ nicht ausgefüllt."
+                    if places
+                    else f"Auf dem Blatt „{self.sheet}“ fehlt das Feld „{aliases[0]}“.",
+                    sheet=self.sheet,
+                    row=places[0].row + 1 if places else None,
+                    column=aliases[0],
+                    expected=aliases[0],
+                )
+            other = next((place for place in filled if clean(place.text) != clean(filled[0].text)), None)
+            if other is not None:
+                raise self._contradiction(name, filled[0], other, aliases[0])
+            found[name] = filled[0]
+        return found, found["territory_code"].column
+
+    def _contradiction(self, name: str, one: _Value, other: _Value, label: str) -> Exception:
+        rule = "period.contradiction" if name == "period_code" else "key.contradiction"
+        return self.report.error(
+            rule,
+            f"Auf dem Blatt „{self.sheet}“ steht „{label}“ zweimal mit Verschiedenem: „{shown(one.text)}“ in Zeile "
+            f"{one.row + 1} und „{shown(other.text)}“ in Zeile {other.row + 1}.",
+            sheet=self.sheet,
+            row=other.row + 1,
+            column=label,
+            found=shown(other.text),
+            expected=shown(one.text),
+        )
+
+    def _block(self, grid: Grid, corner: tuple[int, int] | None, column: int) -> Iterator[_Value]:
+        """Every agreed label outside the table, with its value; an unknown one with a number is told."""
+        fields = {normalise(alias) for aliases in self.layout.fields.values() for alias in aliases}
+        inside = range(corner[0], self._last_row(grid, corner) + 1) if corner else range(0)
+        for index, row in enumerate(grid.rows):
+            if index in inside:
+                continue
+            position = next((i for i, text in enumerate(row) if text.strip()), None)
+            if position is None or _label(row[position]) in fields:
+                continue
+            text = clean(row[position]).rstrip(":").strip()
+            if text not in self._dictionary or not normalise(text):
+                value = row[column].strip() if column < len(row) and column > position else ""
+                if value and _NUMBER.fullmatch(value):
+                    self._tell_unknown(index, text)
+                continue
+            coordinates = self._dictionary[text]
+            if coordinates is not None:
+                yield self._beside(grid, index, position, coordinates, column)
+
+    def _beside(
+        self, grid: Grid, row: int, column: int, coordinates: dict[str, str], value_column: int | None = None
+    ) -> _Value:
+        """The value of a label: in the form's column of values, else the next filled cell to the right."""
+        cells = grid.rows[row]
+        label = clean(cells[column]).rstrip(":").strip()
+        if value_column is not None and value_column > column:
+            return _Value(row, value_column, cells[value_column].strip(), label, coordinates)
+        at = next((i for i in range(column + 1, len(cells)) if cells[i].strip()), column + 1)
+        return _Value(row, at, cells[at].strip() if at < len(cells) else "", label, coordinates)
+
+    def _tell_unknown(self, row: int, text: str) -> None:
+        self.report.rows(
+            "warning",
+            "label.unknown",
+            "„{found}“ ist kein vereinbartes Feld; der Wert wird nicht geladen",
+            [Evidence(row + 1, None, text)],
+            sheet=self.sheet,
+            expected=f"vereinbart, aber nicht „{text}“",
+        )
+
+    # The table
+
+    def _corner(self, grid: Grid) -> tuple[int, int] | None:
+        if not self.layout.table:
+            return None
+        wanted = {normalise(text) for text in self.layout.table}
+        found = next(_where(grid, wanted), None)
+        if found is None:
+            raise self.report.error(
+                "header.missing_column",
+                f"Auf dem Blatt „{self.sheet}“ fehlt die Tabelle „{self.layout.table[0]}“.",
+                sheet=self.sheet,
+                column=self.layout.table[0],
+                expected=self.layout.table[0],
+            )
+        self.texts_used |= {_label(grid.rows[found[0]][found[1]])}
+        return found
+
+    def _last_row(self, grid: Grid, corner: tuple[int, int]) -> int:
+        """The table ends above the first row whose label cell is empty."""
+        row = corner[0]
+        while row + 1 < len(grid.rows) and grid.rows[row + 1][corner[1]].strip():
+            row += 1
+        return row
+
+    def _table(self, grid: Grid, corner: tuple[int, int] | None) -> Iterator[_Value]:
+        if corner is None:
+            return
+        top, left = corner
+        heads: list[tuple[int, str, dict[str, str]]] = []
+        for position in range(left + 1, len(grid.rows[top])):
+            text = clean(grid.rows[top][position])
+            if not text:
+                break
+            if text not in self._dictionary:
+                self.report.note(
+                    "warning",
+                    "header.unknown_column",
+                    f"Spalte {position + 1} hat die unbekannte Überschrift „{text}“ und wird nicht geladen.",
+                    sheet=self.sheet,
+                    row=top + 1,
+                    column=text,
+                    found=text,
+                )
+                continue
+            coordinates = self._dictionary[text]
+            if coordinates is not None:
+                heads.append((position, text, coordinates))
+        seen: dict[str, int] = {}
+        for index in range(top + 1, self._last_row(grid, corner) + 1):
+            row = grid.rows[index]
+            if is_numbering(row):
+                continue
+            text = clean(row[left])
+            if text not in self._dictionary:
+                if any(row[position].strip() for position, _, _ in heads):
+                    self._tell_unknown(index, text)
+                continue
+            coordinates = self._dictionary[text]
+            if coordinates is None:
+                continue
+            if normalise(text) in seen:
+                raise self.report.error(
+                    "header.duplicate_column",
+                    f"Auf dem Blatt „{self.sheet}“ steht die Zeile „{text}“ zweimal.",
+                    sheet=self.sheet,
+                    row=index + 1,
+                    column=text,
+                    found=text,
+                )
+            seen[normalise(text)] = index
+            for position, head, common in heads:
+                yield _Value(index, position, row[position].strip(), f"{text} / {head}", common | coordinates)
+
+    # For whom and when
+
+    def _period(self, field: _Value, grid: Grid) -> str:
+        code = parse_period(field.text, self.layout.period)
+        if code is None:
+            raise self.report.error(
+                "period.not_found",
+                f"Auf dem Blatt „{self.sheet}“ steht in Zeile {field.row + 1} bei „{field.label}“ „{shown(field.text)}“, "
+                "das ist kein Berichtszeitraum.",
+                sheet=self.sheet,
+                row=field.row + 1,
+                column=field.label,
+                found=shown(field.text),
+                expected=f"ein Zeitraum für „{self.layout.period}“",
+            )
+        titles = [text for row in grid.rows[: field.row] for text in row if text.strip()]
+        for where, found in (
+            ("der Titel", [one for text in titles for one in find_periods(text, self.layout.period)]),
+            ("der Dateiname", periods_in_name(self.source.file_name, self.layout.period)),
+        ):
+            other = next((one for one in found if one != code), None)
+            if other is not None:
+                raise self.report.error(
+                    "period.contradiction",
+                    f"Bei „{field.label}“ steht {code}, {where} nennt aber {other}.",
+                    sheet=self.sheet,
+                    row=field.row + 1,
+                    column=field.label,
+                    found=other,
+                    expected=code,
+                )
+        return code
+
+    def _territory(self, field: _Value) -> str:
+        text = clean(field.text)
+        if is_date(text):
+            typed = probable_key(text, self.layout.key_width)
+            hint = f"; vermutlich stand dort „{typed}“" if typed else ""
+            raise self.report.error(
+                "key.is_a_date",
+                f"Auf dem Blatt „{self.sheet}“ steht in Zeile {field.row + 1} bei „{field.label}“ das Datum "
+                f"„{shown(text)}“ statt des Schlüssels{hint}.",
+                sheet=self.sheet,
+                row=field.row + 1,
+                column=field.label,
+                found=shown(text),
+                expected=typed,
+            )
+        code = complete(text, self.layout.key_width)
+        other = next((key for key in _KEY_IN_NAME.findall(self.source.file_name) if key != code), None)
+        if other is not None and self._is_key(code):
+            raise self.report.error(
+                "key.contradiction",
+                f"Bei „{field.label}“ steht {code}, der Dateiname nennt aber {other}.",
+                sheet=self.sheet,
+                row=field.row + 1,
+                column=field.label,
+                found=other,
+                expected=code,
+            )
+        return code
+
+    def _check_missing(self, values: list[_Value], period: str) -> None:
+        """Every agreed label must occur, in the block or in the table."""
+        missing = [
+            text
+            for text, found in self.layout.labels.items()
+            if found is not None and normalise(text) not in self._dictionary.used
+        ]
+        due = set(self._dictionary.missing(list(self._seen()), [period]))
+        for text in missing:
+            same = [one for one, found in self.layout.labels.items() if found == self.layout.labels[text]]
+            if text in self.layout.optional or any(normalise(one) in self._dictionary.used for one in same):
+                continue
+            if self.layout.labels[text] and text not in due:
+                continue
+            raise self.report.error(
+                "header.missing_column",
+                f"Auf dem Blatt „{self.sheet}“ fehlt „{text}“.",
+                sheet=self.sheet,
+                column=text,
+                expected=text,
+            )
+
+    def _seen(self) -> Iterator[dict[str, str]]:
+        for text, found in self.layout.labels.items():
+            if found and normalise(text) in self._dictionary.used:
+                yield found
+
+    def _is_optional(self, value: _Value) -> bool:
+        optional = {normalise(text) for text in self.layout.optional}
+        return any(normalise(part) in optional for part in (value.label, *value.label.split(" / ")))
+
+
+def _sheet(layout: Form, source: Source) -> str | None:
+    wanted = normalise(layout.sheet)
+    return next((name for name in source.sheets if normalise(name) == wanted), None)
+
+
+def _label(text: str) -> str:
+    return normalise(text.strip().rstrip(":"))
+
+
+def _where(grid: Grid, wanted: set[str]) -> Iterator[tuple[int, int]]:
+    for index, row in enumerate(grid.rows):
+        for position, text in enumerate(row):
+            if text.strip() and _label(text) in wanted:
+                yield index, position

@@ -1,0 +1,271 @@
+"""Reader for tables in which a unit is a row with its key and name, and its numbers stand in the rows below, by kind.
+
+So the election office publishes the local elections: ``157006  EG Peine, Stadt`` and below it a row ``Zahl``, one with
+percentages and one with seats. The key leaves out the state, in member municipalities it stands before the name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from teilhabe.contracts import StackedTable
+from teilhabe.errors import Evidence
+from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
+from teilhabe.reading.grid import Grid, sheet_grid
+from teilhabe.reading.keys import is_date, shown
+from teilhabe.reading.labels import clean, normalise
+from teilhabe.reading.periods import find_periods, of_year, periods_in_name
+from teilhabe.reading.source import Source, cell_text
+
+_HEADER_DEPTH = 30
+_KEY = re.compile(r"\d{3}|\d{6}")
+_KEY_AND_NAME = re.compile(r"(\d{6})\s+(.+)")
+_YEAR = re.compile(r"(?<!\d)((?:19|20)\d{2})(?!\d)")
+_COUNTY_DIGITS = 3
+
+
+@dataclass
+class _Unit:
+    index: int
+    code: str
+    name: str
+
+
+@dataclass
+class _Value:
+    unit: _Unit
+    row: int
+    column: int
+    coordinates: dict[str, str]
+
+
+class StackedTableReading(Reading):
+    layout: StackedTable
+    checks_levels = True
+
+    @classmethod
+    def refuses(cls, layout: StackedTable, source: Source) -> str | None:
+        if not source.is_workbook:
+            return source.kind_de
+        if any(True for _ in _sheets(layout, source)):
+            return None
+        titles = ", ".join(f"„{title}“" for title in layout.titles)
+        return f"kein Tabellenblatt mit {titles} in der Überschrift"
+
+    def _tidy(self) -> Iterator[Columns]:
+        sheets = list(_sheets(self.layout, self.source))
+        for title in self.layout.titles:
+            if title not in (found for _, found in sheets) and title not in self.layout.optional:
+                raise self.report.error(
+                    "sheet.missing",
+                    f"Es fehlt das Tabellenblatt mit „{title}“ in der Überschrift.",
+                    found=", ".join(self.source.sheets),
+                    expected=title,
+                )
+        for name, title in sheets:
+            if [found for _, found in sheets].count(title) > 1:
+                raise self.report.error(
+                    "sheet.twice",
+                    f"„{title}“ steht in der Überschrift mehrerer Tabellenblätter.",
+                    sheet=name,
+                    found=title,
+                )
+        for name, title in sheets:
+            self.sheet = name
+            yield from self._sheet(sheet_grid(self.source, name, self.layout.numbers), title)
+
+    def _sheet(self, grid: Grid, title: str) -> Iterator[Columns]:
+        top, kind_column = self._header(grid)
+        period = self._period(grid, top)
+        first = next((i for i in range(top + 1, len(grid.rows)) if grid.rows[i][kind_column].strip()), len(grid.rows))
+        start = next((i for i in range(first - 1, top, -1) if any(t.strip() for t in grid.rows[i])), first)
+        columns = self._columns(grid, top, start, kind_column)
+        values = list(self._values(grid, start, kind_column, columns))
+        if not values:
+            return
+        cells = pa.array([grid.rows[value.row][value.column] for value in values], pa.string())
+        numbers = pa.array([value.row + 1 for value in values], pa.int32())
+        converted = self.convert(cells, numbers, lambda i: str(values[i].column + 1))
+        common = self.layout.titles[title]
+        tidy: Columns = {
+            "territory_code": pa.array([value.unit.code for value in values], pa.string()),
+            "territory_name": pa.array([value.unit.name for value in values], pa.string()),
+            "period_code": repeat(period, len(values)),
+        }
+        for name in sorted({*common, *(name for value in values for name in value.coordinates)}):
+            default = common.get(name, "total")
+            tidy[name] = pa.array([value.coordinates.get(name, default) for value in values], pa.string())
+        tidy |= {"value": converted.value, "obs_status": converted.obs_status, "conf_status": converted.conf_status}
+        tidy["_row_number"] = numbers
+        tidy["_column_number"] = pa.array([value.column + 1 for value in values], pa.int32())
+        for offset in range(0, len(values), CHUNK_ROWS):
+            yield {name: array.slice(offset, CHUNK_ROWS) for name, array in tidy.items()}
+
+    def _header(self, grid: Grid) -> tuple[int, int]:
+        """Where the header begins, and the column of the kinds: its text may be spread over rows (``Ein-`` ``heit``)."""
+        wanted = {normalise(text) for text in self.layout.kind_column}
+        rows = grid.rows[:_HEADER_DEPTH]
+        for top in range(len(rows)):
+            for position in range(len(rows[top])):
+                text = ""
+                for row in rows[top : top + 4]:
+                    text += row[position] if position < len(row) else ""
+                    if rows[top][position].strip() and normalise(text) in wanted:
+                        return self._title_end(rows, top), position
+        raise self.report.error(
+            "header.missing_column",
+            f"Auf dem Blatt „{grid.sheet}“ fehlt die Spalte „{self.layout.kind_column[0]}“.",
+            sheet=grid.sheet,
+            column=self.layout.kind_column[0],
+            expected=self.layout.kind_column[0],
+        )
+
+    def _title_end(self, rows: list[list[str]], top: int) -> int:
+        """The first header row: the one below the title line."""
+        titles = [normalise(title) for title in self.layout.titles]
+        last = max(
+            (i for i, row in enumerate(rows[:top]) if any(t in normalise(cell) for cell in row for t in titles)),
+            default=top - 1,
+        )
+        return min(last + 1, top)
+
+    def _period(self, grid: Grid, top: int) -> str:
+        """The title names the election's year; the file's name may not name another."""
+        texts = [clean(text) for row in grid.rows[:top] for text in row if text.strip()]
+        found = [code for text in texts for code in find_periods(text, self.layout.period)]
+        if not found:
+            found = [of_year(int(year), self.layout.period) for text in texts for year in _YEAR.findall(text)]
+        codes = list(dict.fromkeys(found))
+        if len(codes) != 1:
+            raise self.report.error(
+                "period.contradiction" if codes else "period.not_found",
+                f"Die Überschrift des Blatts „{grid.sheet}“ nennt "
+                + (f"mehrere Zeiträume ({', '.join(codes)})." if codes else "kein Jahr."),
+                sheet=grid.sheet,
+                found=", ".join(codes) or None,
+                expected=f"ein Zeitraum für „{self.layout.period}“",
+            )
+        in_name = periods_in_name(self.source.file_name, self.layout.period)
+        if len(in_name) == 1 and in_name != codes:
+            raise self.report.error(
+                "period.contradiction",
+                f"Die Überschrift des Blatts „{grid.sheet}“ nennt {codes[0]}, der Dateiname aber {in_name[0]}.",
+                sheet=grid.sheet,
+                found=in_name[0],
+                expected=codes[0],
+            )
+        return codes[0]
+
+    def _columns(self, grid: Grid, top: int, end: int, kind_column: int) -> dict[str, int]:
+        """Agreed header text -> position. A column is known by its own texts, joined or in neighbouring rows."""
+        wanted = {normalise(header): header for columns in self.layout.values.values() for header in columns}
+        found: dict[str, list[int]] = {header: [] for header in wanted.values()}
+        width = max(len(row) for row in grid.rows[top:end])
+        for position in range(kind_column + 1, width):
+            own = [row[position].strip() for row in grid.rows[top:end] if position < len(row) and row[position].strip()]
+            joined = normalise("".join(text.rstrip("-") if text.endswith("-") else text + " " for text in own))
+            if joined in wanted:
+                found[wanted[joined]].append(position)
+        for header, positions in found.items():
+            if len(positions) != 1:
+                rule = "header.duplicate_column" if positions else "header.missing_column"
+                what = "kommt zweimal vor" if positions else "fehlt"
+                raise self.report.error(
+                    rule,
+                    f"Auf dem Blatt „{grid.sheet}“: die Spalte „{header}“ {what}.",
+                    sheet=grid.sheet,
+                    row=top + 1,
+                    column=header,
+                    expected=header,
+                )
+        return {header: positions[0] for header, positions in found.items()}
+
+    def _values(self, grid: Grid, start: int, kind_column: int, columns: dict[str, int]) -> Iterator[_Value]:
+        kinds = {normalise(kind): kind for kind in self.layout.values}
+        ignored = {_kind(kind) for kind in self.layout.ignore}
+        unknown: dict[str, list[int]] = {}
+        seen: set[str] = set()
+        unit: _Unit | None = None
+        for index in range(start, len(grid.rows)):
+            row = grid.rows[index]
+            text = row[kind_column].strip()
+            if not text:
+                if any(cell.strip() for cell in row[:kind_column]):
+                    unit = self._unit(grid, index, kind_column)
+                continue
+            if any(cell.strip() for cell in row[:kind_column]):
+                unit = self._unit(grid, index, kind_column)  # the first row of numbers beside the name
+            kind = kinds.get(_kind(text))
+            if kind is None:
+                if _kind(text) not in ignored:
+                    unknown.setdefault(clean(text), []).append(index)
+                continue
+            seen.add(kind)
+            if unit is None:
+                continue
+            for header, coordinates in self.layout.values[kind].items():
+                yield _Value(unit, index, columns[header], coordinates)
+        for text, where in unknown.items():
+            self.report.rows(
+                "warning",
+                "label.unknown",
+                "„{found}“ ist keine vereinbarte Einheit; diese Zeilen werden nicht geladen",
+                [Evidence(index + 1, None, text) for index in where],
+                sheet=grid.sheet,
+                expected=f"vereinbart, aber nicht „{text}“",
+                count=len(where),
+            )
+        for kind in self.layout.values:
+            if kind not in seen and kind not in self.layout.optional:
+                raise self.report.error(
+                    "header.missing_column",
+                    f"Auf dem Blatt „{grid.sheet}“ kommt die Einheit „{kind}“ in keiner Zeile vor.",
+                    sheet=grid.sheet,
+                    column=kind,
+                    expected=kind,
+                )
+
+    def _unit(self, grid: Grid, index: int, kind_column: int) -> _Unit | None:
+        """A municipality or county of the table; None for parts of towns, sums of associations and regions."""
+        cells = [clean(cell) for cell in grid.rows[index][:kind_column]]
+        filled = [cell for cell in cells if cell]
+        name = filled[-1] if filled else ""
+        before = next((i for i, cell in reversed(list(enumerate(cells))) if cell == name), 0)
+        key = cells[before - 1] if before else ""
+        if found := _KEY_AND_NAME.fullmatch(name):
+            key, name = found[1], found[2]
+        if key and is_date(key) and not key.isdigit():
+            raise self.report.error(
+                "key.is_a_date",
+                f"Auf dem Blatt „{grid.sheet}“ steht in Zeile {index + 1} das Datum „{shown(key)}“ statt des Schlüssels.",
+                sheet=grid.sheet,
+                row=index + 1,
+                found=shown(key),
+            )
+        if not _KEY.fullmatch(key):
+            return None
+        kind, _, rest = name.partition(" ")
+        if len(key) > _COUNTY_DIGITS:
+            if kind not in self.layout.units:
+                return None
+            name = rest
+        return _Unit(index, self.layout.key_prefix + key, re.sub(r",(?=\S)", ", ", name.strip()))
+
+
+def _kind(text: str) -> str:
+    """``.weibl.`` and ``weibl..`` are the same; so is ``%`` with its own word."""
+    return normalise(text)
+
+
+def _sheets(layout: StackedTable, source: Source) -> Iterator[tuple[str, str]]:
+    """(sheet, title) of every sheet whose title line has one of the agreed texts."""
+    for name, rows in source.sheets.items():
+        head = [normalise(cell_text(cell)) for row in rows[:10] for cell in row if cell_text(cell).strip()]
+        for title in layout.titles:
+            if any(normalise(title) in text for text in head):
+                yield name, title
+                break
