@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from teilhabe import delivery_calendar, landing, loading, ops
 from teilhabe.building import code_version
-from teilhabe.contracts import SUFFIX, Contract, Server, contract_path, load_contract, load_contracts
+from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
 from teilhabe.senders import sender_code, unknown_sender
 from teilhabe.settings import Settings
@@ -122,6 +122,8 @@ def poll(settings: Settings, contract: Contract, credentials: Credentials) -> li
                 source = landing.open_source(server, settings, credentials, contract.dataset_id)
                 seen = ops.seen_fingerprints(conn, contract.dataset_id, server.server)
                 found = landing.settled(source, seen=seen)
+                if isinstance(source, landing.MailSource) and not found:
+                    source.let_go(seen)  # what a run that was killed has archived
                 outcome.rows = len(found)
                 waiting += [Waiting(server.server, file) for file in found]
     return sorted(waiting, key=lambda w: (w.file.received_at or datetime.now(UTC), w.file.key))
@@ -133,22 +135,28 @@ def archive(settings: Settings, contract: Contract, waiting: list[Waiting], cred
     A file that cannot be fetched does not keep the others waiting; the error is raised when all were tried.
     """
     store = landing.Archive(settings.archive_url)
-    servers = {server.server: server for server in contract.servers}
+    wanted = {item.server for item in waiting}
+    sources = {
+        server.server: landing.open_source(server, settings, credentials, contract.dataset_id)
+        for server in contract.servers
+        if server.server in wanted
+    }
     rules = rules_version(settings, contract)
     new: list[int] = []
     errors: list[TeilhabeError] = []
     with loading.session(settings) as conn, _workplace(settings) as folder:
         for item in waiting:
             try:
-                delivery = _archive_one(
-                    conn, settings, contract, servers[item.server], item, store, rules, folder, credentials
-                )
+                delivery = _archive_one(conn, contract, sources[item.server], item, store, rules, folder)
             except TeilhabeError as error:
                 log.warning("%s: %s", contract.dataset_id, error)
                 errors.append(error)
                 continue
             if delivery.state == "received":
                 new.append(delivery.delivery_id)
+        for name, source in sources.items():
+            if isinstance(source, landing.MailSource):
+                source.let_go(ops.seen_fingerprints(conn, contract.dataset_id, name))
     _raise_first(errors)
     return new
 
@@ -182,9 +190,7 @@ def judge(settings: Settings, contract: Contract, run_id: str | None = None) -> 
             suite = load_suite(settings.expectations, contract)
             register = from_warehouse(conn, _baseline(settings))
         for delivery in waiting:
-            attempt(
-                delivery, partial(_judge_one, conn, settings, contract, suite, register, delivery, folder, run_id)
-            )
+            attempt(delivery, partial(_judge_one, conn, settings, contract, suite, register, delivery, folder, run_id))
     _raise_first(errors)
     return states
 
@@ -272,16 +278,13 @@ def waiting_in_inbox(settings: Settings, dataset_id: str) -> int:
 
 def _archive_one(
     conn: ops.Connection,
-    settings: Settings,
     contract: Contract,
-    server: Server,
+    source: landing.Source,
     item: Waiting,
     store: landing.Archive,
     rules: str,
     folder: Path,
-    credentials: Credentials,
 ) -> ops.Delivery:
-    source = landing.open_source(server, settings, credentials, contract.dataset_id)
     file = item.file
     with ops.step(conn, "archive", dataset_id=contract.dataset_id) as outcome:
         local = folder / "fetched"

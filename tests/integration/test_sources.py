@@ -1,29 +1,45 @@
-"""Sources against real servers on this machine: http.server, OpenSSH's sshd, an S3 server."""
+"""Sources against real servers on this machine: http.server, OpenSSH's sshd, an S3 server, Dovecot - and from each a
+delivery into the archive, as its contract says."""
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import grp
+import imaplib
+import io
+import ipaddress
+import json
 import os
+import pwd
 import shutil
 import socket
+import ssl
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
+import paramiko
 import pytest
 
+from teilhabe import landing, pipeline
+from teilhabe import warehouse as postgres
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
-from teilhabe.landing import Archive, Credentials, ManifestEntry, settled
+from teilhabe.landing import Archive, Credentials, MailSource, ManifestEntry, settled
 from teilhabe.landing.s3 import S3Source
 from teilhabe.landing.sftp import SftpSource
 from teilhabe.landing.web import WebSource
+from tests.conftest import PROJECT, settings_for
+from tests.flow import FOREIGNERS, Flow, monitor
 
 BODY = b"AGS;Anzahl\n03157006;12\n" * 200_000
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -535,3 +551,530 @@ class TestArchiveInAnObjectStore:
         (tmp_path / "a.csv").write_text("x")
         with pytest.raises(SourceError, match="could not store"):
             Archive("s3://amt/archive", away).put(tmp_path / "a.csv")
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority of our own, as a county's data centre runs one, and a server's certificate by it."""
+
+    pem: str
+    certificate: Path
+    key: Path
+
+    @property
+    def server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    root = tmp_path_factory.mktemp("authority")
+    now = datetime.now(UTC)
+
+    def named(name: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+    def certificate(name: str, key: Any) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(named(name))
+            .issuer_name(named("Rechenzentrum"))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+        )
+
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca = (
+        certificate("Rechenzentrum", ca_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
+        .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    server = (
+        certificate("127.0.0.1", key)
+        .add_extension(names, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (root / "server.pem").write_bytes(server.public_bytes(pem))
+    (root / "server.key").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return Authority(ca.public_bytes(pem).decode(), root / "server.pem", root / "server.key")
+
+
+@pytest.fixture
+def secure_site(authority: Authority) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(FILE)))
+            self.send_header("ETag", '"v1"')
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(FILE)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Clients that do not trust the certificate hang up."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        server.socket = authority.server_context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_port}/zahlen.csv"
+        server.shutdown()
+        thread.join()
+
+
+FILE = monitor([(2022, "Peine", "K03157", 15000)])
+
+
+class TestHttps:
+    def test_an_authority_of_the_office_is_trusted_when_the_connection_names_it(
+        self, secure_site: str, authority: Authority, tmp_path: Path
+    ) -> None:
+        login = Credentials(extra={"ca_certificates": authority.pem})
+        source = WebSource((secure_site,), "monitor", login)
+        [file] = settled(source, settle_seconds=0)
+        source.fetch(file, tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == FILE
+
+    def test_nobody_else_is(self, secure_site: str) -> None:
+        with pytest.raises(ContractError, match="certificate nobody known here has signed"):
+            WebSource((secure_site,), "monitor").list()
+
+    def test_an_authority_that_is_none_is_told_without_quoting_it(self, secure_site: str) -> None:
+        source = WebSource((secure_site,), "monitor", Credentials(extra={"ca_certificates": "geheim"}))
+        with pytest.raises(ContractError, match="certificate authority") as told:
+            source.list()
+        assert "geheim" not in str(told.value)
+
+
+class PasswordDoor(paramiko.ServerInterface):
+    def check_auth_password(self, username: str, password: str) -> int:
+        return paramiko.AUTH_SUCCESSFUL if (username, password) == ("amt", "geheim") else paramiko.AUTH_FAILED
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "password"
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+
+class OneFile(paramiko.SFTPServerInterface):
+    """A folder with one file."""
+
+    def _attributes(self, folder: bool) -> paramiko.SFTPAttributes:
+        found = paramiko.SFTPAttributes()
+        found.st_mode, found.st_size = (0o040755, 0) if folder else (0o100644, len(FILE))
+        found.st_mtime, found.st_atime, found.filename = 1_700_000_000, 1_700_000_000, "zahlen.csv"
+        return found
+
+    def stat(self, path: str) -> Any:
+        return self._attributes(folder=not path.endswith(".csv"))
+
+    lstat = stat
+
+    def list_folder(self, path: str) -> Any:
+        return [self._attributes(folder=False)]
+
+    def open(self, path: str, flags: int, attr: Any) -> Any:
+        handle = paramiko.SFTPHandle(flags)
+        handle.readfile = io.BytesIO(FILE)  # type: ignore[attr-defined]
+        handle.stat = lambda: self._attributes(folder=False)  # type: ignore[method-assign]
+        return handle
+
+
+@pytest.fixture
+def password_sftp() -> Iterator[Credentials]:
+    """A server whose users log in by password: sshd would need accounts of the machine for that."""
+    key = paramiko.ECDSAKey.generate()
+    sessions: list[paramiko.Transport] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    session = paramiko.Transport(listener.accept()[0])
+                    sessions.append(session)
+                    session.add_server_key(key)
+                    session.set_subsystem_handler("sftp", paramiko.SFTPServer, OneFile)
+                    session.start_server(threading.Event(), PasswordDoor())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = listener.getsockname()[1]
+        yield Credentials("amt", "geheim", "127.0.0.1", port, {"host_key": f"{key.get_name()} {key.get_base64()}"})
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for session in sessions:
+        session.close()
+
+
+class TestSftpWithPassword:
+    def test_a_file_comes_whole(self, password_sftp: Credentials, tmp_path: Path) -> None:
+        source = SftpSource("127.0.0.1", password_sftp.port or 0, "/", "amt", None, password_sftp)
+        [file] = settled(source, settle_seconds=0)
+        source.fetch(file, tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == FILE
+
+    def test_a_wrong_password_is_for_a_person_to_mend(self, password_sftp: Credentials) -> None:
+        login = replace(password_sftp, password="falsch")
+        with pytest.raises(ContractError, match="refused the login") as told:
+            SftpSource("127.0.0.1", login.port or 0, "/", "amt", None, login).list()
+        assert "falsch" not in str(told.value)
+
+
+@dataclass(frozen=True)
+class Post:
+    """A mail server with one mailbox, and a second way into it for the test."""
+
+    source: MailSource
+    authority: Authority
+
+    @contextlib.contextmanager
+    def mailbox(self) -> Iterator[imaplib.IMAP4_SSL]:
+        context = ssl.create_default_context(cadata=self.authority.pem)
+        with imaplib.IMAP4_SSL(self.source.host, self.source.port, ssl_context=context) as client:
+            client.login("amt", "geheim")
+            client.select("INBOX")
+            yield client
+
+    def put(self, *files: tuple[str, bytes], sender: str = "Amt <zahlen@lengede.example>", at: datetime = NOON) -> None:
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = sender, "teilhabe@landkreis.example", "Zahlen für März"
+        message["Date"] = "Thu, 01 Jan 1970 00:00:00 +0000"
+        message.set_content("Anbei die Zahlen.")
+        for name, content in files:
+            message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+        with self.mailbox() as client:
+            client.append("INBOX", "", at, message.as_bytes())
+
+    def flags(self) -> list[bool]:
+        """Of every message in the inbox whether it counts as read."""
+        with self.mailbox() as client:
+            found = client.uid("FETCH", "1:*", "(FLAGS)")[1]
+            return [b"Seen" in (part or b"") for part in found if part]
+
+    def empty(self) -> None:
+        with self.mailbox() as client:
+            for folder in ("Erledigt für immer", "INBOX"):
+                answer, found = client.select(landing.mail._mailbox_name(folder))
+                if answer == "OK" and found != [b"0"]:
+                    client.store("1:*", "+FLAGS", r"(\Deleted)")
+                    client.expunge()
+
+    def names(self) -> list[str]:
+        return [file.name for file in self.source.list()]
+
+
+@pytest.fixture(scope="module")
+def dovecot(authority: Authority) -> Iterator[Post]:
+    binary = need(shutil.which("dovecot") or shutil.which("/usr/sbin/dovecot"), "dovecot (package dovecot-imapd)")
+    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+    if not version.startswith("2.3."):
+        pytest.skip(f"the mail server of these tests is configured for dovecot 2.3, found {version.strip()}")
+    # Mail is never read with root's rights, and pytest's own folders are closed to other accounts.
+    account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    keeper = "root" if os.geteuid() == 0 else account.pw_name
+    root = Path(tempfile.mkdtemp(prefix="teilhabe-mail-"))
+    root.chmod(0o755)
+    (root / "mail").mkdir()
+    if os.geteuid() == 0:
+        os.chown(root / "mail", account.pw_uid, account.pw_gid)
+    (root / "users").write_text(f"amt:{{PLAIN}}geheim:{account.pw_uid}:{account.pw_gid}::{root}/mail::\n")
+    port = free_port()
+    login_user = "dovenull" if os.geteuid() == 0 else keeper
+    (root / "dovecot.conf").write_text(
+        f"base_dir = {root}/run\nstate_dir = {root}/state\nlog_path = {root}/log\nprotocols = imap\nlisten = 127.0.0.1\n"
+        f"default_internal_user = {'dovecot' if keeper == 'root' else keeper}\ndefault_login_user = {login_user}\n"
+        f"default_internal_group = {'dovecot' if keeper == 'root' else grp.getgrgid(os.getegid()).gr_name}\n"
+        f"ssl = required\nssl_cert = <{authority.certificate}\nssl_key = <{authority.key}\nfirst_valid_uid = 1\n"
+        f"mail_location = maildir:{root}/mail/%u\nmail_privileged_group =\n"
+        f"passdb {{\n driver = passwd-file\n args = {root}/users\n}}\nuserdb {{\n driver = passwd-file\n args = {root}/users\n}}\n"
+        f"service imap-login {{\n chroot =\n inet_listener imap {{\n  port = 0\n }}\n"
+        f" inet_listener imaps {{\n  port = {port}\n  ssl = yes\n }}\n}}\n"
+        "service anvil {\n chroot =\n}\nservice stats {\n chroot =\n}\n"
+    )
+    with (root / "out").open("wb") as log:
+        server = subprocess.Popen([binary, "-F", "-c", str(root / "dovecot.conf")], stderr=log, stdout=log)
+    try:
+        wait_for_port(port, server)
+        login = Credentials("amt", "geheim", extra={"ca_certificates": authority.pem})
+        yield Post(MailSource("127.0.0.1", port, "mailbox", credentials=login), authority)
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def post(dovecot: Post) -> Iterator[Post]:
+    yield dovecot
+    dovecot.empty()
+
+
+class TestMail:
+    def test_an_attachment_comes_whole_with_sender_and_arrival(self, post: Post, tmp_path: Path) -> None:
+        post.put(("zahlen März.xlsx", BODY))
+        [file] = settled(post.source)
+        post.source.fetch(file, tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == BODY
+        assert (file.name, file.size, file.complete) == ("zahlen März.xlsx", len(BODY), True)
+        assert (file.sender, file.received_at) == ("zahlen@lengede.example", NOON), (
+            "the server's clock, not the sender's"
+        )
+
+    def test_texts_pictures_and_signatures_are_no_deliveries(self, post: Post) -> None:
+        post.put(("zahlen.csv", FILE), ("logo.png", b"x"), ("smime.p7s", b"x"), ("~$zahlen.xlsx", b"x"))
+        post.put()
+        assert post.names() == ["zahlen.csv"]
+
+    def test_a_name_is_never_a_path(self, post: Post) -> None:
+        post.put(("../../etc/zahlen.csv", FILE))
+        assert post.names() == ["zahlen.csv"]
+
+    def test_attachments_of_a_forwarded_message_come_too(self, post: Post) -> None:
+        inner = EmailMessage()
+        inner["From"] = "jemand@amt.example"
+        inner.set_content("siehe unten")
+        inner.add_attachment(FILE, maintype="text", subtype="csv", filename="zahlen.csv")
+        outer = EmailMessage()
+        outer["From"] = "kollege@amt.example"
+        outer.set_content("weitergeleitet")
+        outer.add_attachment(inner)
+        with post.mailbox() as client:
+            client.append("INBOX", "", NOON, outer.as_bytes())
+        [file] = post.source.list()
+        assert (file.name, file.sender) == ("zahlen.csv", "kollege@amt.example")
+
+    def test_looking_and_fetching_mark_nothing(self, post: Post, tmp_path: Path) -> None:
+        post.put(("zahlen.csv", FILE))
+        [file] = post.source.list()
+        post.source.fetch(file, tmp_path / "out")
+        post.source.acknowledge(file)
+        assert post.flags() == [False]
+        assert len(post.source.list()) == 1
+
+    def test_a_message_is_let_go_when_all_its_files_are_archived(self, post: Post) -> None:
+        post.put(("a.csv", FILE), ("b.csv", FILE))
+        post.put(("c.csv", FILE))
+        a, b, c = post.source.list()
+        assert post.source.let_go({a.fingerprint, c.fingerprint}) == 1
+        assert post.names() == ["a.csv", "b.csv"]
+        assert post.source.let_go({a.fingerprint, b.fingerprint, c.fingerprint}) == 1
+        assert post.names() == []
+        assert post.flags() == [True, True]
+
+    def test_a_file_for_another_dataset_keeps_its_message_where_it_is(self, post: Post) -> None:
+        post.put(("Unterbringung_03157005.xlsx", FILE), ("Ehrenamt_03157005.xlsx", FILE))
+        housing, civic = (replace(post.source, pattern=pattern) for pattern in ("Unterbringung_*", "Ehrenamt_*"))
+        [file] = housing.list()
+        assert housing.let_go({file.fingerprint}) == 0
+        assert [file.name for file in civic.list()] == ["Ehrenamt_03157005.xlsx"]
+
+    def test_done_messages_are_moved_where_the_connection_says_so(self, post: Post) -> None:
+        """Then a message somebody has read in the mailbox is still picked up."""
+        login = replace(
+            post.source.credentials, extra={**post.source.credentials.extra, "done_folder": "Erledigt für immer"}
+        )
+        source = replace(post.source, credentials=login)
+        post.put(("zahlen.csv", FILE))
+        with post.mailbox() as client:
+            client.uid("STORE", "1:*", "+FLAGS", r"(\Seen)")
+        [file] = source.list()
+        assert source.let_go({file.fingerprint}) == 1
+        assert source.list() == []
+        with post.mailbox() as client:
+            assert client.select(landing.mail._mailbox_name("Erledigt für immer")) == ("OK", [b"1"])
+
+    def test_only_agreed_senders_are_read(self, post: Post) -> None:
+        post.put(("a.csv", FILE), sender="Zahlen@Lengede.example")
+        post.put(("b.csv", FILE), sender="werbung@anderswo.example")
+        source = replace(post.source, senders="*@lengede.example")
+        assert [file.name for file in source.list()] == ["a.csv"]
+
+    def test_a_message_that_is_too_large_is_told_and_never_fetched(self, post: Post, tmp_path: Path) -> None:
+        post.put(("gross.csv", BODY))
+        source = replace(post.source, limit=1000)
+        [file] = source.list()
+        with pytest.raises(TeilhabeError, match="größer als die erlaubten"):
+            source.fetch(file, tmp_path / "out")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_message_deleted_meanwhile_is_worth_another_look(self, post: Post, tmp_path: Path) -> None:
+        post.put(("zahlen.csv", FILE))
+        [file] = post.source.list()
+        post.empty()
+        with pytest.raises(SourceError, match="vanished"):
+            post.source.fetch(file, tmp_path / "out")
+
+    def test_a_wrong_password_is_for_a_person_to_mend(self, post: Post) -> None:
+        login = replace(post.source.credentials, password="falsch")
+        with pytest.raises(ContractError, match="refused the login") as told:
+            replace(post.source, credentials=login).list()
+        assert "falsch" not in str(told.value)
+
+    def test_an_unknown_certificate_is_refused_before_any_password_is_sent(self, post: Post) -> None:
+        login = replace(post.source.credentials, extra={})
+        with pytest.raises(ContractError, match="certificate nobody known here has signed"):
+            replace(post.source, credentials=login).list()
+
+    def test_no_such_folder(self, post: Post) -> None:
+        with pytest.raises(ContractError, match="no mail folder 'Zahlen'"):
+            replace(post.source, folder="Zahlen").list()
+
+    def test_nobody_there_is_worth_another_try(self, post: Post) -> None:
+        with pytest.raises(SourceError, match="the connection failed"):
+            replace(post.source, port=free_port()).list()
+
+
+# From the contract's server into the archive
+
+
+Line = Callable[..., Flow]
+
+
+@pytest.fixture(scope="module")
+def home(make_home: Callable[[], Path]) -> Iterator[Path]:
+    settings = settings_for(make_home())
+    postgres.ensure_running(settings)
+    postgres.provision(settings)
+    yield settings.home
+    postgres.stop(settings)
+
+
+@pytest.fixture
+def line(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
+    """A project whose one contract names the given server, its connection as Airflow reads it from the environment."""
+
+    def make(server: str, **connection: Any) -> Flow:
+        project = tmp_path / "project"
+        for name in ("expectations", "dbt_project/seeds"):
+            shutil.copytree(PROJECT / name, project / name)
+        text = (PROJECT / "agencies" / "state_monitor" / "foreigners.odcs.yaml").read_text(encoding="utf-8")
+        before, _, rest = text.partition("servers:\n")
+        after = rest[rest.index("slaProperties:") :]
+        path = project / "agencies" / "state_monitor" / "foreigners.odcs.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{before}servers:\n{server}{after}", encoding="utf-8")
+        if connection:
+            monkeypatch.setenv("AIRFLOW_CONN_AMT", json.dumps(connection))
+        monkeypatch.setenv("TEILHABE_SETTLE_SECONDS", "0.05")
+        flow = Flow(replace(settings_for(home), project=project), tmp_path / "drafts")
+        pipeline.install(flow.settings)
+        flow.empty()
+        shutil.rmtree(flow.settings.home / "archive", ignore_errors=True)
+        return flow
+
+    return make
+
+
+def fetched(flow: Flow) -> list[tuple[Any, ...]]:
+    """Poll and archive as the DAG does; what was recorded of it."""
+    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    waiting = pipeline.poll(flow.settings, contract, landing.environment_credentials)
+    through_airflow = [pipeline.Waiting.from_json(json.loads(json.dumps(item.to_json()))) for item in waiting]
+    pipeline.archive(flow.settings, contract, through_airflow, landing.environment_credentials)
+    [entry] = landing.Archive(flow.settings.archive_url).manifest(FOREIGNERS)
+    assert landing.Archive(flow.settings.archive_url).local(entry.sha256, flow.drafts).read_bytes() == FILE
+    assert pipeline.poll(flow.settings, contract, landing.environment_credentials) == [], "nothing is fetched twice"
+    return flow.ask("select file_name, received_from, source, state from ops.delivery")
+
+
+class TestLine:
+    def test_from_a_folder_of_the_office(self, line: Line, tmp_path: Path) -> None:
+        share = tmp_path / "share"
+        (share / "2026").mkdir(parents=True)
+        (share / "2026" / "zahlen.csv").write_bytes(FILE)
+        flow = line(f"  - {{server: share, type: local, path: '{share}', format: csv}}\n")
+        assert fetched(flow) == [("zahlen.csv", None, "share", "received")]
+        assert (share / "2026" / "zahlen.csv").exists(), "the office keeps its file"
+
+    def test_from_a_web_address_with_the_office_s_own_authority(
+        self, line: Line, secure_site: str, authority: Authority
+    ) -> None:
+        flow = line(
+            f"  - {{server: web, type: api, location: '{secure_site}', customProperties: [{{property: connection, value: amt}}]}}\n",
+            conn_type="http", extra={"ca_certificates": authority.pem},
+        )  # fmt: skip
+        assert fetched(flow) == [("zahlen.csv", None, "web", "received")]
+
+    def test_from_sftp_by_key(self, line: Line, office: Sshd) -> None:
+        (office.folder / "zahlen.csv").write_bytes(FILE)
+        (office.folder / "anderes.txt").write_bytes(b"x")
+        address = f"sftp://127.0.0.1:{office.source.port}{office.folder}/*.csv"
+        login = office.source.credentials
+        flow = line(
+            f"  - {{server: sftp, type: sftp, location: '{address}', customProperties: [{{property: connection, value: amt}}]}}\n",
+            conn_type="sftp", login=login.login, extra=dict(login.extra),
+        )  # fmt: skip
+        assert fetched(flow) == [("zahlen.csv", None, "sftp", "received")]
+
+    def test_from_sftp_by_password(self, line: Line, password_sftp: Credentials) -> None:
+        address = f"sftp://127.0.0.1:{password_sftp.port}/"
+        flow = line(
+            f"  - {{server: sftp, type: sftp, location: '{address}', customProperties: [{{property: connection, value: amt}}]}}\n",
+            conn_type="sftp", login="amt", password="geheim", extra=dict(password_sftp.extra),
+        )  # fmt: skip
+        assert fetched(flow) == [("zahlen.csv", None, "sftp", "received")]
+
+    def test_from_an_object_store(self, line: Line, store: Any, endpoint: str) -> None:
+        store.pipe_file("amt/out/zahlen.csv", FILE)
+        flow = line(
+            f"  - {{server: s3, type: s3, location: 's3://amt/out/*.csv', endpointUrl: '{endpoint}',"
+            " customProperties: [{property: connection, value: amt}]}\n",
+            conn_type="aws", login="amt", password="geheim", extra={"region_name": "eu-central-1"},
+        )  # fmt: skip
+        assert fetched(flow) == [("zahlen.csv", None, "s3", "received")]
+
+    def test_from_a_mailbox(self, line: Line, post: Post) -> None:
+        post.put(("zahlen.csv", FILE))
+        flow = line(
+            "  - server: mailbox\n    type: custom\n    customProperties:\n      - {property: kind, value: imap}\n"
+            "      - {property: connection, value: amt}\n      - {property: pattern, value: '*.csv'}\n",
+            conn_type="imap", host="127.0.0.1", port=post.source.port, login="amt", password="geheim",
+            extra={"ca_certificates": post.authority.pem},
+        )  # fmt: skip
+        assert fetched(flow) == [("zahlen.csv", "zahlen@lengede.example", "mailbox", "received")]
+        assert post.flags() == [True]
+        assert flow.ask("select received_at from ops.delivery") == [(NOON,)]
+
+    def test_a_run_killed_before_the_message_was_marked_marks_it_at_the_next_look(
+        self, line: Line, post: Post, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        post.put(("zahlen.csv", FILE))
+        flow = line(
+            "  - server: mailbox\n    type: custom\n    customProperties:\n      - {property: kind, value: imap}\n"
+            "      - {property: connection, value: amt}\n",
+            conn_type="imap", host="127.0.0.1", port=post.source.port, login="amt", password="geheim",
+            extra={"ca_certificates": post.authority.pem},
+        )  # fmt: skip
+        contract = pipeline.contract(flow.settings, FOREIGNERS)
+        waiting = pipeline.poll(flow.settings, contract, landing.environment_credentials)
+        with monkeypatch.context() as patch:
+            patch.setattr(MailSource, "let_go", lambda *_: 0)
+            pipeline.archive(flow.settings, contract, waiting, landing.environment_credentials)
+        assert (post.flags(), flow.states(FOREIGNERS)) == ([False], ["received"])
+        assert pipeline.poll(flow.settings, contract, landing.environment_credentials) == []
+        assert post.flags() == [True]

@@ -8,6 +8,7 @@ repeats the file, and the same bytes are the same object.
 from teilhabe.landing.archive import Archive, Archived, ManifestEntry
 from teilhabe.landing.base import Credentials, RemoteFile, Source, max_file_bytes, settle_seconds
 from teilhabe.landing.inbox import FolderSource, dataset_inbox, hand_in
+from teilhabe.landing.mail import MailSource
 from teilhabe.landing.opening import environment_credentials, open_source
 from teilhabe.landing.settling import settled
 
@@ -16,6 +17,7 @@ __all__ = [
     "Archived",
     "Credentials",
     "FolderSource",
+    "MailSource",
     "ManifestEntry",
     "RemoteFile",
     "Source",

@@ -7,17 +7,20 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing.base import Credentials, Source
 from teilhabe.landing.inbox import FolderSource, dataset_inbox
+from teilhabe.landing.mail import MailSource
 from teilhabe.landing.s3 import S3Source
 from teilhabe.landing.sftp import SftpSource
 from teilhabe.landing.web import WebSource
+from teilhabe.senders import PLACE
 from teilhabe.settings import Settings
 
 _SFTP_PORT = 22
+_IMAPS_PORT = 993
 _GLOB_SIGNS = "*?["
 
 
@@ -53,6 +56,8 @@ def open_source(
     kind = _kind(server, location)
     if kind == "api":
         return WebSource(_web_addresses(location, name), name, login)
+    if kind == "imap":
+        return _mail(server, name, pattern, login)
     if kind == "sftp":
         return _sftp(server, name, pattern, login)
     if kind == "s3":
@@ -65,12 +70,15 @@ def open_source(
 
 def _kind(server: Any, location: str) -> str:
     kinds = {"local": "local", "api": "api", "sftp": "sftp", "s3": "s3"}
-    schemes = {"http": "api", "https": "api", "sftp": "sftp", "s3": "s3", "file": "local"}
-    kind = kinds.get(server.type) or (schemes.get(urlsplit(location).scheme) if server.type == "custom" else None)
+    schemes = {"http": "api", "https": "api", "sftp": "sftp", "s3": "s3", "file": "local", "imaps": "imap"}
+    kind = kinds.get(server.type)
+    if server.type == "custom":
+        said = _said(server, "kind")
+        kind = schemes.get(urlsplit(location).scheme) if said is None else "imap" if said == "imap" else None
     if kind is None:
         raise ContractError(
             f"Server {server.server}: files cannot be fetched from type {server.type!r} "
-            "(known: local, api, sftp, s3, custom with a location)."
+            "(known: local, api, sftp, s3, custom with a location or kind imap)."
         )
     return kind
 
@@ -86,15 +94,30 @@ def _web_addresses(location: str, name: str) -> tuple[str, ...]:
 
 def _sftp(server: Any, name: str, pattern: str | None, login: Credentials) -> SftpSource:
     address = urlsplit(_said(server, "location") or "")
-    host = address.hostname or _said(server, "host") or login.host
-    if not host:
-        raise ContractError(f"Server {name}: neither the contract nor its connection names the sftp host.")
-    try:
-        port = int(address.port or _said(server, "port") or login.port or _SFTP_PORT)
-    except ValueError as error:
-        raise ContractError(f"Server {name}: the port is not a number.") from error
+    host, port = _host_and_port(server, address, name, login, _SFTP_PORT)
     path, glob = _split_glob(unquote(address.path) or _said(server, "path") or ".")
     return SftpSource(host, port, path, name, pattern or glob, login)
+
+
+def _mail(server: Any, name: str, pattern: str | None, login: Credentials) -> MailSource:
+    address = urlsplit(_said(server, "location") or "")
+    host, port = _host_and_port(server, address, name, login, _IMAPS_PORT)
+    folder = unquote(address.path).strip("/") or _said(server, "path") or "INBOX"
+    senders = _said(server, "sender_pattern")
+    # With a place for the key the pattern tells the municipality from a name; without, it is about addresses.
+    return MailSource(host, port, name, folder, pattern, None if senders and PLACE in senders else senders, login)
+
+
+def _host_and_port(
+    server: Any, address: SplitResult, name: str, login: Credentials, usual_port: int
+) -> tuple[str, int]:
+    host = address.hostname or _said(server, "host") or login.host
+    if not host:
+        raise ContractError(f"Server {name}: neither the contract nor its connection names the host.")
+    try:
+        return host, int(address.port or _said(server, "port") or login.port or usual_port)
+    except ValueError as error:
+        raise ContractError(f"Server {name}: the port is not a number.") from error
 
 
 def _folder(path: str, settings: Settings, name: str, pattern: str | None, dataset_id: str | None) -> FolderSource:

@@ -100,7 +100,9 @@ class S3Source:
 
 def s3_options(credentials: Credentials, endpoint_url: str | None = None) -> dict[str, Any]:
     """Options for s3fs. Without a login the usual AWS variables and instance roles apply."""
-    options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+    # s3fs tries again by itself, and so does the task; a third loop around every call would only hide an outage longer.
+    retries = {"retries": {"max_attempts": 1}}
+    options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False, "config_kwargs": retries}
     if credentials.login:
         options |= {"key": credentials.login, "secret": credentials.password}
     elif credentials.flag("anon"):
@@ -108,6 +110,11 @@ def s3_options(credentials: Credentials, endpoint_url: str | None = None) -> dic
     endpoint = endpoint_url or credentials.extra.get("endpoint_url")
     if endpoint:
         options["endpoint_url"] = endpoint
+    client: dict[str, Any] = {}
     if region := credentials.extra.get("region_name"):
-        options["client_kwargs"] = {"region_name": region}
+        client["region_name"] = region
+    if ca_file := credentials.extra.get("ca_file"):
+        client["verify"] = ca_file
+    if client:
+        options["client_kwargs"] = client
     return options

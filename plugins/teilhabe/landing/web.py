@@ -23,6 +23,7 @@ from teilhabe.landing.base import (
     refuse_too_large,
     write_stream,
 )
+from teilhabe.landing.tls import is_untrusted, tls_context
 
 if TYPE_CHECKING:
     import httpx
@@ -39,7 +40,7 @@ class WebSource:
     """``urls`` are looked at one by one, each is one file. Nothing is ever deleted there.
 
     ``login`` and ``password`` are sent as basic authentication, ``extra['headers']`` as they are - both only to the
-    host named in the contract, never on to where it redirects.
+    host named in the contract, never on to where it redirects. ``ca_certificates``/``ca_file``: see ``tls_context``.
     """
 
     urls: tuple[str, ...]
@@ -90,7 +91,8 @@ class WebSource:
         where = f"{first.host}{first.path}"
         timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
         try:
-            with httpx.Client(timeout=timeout, trust_env=True) as client:
+            verify = tls_context(self.credentials, where)
+            with httpx.Client(timeout=timeout, trust_env=True, verify=verify) as client:
                 target = first
                 for _ in range(_REDIRECTS + 1):
                     answer = client.send(self._request(client, method, target, first), stream=True)
@@ -109,6 +111,8 @@ class WebSource:
         except httpx.RemoteProtocolError as error:
             raise SourceError(f"{where}: the transfer broke off.") from error
         except httpx.TransportError as error:
+            if is_untrusted(error):
+                raise ContractError(f"{where}: shows a certificate nobody known here has signed.") from error
             raise SourceError(f"{where}: cannot be reached ({type(error).__name__}).") from error
         except httpx.InvalidURL as error:
             raise ContractError(f"{where}: is not a web address.") from error
