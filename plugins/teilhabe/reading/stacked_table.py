@@ -81,7 +81,12 @@ class StackedTableReading(Reading):
     def _sheet(self, grid: Grid, title: str) -> Iterator[Columns]:
         top, kind_column = self._header(grid)
         period = self._period(grid, top)
-        first = next((i for i in range(top + 1, len(grid.rows)) if grid.rows[i][kind_column].strip()), len(grid.rows))
+        kinds = {normalise(kind) for kind in (*self.layout.values, *self.layout.ignore)} - {""}
+        first = next((i for i in range(top + 1, len(grid.rows)) if normalise(grid.rows[i][kind_column]) in kinds), None)
+        if first is None:
+            raise self.report.error(
+                "file.no_rows", f"Auf dem Blatt „{grid.sheet}“ steht keine Zeile mit Zahlen.", sheet=grid.sheet
+            )
         start = next((i for i in range(first - 1, top, -1) if any(t.strip() for t in grid.rows[i])), first)
         columns = self._columns(grid, top, start, kind_column)
         values = list(self._values(grid, start, kind_column, columns))
@@ -126,9 +131,8 @@ class StackedTableReading(Reading):
 
     def _title_end(self, rows: list[list[str]], top: int) -> int:
         """The first header row: the one below the title line."""
-        titles = [normalise(title) for title in self.layout.titles]
         last = max(
-            (i for i, row in enumerate(rows[:top]) if any(t in normalise(cell) for cell in row for t in titles)),
+            (i for i, row in enumerate(rows[:top]) if any(_says(cell, t) for cell in row for t in self.layout.titles)),
             default=top - 1,
         )
         return min(last + 1, top)
@@ -186,7 +190,7 @@ class StackedTableReading(Reading):
 
     def _values(self, grid: Grid, start: int, kind_column: int, columns: dict[str, int]) -> Iterator[_Value]:
         kinds = {normalise(kind): kind for kind in self.layout.values}
-        ignored = {_kind(kind) for kind in self.layout.ignore}
+        ignored = {normalise(kind) for kind in self.layout.ignore}
         unknown: dict[str, list[int]] = {}
         seen: set[str] = set()
         unit: _Unit | None = None
@@ -199,9 +203,9 @@ class StackedTableReading(Reading):
                 continue
             if any(cell.strip() for cell in row[:kind_column]):
                 unit = self._unit(grid, index, kind_column)  # the first row of numbers beside the name
-            kind = kinds.get(_kind(text))
+            kind = kinds.get(normalise(text))
             if kind is None:
-                if _kind(text) not in ignored:
+                if normalise(text) not in ignored:
                     unknown.setdefault(clean(text), []).append(index)
                 continue
             seen.add(kind)
@@ -256,16 +260,15 @@ class StackedTableReading(Reading):
         return _Unit(index, self.layout.key_prefix + key, re.sub(r",(?=\S)", ", ", name.strip()))
 
 
-def _kind(text: str) -> str:
-    """``.weibl.`` and ``weibl..`` are the same; so is ``%`` with its own word."""
-    return normalise(text)
-
-
 def _sheets(layout: StackedTable, source: Source) -> Iterator[tuple[str, str]]:
     """(sheet, title) of every sheet whose title line has one of the agreed texts."""
     for name, rows in source.sheets.items():
-        head = [normalise(cell_text(cell)) for row in rows[:10] for cell in row if cell_text(cell).strip()]
-        for title in layout.titles:
-            if any(normalise(title) in text for text in head):
-                yield name, title
-                break
+        head = [text for row in rows[:10] for cell in row if (text := cell_text(cell).strip())]
+        found = next((title for title in layout.titles if any(_says(text, title) for text in head)), None)
+        if found is not None:
+            yield name, found
+
+
+def _says(text: str, title: str) -> bool:
+    """As a word of its own: ``Samtgemeindewahlen`` are no ``Gemeindewahlen``."""
+    return bool(re.search(rf"(?<!\w){re.escape(title.casefold())}(?!\w)", clean(text).casefold()))
