@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding, ReadingError, Severity
 
+MAX_KINDS = 500
+"""Findings of different kinds before the reading ends: nobody reads more, and a hostile file could make millions."""
+
 
 @dataclass
 class _Open:
@@ -44,13 +47,26 @@ class Report:
         Row numbers count within a sheet, so each sheet has a finding of its own and the finding names it.
         """
         key = (rule, column, expected, sheet)
+        if key not in self._open:
+            self._check_kinds()
         entry = self._open.setdefault(key, _Open(severity, rule, column, sheet, sentence, expected))
         entry.count += len(evidence) if count is None else count
         entry.evidence.extend(evidence[: EVIDENCE_LIMIT - len(entry.evidence)])
 
     def note(self, severity: Severity, rule: str, sentence: str, **parts: str | int | None) -> None:
         """A finding about the file as a whole, or about one place."""
+        self._check_kinds()
         self._closed.append(self._finding(severity, rule, sentence, **parts))
+
+    def _check_kinds(self) -> None:
+        if len(self._open) + len(self._closed) >= MAX_KINDS:
+            first = self.findings[0].message.partition(": ")[2] or self.findings[0].message
+            raise self.error(
+                "file.too_many_findings",
+                f"Die Datei weicht auf mehr als {MAX_KINDS} verschiedene Arten von der Vereinbarung ab, zuerst so: {first}",
+                found=f"über {MAX_KINDS} Arten von Abweichungen",
+                expected="die vereinbarte Lieferung",
+            )
 
     def error(self, rule: str, sentence: str, **parts: str | int | None) -> ReadingError:
         """The error that ends the reading."""

@@ -129,9 +129,9 @@ class Source:
         if columns > _MAX_COLUMNS:
             raise self.report.error(
                 "header.too_many_columns",
-                f"Die erste Zeile hat {columns} Spalten, erlaubt sind {_MAX_COLUMNS}.",
+                f"Die erste Zeile hat mehr als {_MAX_COLUMNS} Spalten, so breit ist keine Tabelle.",
                 row=1,
-                found=f"{columns} Spalten",
+                found=f"mindestens {columns} Spalten",
                 expected=f"höchstens {_MAX_COLUMNS} Spalten",
             )
         row, length = self._longest_line()

@@ -40,7 +40,9 @@ MAX_INDEX_BYTES = 5_000_000
 """Workbook and relations: read as a whole."""
 
 _PROBE_MEMORY = 1_200_000_000
-_PROBE_SECONDS = 40
+_PROBE_SECONDS = 30
+"""Of computing time; a busy machine may take longer."""
+_PROBE_PATIENCE = 300
 _PROBE = """
 import sys
 try:
@@ -153,6 +155,8 @@ class _Scan:
         content = bytearray()
         for block in self._blocks(part):
             content += block
+            if (sheets := content.count(b"<sheet ")) > MAX_SHEETS:
+                raise _too_many_sheets(self.report, sheets)
             if len(content) > MAX_INDEX_BYTES:
                 raise _too_large(self.report, "ein Verzeichnis von über 5 MB", f"höchstens {MAX_SHEETS} Blätter")
         _check_markup(bytes(content), self.report)
@@ -168,8 +172,8 @@ class _Scan:
                 raise _too_large(self.report, "über 100 MB Text", "höchstens 100 MB")
             chunk = _without_prefixes(carry + block)
             # What is cut off must be whole: a tag with the text after it, and in a sheet a cell with its content.
-            cut = max(chunk.rfind(b"<c"), chunk.rfind(b"<row")) if is_sheet else -1
-            cut = cut if cut > 0 else chunk.rfind(b"<")
+            cut = max(chunk.rfind(b"<c"), chunk.rfind(b"<row"), chunk.rfind(b"</sheetData")) if is_sheet else -1
+            cut = cut if cut > 0 and not chunk.startswith(b"</sheetData", cut) else chunk.rfind(b"<")
             chunk, carry = (chunk[:cut], chunk[cut:]) if cut > 0 else (b"", chunk)
             if len(carry) > MAX_TEXT:
                 self._check_texts(carry)
@@ -319,7 +323,7 @@ def _places(data: npt.NDArray[np.uint8], chunk: bytes, cells: Numbers) -> tuple[
 
 def _without_prefixes(chunk: bytes) -> bytes:
     """``<x:c>`` is ``<c>``: some programs give every tag a prefix."""
-    return _PREFIX.sub(rb"<\1", chunk) if _PREFIX.search(chunk) else chunk
+    return _PREFIX.sub(rb"<\1", chunk) if b":" in chunk and _PREFIX.search(chunk) else chunk
 
 
 def _check_markup(chunk: bytes, report: Report) -> None:
@@ -519,7 +523,7 @@ def _probe(path: Path, report: Report) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=_PROBE_SECONDS,
+            timeout=_PROBE_PATIENCE,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
@@ -545,8 +549,8 @@ def _too_large(report: Report, found: str, expected: str) -> Exception:
 def _too_many_sheets(report: Report, found: int) -> Exception:
     return report.error(
         "file.too_many_sheets",
-        f"Die Arbeitsmappe hat {found} Blätter, erlaubt sind {MAX_SHEETS}.",
-        found=f"{found} Blätter",
+        f"Die Arbeitsmappe hat mehr als {MAX_SHEETS} Blätter; so viele werden nicht gelesen.",
+        found=f"mindestens {found} Blätter",
         expected=f"höchstens {MAX_SHEETS} Blätter",
     )
 
