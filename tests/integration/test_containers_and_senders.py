@@ -269,6 +269,12 @@ def test_datasets_without_senders_ask_nobody(flow: Flow) -> None:
     assert (flow.state(number), sender_of(flow, number), rules(flow, number)) == ("loaded", None, set())
 
 
+def test_the_file_of_another_municipality_is_refused(flow: Flow) -> None:
+    number = flow.deliver(POPULATION, of(ILSEDE), sender="meldung@lengede.example")
+    assert (flow.state(number), sender_of(flow, number)) == ("quarantined", LENGEDE)
+    assert rules(flow, number) == {"sender.other_municipality"}
+
+
 def test_a_zip_collected_by_the_office_knows_each_municipality_by_its_name(flow: Flow) -> None:
     files = {f"2022__zahlen_{code}": of(code) for code in (LENGEDE, ILSEDE)}
     flow.deliver(POPULATION, zipped(**files), "sammlung.zip")
