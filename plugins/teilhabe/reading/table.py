@@ -417,10 +417,7 @@ class TableReading(Reading):
 
     def _tell_label(self, text: str, where: list[int], column: str, known: list[str]) -> None:
         if is_date(text):
-            typed = probable_label(text, known)
-            hint = f"; vermutlich stand dort „{typed}“" if typed else ""
-            self._tell_date(text, where, column, hint, typed)
-            return
+            raise self._refuse_date(text, where, column, probable_label(text, known))
         self.report.rows(
             "warning",
             "label.unknown",
@@ -432,16 +429,21 @@ class TableReading(Reading):
             count=len(where),
         )
 
-    def _tell_date(self, text: str, where: list[int], column: str, hint: str, expected: str | None) -> None:
-        self.report.rows(
-            "critical",
+    def _refuse_date(self, text: str, where: list[int], column: str, typed: str | None) -> Exception:
+        """A key that became a date says nothing any more: the file is refused, and the cell named."""
+        hint = f"; vermutlich stand dort „{typed}“" if typed else ""
+        more = f" (insgesamt {len(where)} Zeilen)" if len(where) > 1 else ""
+        sheet = f" auf dem Blatt „{self.sheet}“" if self.sheet else ""
+        return self.report.error(
             "key.is_a_date",
-            f"in der Zelle steht das Datum „{{found}}“ statt des Schlüssels{hint}",
-            [Evidence(number, column, shown(text)) for number in where[:EVIDENCE_LIMIT]],
-            column=column,
+            f"In Zeile {where[0]}{sheet}, Spalte „{column}“, steht das Datum „{shown(text)}“ statt des Schlüssels{hint}{more}; "
+            "bitte die Spalte als Text formatieren und neu senden.",
             sheet=self.sheet,
-            expected=expected or "ein Schlüssel, die Zelle als Text formatiert",
-            count=len(where),
+            row=where[0],
+            column=column,
+            found=shown(text),
+            expected=typed or "ein Schlüssel, die Zelle als Text formatiert",
+            row_count=len(where),
         )
 
     def _keys(self, rows: list[list[str]], numbers: list[int], place: _Place) -> Columns:
@@ -473,8 +475,7 @@ class TableReading(Reading):
                 by_text.setdefault(text, []).append(number)
         for text, where in by_text.items():
             typed = probable_key(text, self.layout.key_width if name == "territory_code" else None)
-            hint = f"; vermutlich stand dort „{typed}“" if typed else ""
-            self._tell_date(text, where, column, hint, typed)
+            raise self._refuse_date(text, where, column, typed)
 
     def _periods(self, texts: list[str], numbers: list[int], column: str) -> pa.Array:
         codes = {text: parse_period(text, self.layout.period) for text in set(texts)}
