@@ -92,32 +92,41 @@ class FormReading(Reading):
 
     def _fields(self, grid: Grid, corner: tuple[int, int] | None) -> tuple[dict[str, _Value], int]:
         """The cells that say for whom and when, and the column their values stand in."""
-        found: dict[str, _Value] = {}
+        inside = range(corner[0], self._last_row(grid, corner) + 1) if corner else range(0)
+        where: dict[str, list[tuple[int, int]]] = {}
         for name, aliases in self.layout.fields.items():
             wanted = {normalise(alias) for alias in aliases}
-            places = [
-                self._beside(grid, row, column, {})
-                for row, column in _where(grid, wanted)
-                if corner is None or row < corner[0] or row > self._last_row(grid, corner)
-            ]
-            self.texts_used |= wanted & {normalise(place.label) for place in places}
-            filled = [place for place in places if place.text]
-            if not filled:
+            where[name] = [place for place in _where(grid, wanted) if place[0] not in inside]
+            self.texts_used |= {_label(grid.rows[row][column]) for row, column in where[name]}
+            if not where[name]:
                 raise self.report.error(
-                    "header.missing_column" if not places else "form.empty_field",
-                    f"Auf dem Blatt „{self.sheet}“ ist „{aliases[0]}“ nicht ausgefüllt."
-                    if places
-                    else f"Auf dem Blatt „{self.sheet}“ fehlt das Feld „{aliases[0]}“.",
+                    "header.missing_column",
+                    f"Auf dem Blatt „{self.sheet}“ fehlt das Feld „{aliases[0]}“.",
                     sheet=self.sheet,
-                    row=places[0].row + 1 if places else None,
                     column=aliases[0],
                     expected=aliases[0],
                 )
-            other = next((place for place in filled if clean(place.text) != clean(filled[0].text)), None)
+        # A hint to the right of an empty cell is no value: the values of a form stand in one column.
+        values = min(self._beside(grid, row, column, {}).column for places in where.values() for row, column in places)
+        found: dict[str, _Value] = {}
+        for name, places in where.items():
+            label = self.layout.fields[name][0]
+            said = [self._beside(grid, row, column, {}, values) for row, column in places]
+            filled = [value for value in said if value.text]
+            if not filled:
+                raise self.report.error(
+                    "form.empty_field",
+                    f"Auf dem Blatt „{self.sheet}“ ist „{label}“ in Zeile {said[0].row + 1} nicht ausgefüllt.",
+                    sheet=self.sheet,
+                    row=said[0].row + 1,
+                    column=label,
+                    expected=label,
+                )
+            other = next((value for value in filled if clean(value.text) != clean(filled[0].text)), None)
             if other is not None:
-                raise self._contradiction(name, filled[0], other, aliases[0])
+                raise self._contradiction(name, filled[0], other, label)
             found[name] = filled[0]
-        return found, found["territory_code"].column
+        return found, values
 
     def _contradiction(self, name: str, one: _Value, other: _Value, label: str) -> Exception:
         rule = "period.contradiction" if name == "period_code" else "key.contradiction"
