@@ -243,8 +243,10 @@ class Source:
                 except python_calamine.WorksheetNotFound:
                     continue  # a chart has no cells
                 sheets[name] = sheet.to_python(skip_empty_area=False)
-                merges[name] = list(sheet.merged_cell_ranges or [])
-        except Exception as error:
+                merges[name] = _within(sheet.merged_cell_ranges or [], sheet.total_height, sheet.total_width)
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise  # a person or the scheduler ends the task; a panic of the parser is none of them
             raise self.report.error(
                 "file.unreadable",
                 "Die Arbeitsmappe ist beschädigt und lässt sich nicht öffnen; bitte mit Excel neu speichern und senden.",
@@ -271,6 +273,15 @@ class Source:
 
     def lines(self) -> Iterator[str]:
         yield from self.text.split("\n")
+
+
+def _within(merges: Merges, height: int, width: int) -> Merges:
+    """Merged ranges cut to the cells there are: a range may name a million rows."""
+    return [
+        ((top, left), (min(bottom, height - 1), min(right, width - 1)))
+        for (top, left), (bottom, right) in merges
+        if top < height and left < width
+    ]
 
 
 def _line_of(data: mmap.mmap, at: int) -> int:

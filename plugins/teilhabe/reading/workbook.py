@@ -39,6 +39,8 @@ MAX_TEXT = 200_000
 MAX_INDEX_BYTES = 5_000_000
 """Workbook and relations: read as a whole."""
 
+_SMALL_XML_BYTES = 5_000_000
+_SMALL_AREA = 200_000
 _PROBE_MEMORY = 1_200_000_000
 _PROBE_SECONDS = 30
 """Of computing time; a busy machine may take longer."""
@@ -98,15 +100,20 @@ def inspect(path: Path, report: Report) -> Facts:
         raise _too_large(report, f"{size // 1_000_000} MB", f"höchstens {MAX_FILE_BYTES // 1_000_000} MB")
     with path.open("rb") as stream:
         is_ole = stream.read(4) == _OLE[:4]
-    facts = _inspect_xls(path, report) if is_ole else _inspect_xlsx(path, report)
-    _probe(path, report)
+    if is_ole:
+        facts, is_small = _inspect_xls(path, report), False
+    else:
+        facts, is_small = _inspect_xlsx(path, report)
+    if not is_small:
+        _probe(path, report)
     return facts
 
 
 # xlsx
 
 
-def _inspect_xlsx(path: Path, report: Report) -> Facts:
+def _inspect_xlsx(path: Path, report: Report) -> tuple[Facts, bool]:
+    """The facts, and whether the scan has shown so little that a process of its own would cost more than it guards."""
     parts = hostile.entries(path, report, MAX_PARTS, rule="file")
     names = {part.filename.replace("\\", "/").lower().lstrip("/"): part for part in parts}
     if len(names) != len(parts):
@@ -140,7 +147,8 @@ def _inspect_xlsx(path: Path, report: Report) -> Facts:
                 pivot += _attributes(content, "cacheField", "name", report)
         else:
             scan.part(part, is_sheet="/worksheets/" in name, is_strings="sharedstrings" in name)
-    return Facts(_hidden(index, report), external, tuple(pivot))
+    is_small = scan.bytes < _SMALL_XML_BYTES and scan.area < _SMALL_AREA
+    return Facts(_hidden(index, report), external, tuple(pivot)), is_small
 
 
 class _Scan:
