@@ -320,20 +320,6 @@ def previous_period(code: str, frequency: str) -> str | None:
     return f"{year}-{month + 1:02d}-{last if at_end else min(day, last):02d}"
 
 
-_MONTHS = (
-    "Januar",
-    "Februar",
-    "März",
-    "April",
-    "Mai",
-    "Juni",
-    "Juli",
-    "August",
-    "September",
-    "Oktober",
-    "November",
-    "Dezember",
-)
 _GROUPS = {
     "nationality": {
         "german": "deutsch", "foreign": "nichtdeutsch", "asylum8": "Asylherkunftsländer", "refugee_context": "Kontext Fluchtmigration",
@@ -360,21 +346,10 @@ def group_in_words(column: str, code: str) -> str:
 
 
 def period_in_words(code: str) -> str:
-    """A period as an office writes it: 31.12.2023, Januar 2024, 1. Quartal 2024, Schuljahr 2023/24."""
-    head, tail = code[:2], code[2:]
-    if head in ("SY", "AY", "WH", "SH") and tail.isdigit():
-        span = f"{tail}/{(int(tail) + 1) % 100:02d}"
-        return {"SY": f"Schuljahr {span}", "AY": f"Berichtsjahr {span}", "WH": f"Winterhalbjahr {span}"}.get(
-            head, f"Sommerhalbjahr {tail}"
-        )
-    parts = code.split("-")
-    if len(parts) == 3:
-        return ".".join(reversed(parts))
-    if len(parts) == 2 and parts[1][:1] in ("H", "Q"):
-        return f"{parts[1][1:]}. {'Halbjahr' if parts[1][0] == 'H' else 'Quartal'} {parts[0]}"
-    if len(parts) == 2 and parts[1].isdigit() and 1 <= int(parts[1]) <= 12:
-        return f"{_MONTHS[int(parts[1]) - 1]} {parts[0]}"
-    return code
+    """A period as an office writes it; what is no period code stays as it is."""
+    from teilhabe.wording import spell_period
+
+    return spell_period(code) if period_end(code) else code
 
 
 def territory_in_words(code: str) -> str:

@@ -112,6 +112,8 @@ class Facts:
 
     editions: Mapping[date, frozenset[str]] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
+    years: frozenset[int] | None = frozenset()
+    """Years whose changes are known; None: all, for the counties the editions have."""
 
 
 class Lineage:
@@ -134,30 +136,47 @@ class Lineage:
         return Lineage(self._load, fallback)
 
     def municipalities(self, county: str, day: date) -> frozenset[str] | None:
-        """The inhabited municipalities of a county on a day; None when no edition tells.
+        """The inhabited municipalities of a county on a day; None when it cannot be told.
 
         The edition before the day, with the changes since; else the one after, if nothing changed in the county between.
+        In both cases the changes of the years between must be known.
         """
-        before = max((e for e in self._members if e <= day), default=None)
-        if before is not None and county in self._members[before]:
+        before = max((e for e in self._members if e <= day and county in self._members[e]), default=None)
+        if before is not None and self._covers(county, before + timedelta(days=1), day):
             keys = set(self._members[before][county])
-            for change in self._changes_of(county):
+            for change in self._by_county.get(county, ()):
                 if before < change.day <= day:
                     keys.discard(change.old)
                     keys.add(change.new)
             return frozenset(key for key in keys if key.startswith(county))
-        after = min((e for e in self._members if e > day), default=None)
-        if after is not None and county in self._members[after]:
-            changed = any(day < change.day <= after for change in self._changes_of(county))
-            return None if changed else self._members[after][county]
+        after = min((e for e in self._members if e > day and county in self._members[e]), default=None)
+        if (
+            after is not None
+            and self._covers(county, day + timedelta(days=1), after)
+            and not any(day < change.day <= after for change in self._by_county.get(county, ()))
+        ):
+            return self._members[after][county]
         return self._fallback.municipalities(county, day) if self._fallback else None
 
-    def explains(self, code: str, first: date, last: date) -> bool:
-        """Whether the key ended or began around these days, two years of late or early re-keying included."""
-        days = self._days.get(code, ())
-        if any(first - _REKEYING <= day <= last + _REKEYING for day in days):
+    def explains(self, code: str, first: date, last: date) -> bool | None:
+        """Whether the key ended or began around these days, two years of late or early re-keying included.
+
+        None when the changes of these years are not known for the key's county.
+        """
+        if any(first - _REKEYING <= day <= last + _REKEYING for day in self._days.get(code, ())):
             return True
-        return self._fallback.explains(code, first, last) if self._fallback else False
+        if self._fallback and self._fallback.explains(code, first, last):
+            return True
+        if self._covers(code[:_COUNTY], first - timedelta(days=365), last):
+            return False
+        return self._fallback.explains(code, first, last) if self._fallback else None
+
+    def _covers(self, county: str, first: date, last: date) -> bool:
+        if first > last:
+            return True
+        if self._facts.years is None:
+            return any(county in members for members in self._members.values())
+        return set(range(first.year, last.year + 1)) <= self._facts.years
 
     @cached_property
     def _facts(self) -> Facts:
@@ -190,9 +209,6 @@ class Lineage:
                     found[county].append(change)
         return found
 
-    def _changes_of(self, county: str) -> list[Change]:
-        return self._by_county.get(county, [])
-
 
 @cache
 def _seed(project: Path) -> Facts:
@@ -221,6 +237,7 @@ def _seed(project: Path) -> Facts:
             for row in units
             if row["successor_code"] and row["valid_to"]
         ),
+        None,
     )
 
 
@@ -276,7 +293,19 @@ def _facts(conn: psycopg.Connection[Any]) -> Facts:
             and coalesce(c.old_code, c.old_ars) <> coalesce(c.new_code, c.new_ars)
         """
     ).fetchall()
-    return Facts({day: frozenset(codes) for day, codes in members.items()}, tuple(Change(*row) for row in changes))
+    years = conn.execute(
+        """
+        select distinct c.period_code::integer
+        from raw.register__territorial_changes as c
+        inner join ops.delivery as d on d.delivery_id = c._delivery_id and d.state = 'loaded'
+        where c.period_code ~ '^[0-9]{4}$'
+        """
+    ).fetchall()
+    return Facts(
+        {day: frozenset(codes) for day, codes in members.items()},
+        tuple(Change(*row) for row in changes),
+        frozenset(row[0] for row in years),
+    )
 
 
 def populations(conn: psycopg.Connection[Any]) -> dict[str, dict[str, float]]:

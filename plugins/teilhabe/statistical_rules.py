@@ -648,7 +648,10 @@ class PeriodToBeComplete(Rule):
 
 
 class TerritoriesToMatchPreviousPeriod(Rule):
-    """The territories with values are those of the period before, save where the list of territorial changes says why not."""
+    """The territories with values are those of the period before, save where the list of territorial changes says why not.
+
+    Judged only where the changes of these years are known: lists delivered to the register, or the project's own county.
+    """
 
     type = "expect_territories_to_match_previous_period"
     rule = "territory.unexplained"
@@ -678,7 +681,7 @@ class TerritoriesToMatchPreviousPeriod(Rule):
             compared += int((one | other).sum())
             for at in np.flatnonzero(one != other):
                 code = table.texts["territory_code"][at]
-                if not code.startswith(self.within) or self._is_explained(seen.context, code, before, now):
+                if not code.startswith(self.within) or self._is_explained(seen.context, code, before, now) is not False:
                     continue
                 place = f"{names[code]} ({code})" if names.get(code) else territory_in_words(code)
                 what = "verschwunden" if one[at] else "neu"
@@ -691,9 +694,9 @@ class TerritoriesToMatchPreviousPeriod(Rule):
         return Broken(compared, len(evidence), tuple(evidence[:EVIDENCE_LIMIT]))
 
     @staticmethod
-    def _is_explained(context: Context, code: str, before: str, now: str) -> bool:
+    def _is_explained(context: Context, code: str, before: str, now: str) -> bool | None:
         first, last = period_end(before), period_end(now)
-        return bool(first and last and context.lineage.explains(code, first, last))
+        return context.lineage.explains(code, first, last) if first and last else None
 
 
 class NoDisclosingShares(Rule):

@@ -576,6 +576,8 @@ class _Judge:
     def _fetch_evidence(self, frame: pd.DataFrame, expectation: Expectation) -> list[Evidence]:
         shown = expectation.shown_column or expectation.column
         evidence: list[Evidence] = []
+        if len(frame) > _EVIDENCE_BLOCK and _is_about_one_text(expectation):
+            frame = _with_bad_texts(frame, expectation)
         for start in range(0, len(frame), _EVIDENCE_BLOCK):
             block = frame.iloc[start : start + _EVIDENCE_BLOCK]
             for index in run_expectations(block, [expectation], rows=True)[0].get("unexpected_index_list") or []:
@@ -585,6 +587,20 @@ class _Judge:
             if len(evidence) >= EVIDENCE_LIMIT:
                 break
         return evidence
+
+
+def _with_bad_texts(frame: pd.DataFrame, expectation: Expectation) -> pd.DataFrame:
+    """The rows an expectation about one text can have failed: those with a text it fails by itself."""
+    import pandas as pd
+
+    column = expectation.kwargs["column"]
+    distinct = pd.DataFrame({column: frame[column].drop_duplicates()}).reset_index(drop=True)
+    if len(distinct) > _KNOWN_LIMIT:
+        return frame
+    failed = run_expectations(distinct, [expectation], rows=True)[0].get("unexpected_index_list") or []
+    texts = distinct[column].iloc[[index["_index"] for index in failed]]
+    kept: pd.DataFrame = frame[frame[column].isin(texts.dropna()) | (frame[column].isna() & texts.isna().any())]
+    return kept
 
 
 class _Memory:
@@ -764,6 +780,12 @@ def _to_frame(chunk: pa.Table) -> pd.DataFrame:
     if "value" in chunk.column_names:
         value = pc.cast(plain(chunk["value"].chunk(0)), pa.float64())
         chunk = chunk.set_column(chunk.column_names.index("value"), "value", value)
+    for place, field_ in enumerate(chunk.schema):
+        if pa.types.is_dictionary(field_.type):
+            array = chunk.column(place).chunk(0) if chunk.column(place).num_chunks else None
+            # Several texts of a file may stand for one code; a reader need not have made them one.
+            if array is not None and pc.count_distinct(array.dictionary).as_py() < len(array.dictionary):
+                chunk = chunk.set_column(place, field_.name, plain(array).dictionary_encode())
     strings = [f.name for f in chunk.schema if pa.types.is_string(f.type)]
     frame: pd.DataFrame = chunk.to_pandas(categories=strings)
     return frame
@@ -857,8 +879,10 @@ def _finding(
     expectation: Expectation, contract: Contract, file_name: str, count: int, evidence: Sequence[Evidence]
 ) -> Finding:
     terms = {column.name: column.office_term or column.name for column in contract.columns}
-    name = expectation.shown_column or expectation.column
     first = evidence[0] if evidence else Evidence(None, None, None)
+    name = expectation.shown_column or expectation.column
+    if expectation.scope == "observations" and first.row is None:
+        name = None  # what is missing stands in no column
     term = terms.get(name or "", name)
     place = "".join(
         part
