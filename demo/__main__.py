@@ -1,37 +1,71 @@
-"""``make demo``: the main job on invented deliveries, through the real scheduler, in a few minutes.
+"""``make demo``: 36 months of a county office's invented deliveries, through the real scheduler, in a few minutes.
 
 Repeating it changes nothing: the same bytes are recorded as duplicates.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from rich.table import Table
 
 from demo import files
-from teilhabe import landing, loading, pipeline, warehouse
+from demo.county import COUNTY, MUNICIPALITIES
+from demo.handout import LOADED, Handout
+from teilhabe import landing, loading, warehouse
 from teilhabe.airflow import running, services
 from teilhabe.cli import dsn_without_password, out, prepare, progress_lines
 from teilhabe.errors import TeilhabeError
 from teilhabe.settings import Settings, get_settings
 
+_PERIOD_SHOWN = "2024"
+"""The last year for which every office of the demo has delivered."""
 
-def main() -> int:
-    started = time.monotonic()
-    settings = get_settings()
-    out.rule("teilhabe demo: invented figures, real pipeline")
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m demo",
+        description="Run the invented deliveries of a county's offices, 2023-2026, through the real pipeline.",
+    )
+    parser.add_argument(
+        "--write", type=Path, metavar="DIR", help="only write the files below DIR, one folder each, and stop"
+    )
+    wanted = parser.parse_args(arguments)
     try:
-        report = _run(settings)
+        if wanted.write:
+            written = files.write(wanted.write)
+            out.print(f"{len(written)} demo files written below {wanted.write}", highlight=False)
+            return 0
+        return _demo(get_settings())
     except TeilhabeError as error:
         out.print(f"[red]{error}[/red]", highlight=False)
         return 1
+
+
+def _demo(settings: Settings) -> int:
+    started = time.monotonic()
+    out.rule("teilhabe demo: invented figures, real pipeline")
+    with progress_lines("Demo") as tell:
+        prepare(settings, tell)
+        handouts = files.handouts()
+        hand_in(settings, handouts)
+        tell(f"{len(handouts)} demo files handed in")
+        services.up(settings, tell)
+        report = running.run(settings, [], until_idle=True, tell=tell)
     for sentence in report.failed:
         out.print(f"[red]failed:[/red] {sentence}", highlight=False)
-    _show_indicators(settings)
-    _show_deliveries(settings)
-    surprises = _surprises(settings)
+    delivered = _delivered(settings)
+    _show_deliveries(handouts, delivered)
+    _show_faults(handouts, delivered)
+    _show_county(settings)
+    gaps = _show_municipalities(settings)
+    surprises = [*unexpected(handouts, delivered), *gaps]
     for sentence in surprises:
         out.print(f"[red]unexpected:[/red] {sentence}", highlight=False)
     _show_next(settings)
@@ -39,68 +73,159 @@ def main() -> int:
     return 1 if report.failed or surprises else 0
 
 
-def _run(settings: Settings) -> running.RunReport:
-    with progress_lines("Demo") as tell:
-        prepare(settings, tell)
-        written = files.write(settings.work / "demo")
-        for handout, path in written:
-            pipeline.contract(settings, handout.dataset_id)
-            landing.hand_in(settings, handout.dataset_id, [path], handout.received_at, "demo@teilhabe.example")
-        tell(f"{len(written)} demo files handed in")
-        services.up(settings, tell)
-        return running.run(settings, [], until_idle=True, tell=tell)
+def hand_in(settings: Settings, handouts: Sequence[Handout]) -> None:
+    """As the offices would, in the order the files arrived."""
+    for handout, path in files.write(settings.work / "demo", handouts):
+        landing.hand_in(settings, handout.dataset_id, [path], handout.received_at, handout.address)
 
 
-def _show_indicators(settings: Settings) -> None:
+@dataclass(frozen=True)
+class Delivered:
+    """What became of a file: the state of its first delivery, and what was found."""
+
+    state: str
+    critical: frozenset[str]
+    rules: frozenset[str]
+    message: str
+
+
+def _delivered(settings: Settings) -> dict[tuple[str, str, str], Delivered]:
+    """By dataset, name and hash; a demo that is repeated only adds duplicates to what was delivered first."""
+    with loading.session(settings) as conn:
+        rows = conn.execute(
+            """
+            select distinct on (d.dataset_id, d.file_name, d.sha256) d.dataset_id, d.file_name, d.sha256, d.state,
+                coalesce((select array_agg(distinct f.rule) from ops.finding as f
+                    where f.delivery_id = d.delivery_id and f.severity = 'critical'), '{}'),
+                coalesce((select array_agg(distinct f.rule) from ops.finding as f where f.delivery_id = d.delivery_id), '{}'),
+                coalesce((select f.message from ops.finding as f where f.delivery_id = d.delivery_id
+                    order by array_position(array['critical', 'warning', 'info'], f.severity), f.finding_id limit 1),
+                    'bytegleich mit Lieferung ' || d.duplicate_of, '')
+            from ops.delivery as d
+            order by d.dataset_id, d.file_name, d.sha256, d.delivery_id
+            """
+        ).fetchall()
+    return {
+        (dataset, name, sha): Delivered(state, frozenset(critical), frozenset(rules), message)
+        for dataset, name, sha, state, critical, rules, message in rows
+    }
+
+
+def unexpected(handouts: Sequence[Handout], delivered: dict[tuple[str, str, str], Delivered]) -> list[str]:
+    """What the demo promises: good files are in, each faulty one came to what it had to, for its reason and no other."""
+    sentences = []
+    for handout in handouts:
+        found = delivered.get((handout.dataset_id, handout.name, handout.sha256))
+        if found is None or found.state != handout.state:
+            reason = f" ({found.message})" if found and found.message else ""
+            sentences.append(f"{handout.name} is {found.state if found else 'missing'}, not {handout.state}{reason}")
+            continue
+        rule = handout.fault.rule if handout.fault else None
+        allowed = {rule} if rule else set()
+        if (rule and rule not in found.rules) or found.critical - allowed:
+            told = ", ".join(sorted(found.critical or found.rules)) or "nothing"
+            sentences.append(f"{handout.name} is {found.state} for {told}, not for {rule}")
+    return sentences
+
+
+def _show_deliveries(handouts: Sequence[Handout], delivered: dict[tuple[str, str, str], Delivered]) -> None:
+    states: dict[str, Counter[str]] = defaultdict(Counter)
+    days: dict[str, list[str]] = defaultdict(list)
+    for handout in handouts:
+        found = delivered.get((handout.dataset_id, handout.name, handout.sha256))
+        states[handout.dataset_id][found.state if found else "missing"] += 1
+        days[handout.dataset_id].append(f"{handout.received_at:%Y-%m-%d}")
+    table = Table("dataset", "files", "loaded", "refused", "other", "first", "last",
+                  title="What the offices delivered – Demo: erfundene Zahlen")  # fmt: skip
+    for dataset_id, counts in sorted(states.items()):
+        loaded, refused = counts[LOADED], counts["quarantined"]
+        other = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()) if state not in (LOADED, "quarantined"))
+        table.add_row(
+            dataset_id,
+            *(str(n or "") for n in (counts.total(), loaded, refused)),
+            other,
+            days[dataset_id][0],
+            days[dataset_id][-1],
+        )
+    total = Counter[str]()
+    for counts in states.values():
+        total += counts
+    table.add_section()
+    table.add_row(f"{len(states)} datasets", str(total.total()), str(total[LOADED]), str(total["quarantined"]),
+                  str(total.total() - total[LOADED] - total["quarantined"]))  # fmt: skip
+    out.print(table)
+
+
+def _show_faults(handouts: Sequence[Handout], delivered: dict[tuple[str, str, str], Delivered]) -> None:
+    table = Table("file", "state", "rule", "what the office is told", title="Wrong on purpose – Demo: erfundene Zahlen")
+    for handout in handouts:
+        found = delivered.get((handout.dataset_id, handout.name, handout.sha256))
+        if handout.fault and found:
+            table.add_row(handout.name, found.state, handout.fault.rule or "", found.message)
+    out.print(table)
+
+
+def _show_county(settings: Settings) -> None:
+    """The core indicators of the county, latest period each."""
     query = """
         select distinct on (i.indicator_code) i.indicator_code, i.indicator_name_de, i.period_code, i.value, i.unit,
-            i.numerator, i.denominator, d.file_name, i.known_from
+            i.numerator, i.denominator, coalesce(d.file_name, i.dataset_id), i.known_from
         from marts.rpt_indicator as i
-        inner join marts.dim_delivery as d on i.delivery_id = d.delivery_id
-        where i.territory_code = '03157' and i.nationality = 'total' and i.sex = 'total' and i.age_band = 'total'
-            and i.category = 'total' or i.territory_code = '03157' and i.nationality = 'foreign' and i.sex = 'total'
-            and i.age_band = 'total' and i.category = 'total' and i.indicator_code in ('DEM-02', 'SIO-05')
-        order by i.indicator_code, i.period_code desc
+        inner join marts.dim_indicator as definition
+            on i.indicator_code = definition.indicator_code and i.definition_version = definition.definition_version
+        left join marts.dim_delivery as d on i.delivery_id = d.delivery_id
+        where i.territory_code = %s and definition.catalogue_set = 'core' and i.sex = 'total' and i.age_band = 'total'
+            and i.value is not null
+        order by i.indicator_code,
+            i.category = coalesce(nullif(definition.headline_category, ''), 'total') desc, i.nationality = 'total' desc,
+            i.nationality = 'foreign' desc, i.period_code desc
     """
     table = Table("code", "indicator", "period", "value", "unit", "numerator", "denominator", "source", "known from",
                   title="Landkreis Peine – Demo: erfundene Zahlen")  # fmt: skip
     with warehouse.connect("analyst", settings) as conn:
-        for code, name, period, value, unit, numerator, denominator, source, known in conn.execute(query):
+        for code, name, period, value, unit, numerator, denominator, source, known in conn.execute(query, (COUNTY,)):
             figures = [_number(value, 2), unit, _number(numerator, 0), _number(denominator, 0)]
             table.add_row(code, name, period, *figures, source, f"{known:%Y-%m-%d}")
     out.print(table)
 
 
-def _show_deliveries(settings: Settings) -> None:
-    table = Table("file", "state", "what the office is told", title="Refused and repeated deliveries")
-    with loading.session(settings) as conn:
-        rows = conn.execute(
-            """
-            select d.file_name, d.state, coalesce(
-                (select f.message from ops.finding as f where f.delivery_id = d.delivery_id
-                 order by array_position(array['critical', 'warning', 'info'], f.severity), f.finding_id limit 1),
-                'bytegleich mit Lieferung ' || d.duplicate_of)
-            from ops.delivery as d where d.state in ('quarantined', 'duplicate') order by d.delivery_id
-            """
-        ).fetchall()
-    for row in rows:
-        table.add_row(*row)
+def _show_municipalities(settings: Settings) -> list[str]:
+    """Core indicators the catalogue needs by municipality, latest period that all of them have; what is missing."""
+    query = """
+        with needed as (
+            select indicator_code, definition_version, name_de, coalesce(nullif(headline_category, ''), 'total') as category
+            from marts.dim_indicator
+            where is_default and catalogue_set = 'core' and level_needed = 'municipality'
+        ),
+        counted as (
+            select i.indicator_code, i.period_code, i.nationality, i.category,
+                jsonb_object_agg(i.territory_code, round(i.value, 1)) as shown, count(*) as places
+            from marts.rpt_indicator as i
+            inner join needed using (indicator_code, definition_version)
+            where i.territory_code like %s and length(i.territory_code) = 8 and i.value is not null
+                and i.sex = 'total' and i.age_band = 'total'
+            group by 1, 2, 3, 4
+        )
+        select distinct on (n.indicator_code) n.indicator_code, n.name_de, c.period_code, c.shown, coalesce(c.places, 0)
+        from needed as n
+        left join counted as c on n.indicator_code = c.indicator_code
+        order by n.indicator_code, coalesce(c.places, 0) desc, c.category = n.category desc, c.nationality = 'total' desc,
+            c.nationality = 'foreign' desc, c.period_code desc
+    """
+    places = {code: place.plain for code, place in MUNICIPALITIES.items()}
+    table = Table(
+        "code", "indicator", "period", *places.values(), title="Die sieben Gemeinden – Demo: erfundene Zahlen"
+    )
+    gaps = []
+    with warehouse.connect("analyst", settings) as conn:
+        rows = conn.execute(query, (f"{COUNTY}%",)).fetchall()
+    for code, name, period, shown, count in rows:
+        table.add_row(code, name, period or "", *(_number((shown or {}).get(place), 1) for place in places))
+        if count < len(places):
+            gaps.append(f"{code} {name} has a value for {count} of {len(places)} municipalities")
     out.print(table)
-
-
-def _surprises(settings: Settings) -> list[str]:
-    """What the demo promises: good files are in, each faulty one was refused or recognised as a repetition."""
-    with loading.session(settings) as conn:
-        states = {(name, sha): state for name, sha, state in conn.execute(
-            "select distinct on (file_name, sha256) file_name, sha256, state from ops.delivery order by file_name, sha256, delivery_id"
-        )}  # fmt: skip
-    sentences = []
-    for handout in files.handouts():
-        state = states.get((handout.name, handout.sha256), "missing")
-        expected = {None: "loaded", files.REPEATED: "duplicate"}.get(handout.fault, "quarantined")
-        if state != expected:
-            sentences.append(f"{handout.name} is {state}, not {expected}")
-    return sentences
+    out.print(f"{len(rows) - len(gaps)} of {len(rows)} core indicators have a value for every municipality.")
+    return gaps
 
 
 def _show_next(settings: Settings) -> None:
@@ -112,9 +237,10 @@ Both keep running; `make down` stops them.
 
 Try next:
   .venv/bin/teilhabe status
-  .venv/bin/teilhabe explain SIO-01 03157 2019
-  .venv/bin/teilhabe sql "select * from marts.rpt_indicator where territory_code = '03157' and category = 'total'"
-  .venv/bin/teilhabe sql "select value from marts.observation_as_of('2020-06-01') where measure_code = 'foreigners_register'"
+  .venv/bin/teilhabe explain SIO-01 {COUNTY} {_PERIOD_SHOWN}
+  .venv/bin/teilhabe explain WOH-04 {COUNTY} WH2023
+  .venv/bin/teilhabe sql "select * from marts.rpt_indicator where territory_code = '{COUNTY}' and category = 'total'"
+  .venv/bin/teilhabe sql "select value from marts.observation_as_of('2025-06-01') where measure_code = 'foreigners_register'"
   .venv/bin/teilhabe deliver state_statistics__population YOUR-FILE.csv && .venv/bin/teilhabe run --until-idle
 """, highlight=False)  # fmt: skip
 
