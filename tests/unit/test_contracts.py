@@ -9,11 +9,14 @@ import pytest
 
 from teilhabe.contracts import SUFFIX, load_contract, load_contracts, parse_contract
 from teilhabe.errors import ContractError
+from teilhabe.reading.labels import normalise
 
 PROJECT = Path(__file__).resolve().parents[2]
 AGENCIES = PROJECT / "agencies"
 CONTRACT = AGENCIES / "state_statistics" / "population.odcs.yaml"
 TEXT = CONTRACT.read_text(encoding="utf-8")
+
+DOCUMENTED = PROJECT / "docs" / "reference" / "contract.md"
 
 OBSERVATION = {"territory_code", "territory_name", "period_code", "value", "obs_status", "conf_status"}
 
@@ -33,11 +36,12 @@ def test_all_contracts_load_in_order() -> None:
 
 def test_a_contract_says_what_others_need() -> None:
     contract = load_contract(CONTRACT)
-    assert contract.title_de == "Bevölkerung der Gemeinden nach Geschlecht"
+    assert contract.title_de.startswith("Bevölkerung der Gemeinden nach Geschlecht")
     assert contract.column_names == [
-        "territory_code", "territory_name", "period_code", "sex", "value", "obs_status", "conf_status",
+        "territory_code", "territory_name", "period_code", "nationality", "sex", "age_band",
+        "value", "obs_status", "conf_status",
     ]  # fmt: skip
-    assert contract.unique_key == ["territory_code", "period_code", "sex"]
+    assert contract.unique_key == ["territory_code", "period_code", "nationality", "sex", "age_band"]
     assert (contract.secrecy_method, contract.symbol_regime) == ("ckm", "genesis")
     assert (contract.calendar.frequency, contract.calendar.lag_days, contract.calendar.reference) == (
         "yearly",
@@ -45,7 +49,7 @@ def test_a_contract_says_what_others_need() -> None:
         "12-31",
     )
     assert contract.measures == ["population"]
-    sex = contract.columns[3]
+    sex = contract.columns[4]
     assert (sex.logical_type, sex.required, sex.office_term) == ("string", True, "Geschlecht")
 
 
@@ -71,7 +75,7 @@ def test_a_contract_says_what_others_need() -> None:
         ("type: attribution", "type: author", "attribution"),
         ("logicalType: number", "logicalType: float", "logicalType"),
         ("- property: calendar", "- property: diary", "customProperties[0].property"),
-        ("      - {name: obs_status, logicalType: string, required: true}\n", "", "obs_status"),
+        ("{name: obs_status,", "{name: obs_state,", "obs_state"),
         ("measure_code: population", "measure_code: inhabitants", "constants.measure_code"),
         ("Insgesamt: {sex: total}", "männlich: {sex: total}", "is there twice"),
         ("kind: DataContract", "kind: [", "YAML"),
@@ -99,8 +103,73 @@ def test_age_bands_are_text_and_have_a_form() -> None:
 
 def test_the_documented_contract_is_a_contract() -> None:
     """The annotated example of the reference is loaded as it is printed there."""
-    text = (PROJECT / "docs" / "reference" / "contract.md").read_text(encoding="utf-8")
+    text = DOCUMENTED.read_text(encoding="utf-8")
     found = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert found
     contract = parse_contract(found[1], AGENCIES / "example_office" / "example.odcs.yaml")
-    assert {layout.reader for layout in contract.layouts} == {"genesis_csv", "ffcsv", "tidy_csv", "table"}
+    documented = {layout.reader for layout in contract.layouts}
+    assert documented == {"genesis_csv", "ffcsv", "tidy_csv", "table", "form", "ba_workbook", "stacked_table"}
+    assert [sender.territory_code for sender in contract.senders] == ["03157006", "03157007"]
+    mailbox = contract.servers[1]
+    assert (mailbox.type, mailbox.kind, mailbox.connection) == ("custom", "imap", "teilhabe_mail")
+
+
+def documented(old: str, new: str) -> str:
+    """The documented contract with one place changed."""
+    found = re.search(r"```yaml\n(.*?)```", DOCUMENTED.read_text(encoding="utf-8"), re.DOTALL)
+    assert found and old in found[1], old
+    return found[1].replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('period: "{month}"', 'period: "{moon}"', "must be made of one of"),
+        ('period: "{month}"', 'period: "2024"', "must be made of one of"),
+        ("period_in: file_name", "period_in: mail", "period_in"),
+        ('since: "2024"', 'since: "im Jahr 2024"', "must be a period like"),
+        ('{since: "2024"}', "{}", "needs since, until or both"),
+        ("Opfer: {since", "Zeugen: {since", "'Zeugen' is neither a label nor a column's header"),
+        ("sheets: each", "sheets: first", "need sheets: each"),
+        ("Jahrgang 8 insgesamt: [Oberschule]", "Jahrgang 8 insgesamt: [Realschule]", "none of the sheet_labels"),
+        ("fields: {territory_code: [Gemeindeschlüssel],", "fields: {", "territory_code is missing"),
+        ("table_columns: [kommunal untergebracht]", "table_columns: [Zelte]", "none of the labels"),
+        (
+            "Zahl: {Wahlberechtigte: {measure_code: eligible_voters}}",
+            "Zahl: {Wahlberechtigte: {measure: x}}",
+            "measure",
+        ),
+        ("Arbeitslose: {measure_code: unemployed}", "Arbeitslose: {measure_code: unemployedd}", "must be one of"),
+        ("property: sender_pattern", "property: sender", "must be one of connection, pattern, sender_pattern, kind"),
+        ("value: teilhabe_mail", "value: 7", "must be a text"),
+        ('territory_code: "03157007", ', 'territory_code: "03157006", ', "is there twice"),
+        ('territory_code: "03157007", ', 'territory_code: "3157007", ', "territory_code"),
+        ("contact: statistik@vechelde.example", "contact: Rathaus", "contact"),
+    ],
+)
+def test_a_wrong_new_key_names_file_and_key(old: str, new: str, key: str) -> None:
+    path = AGENCIES / "example_office" / "example.odcs.yaml"
+    with pytest.raises(ContractError) as caught:
+        parse_contract(documented(old, new), path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert key in str(caught.value)
+
+
+def test_a_council_is_elected_once_in_a_term() -> None:
+    changed = documented("{property: frequency, value: 1, unit: y}", "{property: frequency, value: 5, unit: y}")
+    assert parse_contract(changed, AGENCIES / "example_office" / "example.odcs.yaml").calendar.frequency == "per_term"
+    guidance = documented('reference: "12-31"', "reference: guidance_year")
+    contract = parse_contract(guidance, AGENCIES / "example_office" / "example.odcs.yaml")
+    assert contract.calendar.reference == "guidance_year"
+
+
+def test_no_text_means_two_things() -> None:
+    """Two labels that a reader takes for the same text must say the same."""
+    for contract in load_contracts(AGENCIES).values():
+        for layout in contract.layouts:
+            blocks = [block.labels for block in getattr(layout, "blocks", {}).values() if block]
+            for labels in (layout.labels, *blocks):
+                meanings: dict[str, object] = {}
+                for text, coordinates in labels.items():
+                    said = meanings.setdefault(normalise(text), coordinates)
+                    assert said == coordinates, (contract.dataset_id, layout.name, text)
