@@ -305,7 +305,10 @@ def new_dataset(
     for line in made.open_points:
         out.print(_escape(f"TODO: {line}"), highlight=False)
     if not dry_run:
-        out.print(f"Next: edit the TODOs, then teilhabe init and teilhabe deliver {agency}__{dataset} {from_file.name}")
+        out.print(
+            f"Next: settle the TODOs, then `teilhabe init` and `teilhabe deliver {agency}__{dataset} FILE`.",
+            highlight=False,
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------ contracts
