@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from teilhabe.errors import TeilhabeError
 
 if TYPE_CHECKING:
-    from teilhabe.reading.grid import Grid
+    from teilhabe.reading.grid import Grid, Range
     from teilhabe.reading.source import Source
     from teilhabe.settings import Settings
 
@@ -106,6 +106,7 @@ class _Grid:
     code: int
     """The column of keys."""
     headers: list[str]
+    merges: list[Range] = field(default_factory=list)
 
     @property
     def data(self) -> list[list[str]]:
@@ -182,7 +183,7 @@ def _grid(sheet: Grid) -> _Grid | None:
             ):
                 top -= 1
             texts = joined_header(sheet, top, first, guess=not sheet.merges)
-            return _Grid(sheet.sheet, rows, top, first, at, [" ".join(parts) for parts in texts])
+            return _Grid(sheet.sheet, rows, top, first, at, [" ".join(parts) for parts in texts], sheet.merges)
     return None
 
 
@@ -873,6 +874,9 @@ def _fixture_workbook(
         sheet = book.create_sheet(str(grid.sheet))
         for row in grid.rows[: grid.first]:
             sheet.append([cell or None for cell in row])
+        for (top, left), (bottom, right) in grid.merges:
+            if bottom < grid.first:
+                sheet.merge_cells(start_row=top + 1, start_column=left + 1, end_row=bottom + 1, end_column=right + 1)
         for index, row in enumerate(_some(grid.data, breakdowns)):
             numbers = {n for n in range(len(row)) if n in values or n > max(values)}
             sheet.append([
