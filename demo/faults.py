@@ -106,13 +106,10 @@ def _tables(courses: Handout, quota: Handout, social: Handout, county: County) -
         row[5] = str(int(row[5]) + 7)
     yield spoilt(quota, "soll_passt_nicht", "values.carried_forward", semicolons(rows))
     yield spoilt(social, "falscher_datensatz", "file.other_dataset", quota.content)
-    cases = [line.split(";") for line in social.content.decode().splitlines()]
-    cases[1][5] = f"{cases[1][5][:-3]},{cases[1][5][-3:]}"
-    yield spoilt(social, "komma_als_tausender", "value.not_whole", semicolons(cases))
 
     def part_above_total(sheet: Worksheet) -> None:
-        sheet["E7"].value = (
-            int(str(sheet["E6"].value)) + 40
+        sheet["E8"].value = (
+            int(str(sheet["E7"].value)) + 40
         )  # the first part beside its total, in the row of a municipality
 
     yield spoilt(courses, "teil_groesser_als_summe", "parts.exceed_total", _edited(courses, part_above_total), days=-9)
@@ -164,6 +161,11 @@ def _workbooks(good: Handout, county: County) -> Iterator[Handout]:
         last = sheet.max_row
         sheet.cell(last, 2).value = int(str(sheet.cell(last, 2).value)) + 25
 
+    def english(sheet: Worksheet) -> None:
+        months = str(sheet["B9"].value)
+        sheet["B9"].value = f"{months[:-3]},{months[-3:]}"
+
+    yield spoilt(good, "komma_als_tausender", "value.not_whole", _edited(good, english))
     yield spoilt(good, "summe_passt_nicht", "parts.sum", _edited(good, does_not_add_up), days=-3)
     yield spoilt(
         good,

@@ -237,10 +237,12 @@ def dwellings(county: County, year: int) -> Handout:
     rows = []
     for code, name in territories(year, with_state=False):
         parts = county.parts(code, year)
-        number = sum(_dwellings(county, part, year) for part in parts)
+        every = [_dwellings(county, part, year) for part in parts]
+        number = sum(every)
+        by_rooms = [split(n, (0.01, 0.03, 0.13, 0.26, 0.24, 0.16, 0.17)) for n in every]
         houses = round(number * 0.61)
         cells = [houses, *split(houses, (0.69, 0.22, 0.09))[:2], f"{number * 0.0985:.1f}".replace(".", ","), number,
-                 *split(number, (0.01, 0.03, 0.13, 0.26, 0.24, 0.16, 0.17)), round(number * 1.3)]  # fmt: skip
+                 *(sum(column) for column in zip(*by_rooms, strict=True)), round(number * 1.3)]  # fmt: skip
         rows.append(line(f"31.12.{year}", code, name, *cells))
     title = ["Wohngebäude- und Wohnungsbestand - Stichtag 31.12. -", "regionale Tiefe: Gemeinden, Samt-/Verbandsgemeinden",
              "Fortschreib. d. Wohngebäude- u. Wohnungsbestandes"]  # fmt: skip

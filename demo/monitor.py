@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from demo.calendar import received
-from demo.county import AGES, DISTRICTS, STOCK_YEARS, YEARS, County
+from demo.county import DISTRICTS, STOCK_YEARS, YEARS, County
 from demo.genesis import children, employees, leavers, naturalised, rounded
 from demo.handout import Handout, commas
 
@@ -68,14 +68,19 @@ def _by_age(county: County, years: list[int]) -> Iterator[Row]:
     def rows() -> Iterator[tuple[int, str, tuple[object, ...], object]]:
         for year in years:
             factor = _REGISTER * (_PROVISIONAL if year == years[-1] else 1)
-            state = dict.fromkeys([*_BANDS, "Insgesamt"], 0)
+            state = dict.fromkeys([*_BANDS, "Insgesamt"], 0.0)
             for code in DISTRICTS:
-                for text, ages in {**_BANDS, "Insgesamt": tuple(AGES)}.items():
-                    number = rounded(county.people(code, year, nationality="foreign", ages=ages) * factor)
+                numbers = {
+                    text: county.people(code, year, nationality="foreign", ages=ages)
+                    * factor
+                    * county.around(0.95, 1.05, "register", code, year, text)
+                    for text, ages in _BANDS.items()
+                }
+                for text, number in {**numbers, "Insgesamt": sum(numbers.values())}.items():
                     state[text] += number
-                    yield year, code, (text,), number
+                    yield year, code, (text,), rounded(number)
             for text, number in state.items():
-                yield year, "03", (text,), number
+                yield year, "03", (text,), rounded(number)
 
     return _detailed(["Altersgruppe"], rows())
 
