@@ -41,7 +41,7 @@ def altenstadt(real_files: Path) -> list[Row]:
     ("where", "number"),
     [
         ({"measure_code": "employees_workplace", "period_code": "2024-06-30"}, "3321"),
-        ({"measure_code": "employees_workplace", "period_code": "2020-06-30", "category": "commuters_in"}, "2535"),
+        ({"measure_code": "commuters_in", "period_code": "2020-06-30"}, "2535"),
         ({"measure_code": "employees_workplace", "period_code": "2024-06-30", "category": "sector_g_i"}, "1289"),
         ({"measure_code": "employees_residence", "period_code": "2024-06-30"}, "5180"),
         ({"measure_code": "employees_residence", "period_code": "2024-06-30", "nationality": "foreign"}, "751"),
