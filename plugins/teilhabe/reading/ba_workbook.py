@@ -20,7 +20,7 @@ from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source, cell_text
 
-_TERRITORY = re.compile(r"(\d{8}|\d{5})\s+(.+?)\s*\(Gebietsstand[^)]*?(\d{4})?\)")
+_TERRITORY = re.compile(r"(\d{8}|\d{5})\s+(\S.*?)\s*(?:\(Gebietsstand.*\))?$")
 _KEY_IN_NAME = re.compile(r"(?<!\d)(\d{8}|\d{5})(?!\d)")
 _HEADER = "merkmale"
 _LABEL_COLUMNS = 2
@@ -50,7 +50,7 @@ class BaWorkbookReading(Reading):
             return f"kein Tabellenblatt „{layout.sheet}“"
         rows = source.sheets[name][:_SEARCHED]
         if not any(_TERRITORY.match(clean(cell_text(row[0]))) for row in rows if row):
-            return f"auf dem Blatt „{name}“ keine Zeile mit Gemeindeschlüssel und Gebietsstand"
+            return f"auf dem Blatt „{name}“ keine Zeile mit Gemeindeschlüssel und Namen"
         if not any(normalise(cell_text(row[0])) == _HEADER for row in rows if row):
             return f"auf dem Blatt „{name}“ keine Kopfzeile „Merkmale“"
         return None

@@ -40,8 +40,9 @@ class FfcsvReading(Reading):
     def _tidy(self) -> Iterator[Columns]:
         reader = csv.reader(self.source.text.split("\n"), delimiter=";")
         headers = [header.strip() for header in next(reader)]
-        self._dictionary = Dictionary(self.layout.labels, self.layout.optional)
+        self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity)
         self._seen: list[dict[str, str]] = []
+        self._times: set[str] = set()
         rows: list[dict[str, str | int | None]] = []
         for cells in reader:
             if not any(cells):
@@ -63,7 +64,8 @@ class FfcsvReading(Reading):
                 rows = []
         if rows:
             yield self._columns(rows, headers)
-        missing = self._dictionary.missing(self._seen)
+        self.texts_used |= self._dictionary.used
+        missing = self._dictionary.missing(self._seen, self._times)
         if missing:
             self.report.note(
                 "critical",
@@ -75,8 +77,8 @@ class FfcsvReading(Reading):
     def _row(self, cells: dict[str, str], number: int) -> dict[str, str | int | None] | None:
         """One observation, or None where a code is not loaded or not known."""
         row: dict[str, str | int | None] = {"value": cells["value"]}
-        row["period_code"] = parse_period(cells["time"], self.layout.period)
-        if row["period_code"] is None:
+        row["period_code"] = period = parse_period(cells["time"], self.layout.period)
+        if period is None:
             raise self.report.error(
                 "period.not_found",
                 f"In Zeile {number} steht „{cells['time']}“, wo der Berichtszeitraum stehen muss.",
@@ -85,6 +87,7 @@ class FfcsvReading(Reading):
                 found=cells["time"],
                 expected=f"ein Zeitraum für „{self.layout.period}“",
             )
+        self._times.add(period)
         codes = [("value_variable_code", cells["value_variable_code"])]
         for header, variable in cells.items():
             if not _VARIABLE.fullmatch(header):

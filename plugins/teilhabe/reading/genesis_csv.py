@@ -15,15 +15,17 @@ import pyarrow.compute as pc
 from teilhabe.contracts import GenesisCsv
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
-from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, read_header
-from teilhabe.reading.periods import parse_period
+from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, normalise, read_header
+from teilhabe.reading.periods import is_valid, parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.symbols import Converted
 from teilhabe.reading.territory import from_genesis, is_genesis_key, map_distinct
 
 _FIRST_LINE = "GENESIS-Tabelle:"
-_FOOTER = re.compile(r"_{5,}")
-_STAND = re.compile(r"Stand:\s*\d{1,2}\.\d{1,2}\.\d{4}")
+_TABLE = re.compile(r"(?:GENESIS-)?Tabelle:\s*([\w-]+)")
+_FOOTER = re.compile(r'"?_{5,}')
+_STAND = re.compile(r"(?:.*[|,]\s*)?Stand:?\s*(?:\d{1,2}\.\d{1,2}\.\d{4}|\d{4}-\d{2}-\d{2})")
+_MADE = re.compile(r"\s*(?:Stand|Abruf|erstellt)", re.IGNORECASE)
 
 
 @dataclass
@@ -40,21 +42,36 @@ class GenesisReading(Reading):
         if source.kind != "text":
             return source.kind_de
         first = source.head_text.split("\n", 1)[0].strip().strip(";").strip('"')
-        if not first.startswith(_FIRST_LINE):
+        found = _TABLE.match(first)
+        if found is None:
             return f"die erste Zeile ist nicht „{_FIRST_LINE} {layout.table}“"
-        table = first.removeprefix(_FIRST_LINE).strip()
-        return None if table == layout.table else f"GENESIS-Tabelle {table} statt {layout.table}"
+        return None if found[1] == layout.table else f"GENESIS-Tabelle {found[1]} statt {layout.table}"
 
     def _tidy(self) -> Iterator[Columns]:
         body = self._body()
-        key = self.layout.keys.index("territory_code")
-        start = next((i for i, row in enumerate(body) if _is_data(row.cells, key)), None)
-        if start is None:
-            raise self.report.error(
-                "file.no_rows", "Unter dem Tabellenkopf steht keine Zeile mit einem Gebietsschlüssel.", found="0 Zeilen"
-            )
-        header, period = self._header(body[:start])
+        self._key_columns, start = self._layout_of_keys(body)
+        header, period = self._header(body[:start], body[start:])
         yield from self._observations(body[start:], header, period)
+
+    def _layout_of_keys(self, body: list[_Row]) -> tuple[list[str], int]:
+        """The leading columns as this file has them, and the first row of data.
+
+        GENESIS puts the period of a table into its title, its header or a first column, depending on how many there are.
+        """
+        agreed: list[str] = list(self.layout.keys)
+        without: list[str] = [key for key in agreed if key != "period_code"]
+        for keys in (agreed, without, ["period_code", *without]):
+            start = next((i for i, row in enumerate(body) if self._is_data(row.cells, keys)), None)
+            if start is not None:
+                return keys, start
+        raise self.report.error(
+            "file.no_rows", "Unter dem Tabellenkopf steht keine Zeile mit einem Gebietsschlüssel.", found="0 Zeilen"
+        )
+
+    def _is_data(self, cells: list[str], keys: list[str]) -> bool:
+        if not _is_data(cells, keys.index("territory_code")):
+            return False
+        return "period_code" not in keys or bool(parse_period(cells[keys.index("period_code")], self.layout.period))
 
     def _body(self) -> list[_Row]:
         """All records above the footer; a file without the footer's date was cut off on its way."""
@@ -66,7 +83,7 @@ class GenesisReading(Reading):
                 "file.truncated",
                 f"Die Datei endet in Zeile {last} ohne die Schlusszeile „Stand: …“, sie ist unvollständig übertragen.",
                 row=last,
-                found=lines[last - 1][:80],
+                found="keine Schlusszeile",
                 expected="Fußzeile mit „Stand: TT.MM.JJJJ“",
             )
         reader = csv.reader((line + "\n" for line in lines[:end]), delimiter=";")
@@ -76,12 +93,12 @@ class GenesisReading(Reading):
             before = reader.line_num
         return rows
 
-    def _header(self, rows: list[_Row]) -> tuple[Header, str | None]:
-        keys = len(self.layout.keys)
+    def _header(self, rows: list[_Row], data: list[_Row]) -> tuple[Header, str | None]:
+        keys = len(self._key_columns)
         wide = [row for row in rows if any(cell.strip() for cell in row.cells[keys:])]
         titles = [row for row in rows if row.cells and row.cells[0].strip() and row not in wide]
-        period = next((p for row in titles[1:] if (p := parse_period(row.cells[0], self.layout.period))), None)
-        dictionary = self._dictionary = Dictionary(self.layout.labels, self.layout.optional)
+        period = self._title_period(titles[1:])
+        dictionary = self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity)
         header = read_header([row.cells for row in wide], keys, dictionary, self.layout.period)
         for position, text in header.unknown:
             self.report.note(
@@ -92,8 +109,35 @@ class GenesisReading(Reading):
                 column=str(position + 1),
                 found=text,
             )
+        self._times = {
+            column.coordinates["period_code"] for column in header.columns if "period_code" in column.coordinates
+        }
+        if "period_code" in self._key_columns:
+            at = self._key_columns.index("period_code")
+            delivered = {row.cells[at] for row in data if at < len(row.cells)}
+            self._times |= {code for text in delivered if (code := parse_period(text, self.layout.period))}
+        elif not self._times and period is not None:
+            self._times = {period}
         self._check_header(header, wide)
         return header, period
+
+    def _title_period(self, titles: list[_Row]) -> str | None:
+        """The period a title line consists of; a line that says when the table was made does not count."""
+        found = {
+            code: row.number
+            for row in titles
+            if not _MADE.match(row.cells[0]) and (code := parse_period(row.cells[0], self.layout.period))
+        }
+        if len(found) > 1:
+            codes = list(found)
+            raise self.report.error(
+                "period.contradiction",
+                f"Die Titelzeilen nennen zwei Berichtszeiträume: {codes[0]} und, in Zeile {found[codes[1]]}, {codes[1]}.",
+                row=found[codes[1]],
+                found=codes[1],
+                expected=codes[0],
+            )
+        return next(iter(found), None)
 
     def _check_header(self, header: Header, wide: list[_Row]) -> None:
         unknown = ", ".join(f"„{text}“" for _, text in header.unknown[:5])
@@ -113,8 +157,8 @@ class GenesisReading(Reading):
                     found=" / ".join(value for _, value in place),
                 )
             places[place] = column
-        missing = self._dictionary.missing(header.seen) if "label" not in self.layout.keys else []
-        if missing or len(header.columns) < expected:
+        missing = self._dictionary.missing(header.seen, self._times) if "label" not in self._key_columns else []
+        if missing or (len(header.columns) < expected and not self._is_out_of_time()):
             what = f"die Spalte „{missing[0]}“" if missing else f"mindestens eine von {expected} Wertspalten"
             raise self.report.error(
                 "header.missing_column",
@@ -125,8 +169,15 @@ class GenesisReading(Reading):
                 expected=f"{expected} Wertspalten",
             )
 
+    def _is_out_of_time(self) -> bool:
+        """Whether an agreed text is absent because its time is over or has not begun."""
+        return any(
+            normalise(text) not in self._dictionary.used and not any(is_valid(validity, one) for one in self._times)
+            for text, validity in self.layout.validity.items()
+        )
+
     def _observations(self, rows: list[_Row], header: Header, period: str | None) -> Iterator[Columns]:
-        width = len(self.layout.keys) + len(header.columns) + len(header.unknown) + len(header.not_loaded)
+        width = len(self._key_columns) + len(header.columns) + len(header.unknown) + len(header.not_loaded)
         rows = self._complete_rows(rows, width)
         size, columns = len(rows), header.columns
         numbers = pa.array([row.number for row in rows], pa.int32())
@@ -148,11 +199,12 @@ class GenesisReading(Reading):
         for name in ("nationality", "sex", "age_band", "category"):
             if name in tidy:
                 tidy[name] = pc.fill_null(tidy[name], "total")
-        position = self.layout.keys.index("territory_code")
+        position = self._key_columns.index("territory_code")
         delivered = pa.array([row.cells[position].strip() for row in rows], pa.string()).take(pa.array(by_row))
         tidy |= self._without_unpublished(tidy, delivered, converted)
         tidy["_row_number"] = row_numbers
         tidy["_column_number"] = pa.array(np.tile([column.position + 1 for column in columns], size), pa.int32())
+        self.texts_used |= self._dictionary.used
         silent = pc.or_(converted.dash, pc.is_null(converted.value))
         tidy = self._one_row_per_municipality(tidy, delivered, silent)
         for offset in range(0, len(tidy["_row_number"]), CHUNK_ROWS):
@@ -188,7 +240,7 @@ class GenesisReading(Reading):
         """The key columns, one entry per row; rows whose label is not loaded are masked out."""
         keys: Columns = {}
         loaded: list[bool] | None = None
-        for position, key in enumerate(self.layout.keys):
+        for position, key in enumerate(self._key_columns):
             texts = pa.array([row.cells[position] for row in rows], pa.string())
             if key == "territory_code":
                 keys[key] = map_distinct(pc.utf8_trim_whitespace(texts), from_genesis)
@@ -232,7 +284,7 @@ class GenesisReading(Reading):
                 expected=clean(text),
                 count=len(numbers),
             )
-        missing = self._dictionary.missing([*header.seen, *(c for c in found.values() if c)])
+        missing = self._dictionary.missing([*header.seen, *(c for c in found.values() if c)], self._times)
         if missing:
             raise self.report.error(
                 "header.missing_column",

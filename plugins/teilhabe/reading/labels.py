@@ -16,6 +16,7 @@ _FOOTNOTE_MARK = re.compile(r"(?<=[^\d\s])\s?\d\)+$")
 _BOTH_SEXES = (
     (re.compile(r"\b(\w+)innen\s+und\s+\1(e?n?)\b"), r"\1\2"),
     (re.compile(r"\b(\w+)\s+und\s+\1innen\b"), r"\1"),
+    (re.compile(r"\b(\w*?)(\w{4,})innen\s+und\s+-\2(e?n?)\b"), r"\1\2\3"),
     (re.compile(r"(?<=\w)(?:/-?|\(|[*:])innen\)?(?!\w)"), ""),
 )
 """``Ausländerinnen und Ausländer``, ``Ausländer/-innen``, ``Ausländer(innen)``: written anew each few years, the same."""

@@ -62,11 +62,11 @@ class Gv100adReading(_RegisterReading):
         if source.kind != "text":
             return source.kind_de
         first = source.head_text.split("\n", 1)[0]
-        return None if _RECORD.match(first) else f"die erste Zeile beginnt mit „{first[:20]}“ statt mit einer Satzart"
+        return None if _RECORD.match(first) else "die erste Zeile beginnt nicht mit einer Satzart"
 
     def _tidy(self) -> Iterator[Columns]:
         rows = []
-        lines = self.source.text.split("\n")
+        lines = self.source.text.rstrip("\x1a").split("\n")
         if lines[-1] == "":
             lines.pop()
         for number, line in enumerate(lines, start=1):
@@ -90,6 +90,14 @@ class Gv100adReading(_RegisterReading):
                 )
                 continue
             rows.append(self._record(line, number))
+        days = sorted({str(row["period_code"]) for row in rows})
+        if len(days) > 1:
+            raise self.report.error(
+                "period.contradiction",
+                f"Die Sätze nennen verschiedene Gebietsstände: {days[0]} und {days[1]}.",
+                found=days[1],
+                expected=days[0],
+            )
         self.report.note(
             "info",
             "period.population_assumed",
@@ -139,6 +147,8 @@ _COLUMNS = {
     "maennlich": "population_male",
     "weiblich": "population_female",
 }
+_KEY_PARTS = {"land": 2, "rb": 1, "kreis": 2, "vb": 4, "gem": 3}
+"""The parts of the regional key and their widths."""
 
 
 class RegisterXlsxReading(_RegisterReading):
@@ -214,12 +224,14 @@ class RegisterXlsxReading(_RegisterReading):
 
     def _row(self, texts: dict[str, str], number: int, territory: str, population: str) -> Row:
         kind = texts["record_type"]
-        ars = "".join(texts[part] for part in ("land", "rb", "kreis", "vb", "gem"))
+        # Excel may have made numbers of the parts: each has its own width.
+        parts = {name: texts[name].zfill(width) if texts[name] else "" for name, width in _KEY_PARTS.items()}
+        ars = "".join(parts.values())
         row: Row = {
             "record_type": kind,
             "text_code": texts["text_code"] or None,
             "ars": ars,
-            "territory_code": ars[:5] + texts["gem"] if kind == _MUNICIPALITY else ars,
+            "territory_code": ars[:5] + parts["gem"] if kind == _MUNICIPALITY else ars,
             "territory_name": texts["territory_name"],
             "period_code": territory,
             "population_period_code": population,

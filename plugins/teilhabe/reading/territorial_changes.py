@@ -121,9 +121,17 @@ class TerritorialChangesReading(Reading):
                     expected="eine ganze Zahl",
                 )
                 row[name] = None
+            elif name.endswith(("_ars", "_code")):
+                row[name] = _key(text, name) or None
             else:
                 row[name] = text or None
         return row
+
+
+def _key(text: str, name: str) -> str:
+    """A key with the leading zero that Excel takes from a number: ARS of 5, 9 or 12 digits, AGS of 5 or 8."""
+    short = (4, 8, 11) if name.endswith("_ars") else (4, 7)
+    return text.zfill(len(text) + 1) if text.isascii() and text.isdigit() and len(text) in short else text
 
 
 def _is_change(cells: list[Cell]) -> bool:

@@ -61,17 +61,20 @@ class TidyReading(Reading):
     def _tidy(self) -> Iterator[Columns]:
         self._headers, self._delimiter = _headers(self.layout, self.source)
         self._encoding = self.layout.encoding or self.source.encoding
-        self._dictionary = Dictionary(self.layout.labels, self.layout.optional)
+        self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity)
         self._caches: dict[str, dict[bytes, Any]] = {}
         self._codes_by_name: dict[str, set[str]] = {}
         self._pairs: set[tuple[str, str]] = set()
         self._seen: list[dict[str, str]] = []
+        self._times: set[str] = set()
         self._columns = {name: self._position(aliases) for name, aliases in self.layout.columns.items()}
         self._labels = [self._position(aliases) for aliases in self.layout.label_columns]
         self._tell_unknown_headers()
         waiting: list[Columns] = []
         for batch, numbers in self._batches():
             columns = self._observations(batch, numbers)
+            if self.layout.validity and "period_code" in columns:
+                self._times |= {code for code in pc.unique(columns["period_code"]).to_pylist() if code}
             if "territory_code" in columns and columns["territory_code"].null_count:
                 keyless = pc.is_null(columns["territory_code"])
                 waiting.append({name: array.filter(keyless) for name, array in columns.items()})
@@ -79,7 +82,8 @@ class TidyReading(Reading):
             yield columns
         for columns in waiting:
             yield self._completed(columns)
-        missing = self._dictionary.missing(self._seen)
+        self.texts_used |= self._dictionary.used | {normalise(header) for header in self._headers}
+        missing = self._dictionary.missing(self._seen, self._times)
         if missing:
             self.report.note(
                 "critical",
