@@ -272,13 +272,14 @@ def _safe_name(place: str, report: Report) -> str:
     """The bare name of an entry; an entry that points outside the archive condemns all of it."""
     text = unicodedata.normalize("NFC", place.replace("\\", "/"))
     parts = text.split("/")
-    name = parts[-1].strip()
+    name = parts[-1]
     unusable = (
         text.startswith("/")
         or re.match(r"[A-Za-z]:", text)
         or ".." in parts
         or any(unicodedata.category(sign) in ("Cc", "Cf") for sign in text)
-        or name.rstrip(". ") != name
+        or name.strip(" ") != name
+        or name.endswith(".")
         or name in ("", ".")
         or len(name.encode("utf-8", "replace")) > _NAME_BYTES
     )

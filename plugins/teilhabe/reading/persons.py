@@ -114,14 +114,14 @@ def _check_text(source: Source, agreed: frozenset[str]) -> None:
 
 
 def _check_workbook(source: Source, agreed: frozenset[str]) -> None:
-    for name, rows in source.all_sheets.items():
+    for rows in source.all_sheets.values():
         for number, cells in enumerate(rows[:_HEADER_ROWS], start=1):
-            _check_header([cell_text(cell) for cell in cells], agreed, source.report, number, name)
+            _check_header([cell_text(cell) for cell in cells], agreed, source.report, number)
         step = max(1, len(rows) // _SAMPLE_ROWS)
         chosen = [*rows[:_SAMPLE_ROWS], *rows[_SAMPLE_ROWS::step]]
-        _check_rows([[cell_text(cell) for cell in cells] for cells in chosen], source.report, name)
+        _check_rows([[cell_text(cell) for cell in cells] for cells in chosen], source.report)
         if any(_is_iban_in(text) for text in _texts(rows)):
-            raise _refusal(source.report, _BANK, sheet=name)
+            raise _refusal(source.report, _BANK)
     _check_header(source.facts.pivot_fields, agreed, source.report, None)
 
 
@@ -132,22 +132,20 @@ def _texts(rows: list[list[Cell]]) -> Iterator[str]:
                 yield cell
 
 
-def _check_header(
-    row: Sequence[str], agreed: frozenset[str], report: Report, number: int | None, sheet: str | None = None
-) -> None:
+def _check_header(row: Sequence[str], agreed: frozenset[str], report: Report, number: int | None) -> None:
     texts = {normalise(text) for text in row if 2 <= len(text) <= 80} - agreed
     if sum(bool(text.strip()) for text in row) < 2:
         return
     for kind, words in _words().items():
         if any(_says(text, words) for text in texts):
-            raise _refusal(report, kind, row=number, sheet=sheet)
+            raise _refusal(report, kind, row=number)
     everything = {normalise(text) for text in row if len(text) <= 80}
     contact = texts.intersection(_LIKELY) - {"plz", "wohnort"}
     if not contact or any(text.startswith(_INSTITUTION) for text in everything):
         return
     named = bool(everything.intersection(_NAME)) and len(everything) > 2
     if named or len(texts.intersection(_LIKELY)) > 2:
-        raise _refusal(report, _CONTACT if contact - {"aktenzeichen", "az"} else _NUMBERS, row=number, sheet=sheet)
+        raise _refusal(report, _CONTACT if contact - {"aktenzeichen", "az"} else _NUMBERS, row=number)
 
 
 @lru_cache(maxsize=1)
@@ -184,7 +182,7 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(inner)
 
 
-def _check_rows(rows: Iterable[Sequence[str]], report: Report, sheet: str | None = None) -> None:
+def _check_rows(rows: Iterable[Sequence[str]], report: Report) -> None:
     """Columns of birth dates, personal numbers or addresses; rows that carry two such things at once."""
     full = [[text.strip().strip('"').strip() for text in row] for row in rows]
     full = [row for row in full if sum(map(bool, row)) > 1]
@@ -193,14 +191,14 @@ def _check_rows(rows: Iterable[Sequence[str]], report: Report, sheet: str | None
     found = [[_kind(text) if 8 <= len(text) <= 60 else None for text in row] for row in full]
     persons = sum(len({kind for kind in row if kind}) > 1 for row in found)
     if persons and persons * 2 >= len(full):
-        raise _refusal(report, _NUMBERS, sheet=sheet)
+        raise _refusal(report, _NUMBERS)
     for column in range(min(500, max(map(len, full)))):
         texts = [row[column] for row in full if column < len(row) and row[column]]
         kinds = [row[column] for row in found if column < len(row)]
         for kind in {_BIRTH, _NUMBERS, _CONTACT}:
             times = kinds.count(kind)
             if times > 2 and times * 2 >= len(texts) and _speaks_of_persons(kind, texts):
-                raise _refusal(report, kind, sheet=sheet)
+                raise _refusal(report, kind)
 
 
 def _kind(text: str) -> str | None:
@@ -259,7 +257,7 @@ def _sample(source: Source) -> Iterator[list[str]]:
 
 def _has_iban(source: Source) -> bool:
     """Whether a number with a right checksum stands anywhere; German ones in all of the file, foreign ones in samples."""
-    if any(_is_iban(found[0]) for found in _IBAN.finditer(source.head)):
+    if any(_is_iban(found[0]) for found in _IBAN.finditer(source.head_text.encode("ascii", "replace"))):
         return True
     before = b""
     with source.path.open("rb") as stream:
@@ -285,7 +283,7 @@ def _is_iban(raw: bytes) -> bool:
     return int("".join(str(int(sign, 36)) for sign in text[4:] + text[:4])) % 97 == 1
 
 
-def _refusal(report: Report, kind: str, row: int | None = None, sheet: str | None = None) -> Exception:
+def _refusal(report: Report, kind: str, row: int | None = None) -> Exception:
     # Name and content of the sheet, the header and the cells are left out on purpose: they may name a person.
     return report.error(
         RULE,

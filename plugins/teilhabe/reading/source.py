@@ -189,6 +189,8 @@ class Source:
         """The beginning of the text, for recognising a layout; never fails."""
         if self.kind != "text":
             return ""
+        if self.head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return self.head.decode("utf-16", "replace")
         head = self.head.removeprefix(_BOM)
         try:
             return head.decode("utf-8")
@@ -243,7 +245,7 @@ class Source:
                 except python_calamine.WorksheetNotFound:
                     continue  # a chart has no cells
                 sheets[name] = sheet.to_python(skip_empty_area=False)
-                merges[name] = _within(sheet.merged_cell_ranges or [], sheet.total_height, sheet.total_width)
+                merges[name] = _within(sheet.merged_cell_ranges or [], sheet.end)
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise  # a person or the scheduler ends the task; a panic of the parser is none of them
@@ -275,12 +277,14 @@ class Source:
         yield from self.text.split("\n")
 
 
-def _within(merges: Merges, height: int, width: int) -> Merges:
+def _within(merges: Merges, end: tuple[int, int] | None) -> Merges:
     """Merged ranges cut to the cells there are: a range may name a million rows."""
+    if end is None:
+        return []
     return [
-        ((top, left), (min(bottom, height - 1), min(right, width - 1)))
+        ((top, left), (min(bottom, end[0]), min(right, end[1])))
         for (top, left), (bottom, right) in merges
-        if top < height and left < width
+        if top <= end[0] and left <= end[1]
     ]
 
 
