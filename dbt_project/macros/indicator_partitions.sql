@@ -1,41 +1,32 @@
-{# SQL expression: the period of the denominator that belongs to a period of the numerator. #}
-{% macro denominator_period(rule, period) %}
+{# SQL expressions: the quarter and the half-year a day lies in. #}
+{% macro quarter_code(day) %}to_char({{ day }}, 'YYYY-"Q"Q'){% endmacro %}
+{% macro half_year_code(day) %}to_char({{ day }}, 'YYYY-"H"') || ceil(extract(month from {{ day }}) / 6)::text{% endmacro %}
+
+{# SQL expression: how many cells a term with this rule is made of. #}
+{% macro cells_of_rule(rule) %}
     case {{ rule }}
-        when 'same' then {{ period }}
-        when 'year_end_same' then substring({{ period }} from '[0-9]{4}') || '-12-31'
-        when 'year_end_previous' then (substring({{ period }} from '[0-9]{4}')::integer - 1)::text || '-12-31'
+        when 'quarter_sum' then 3
+        when 'quarter_mean' then 3
+        when 'half_year_sum' then 2
+        when 'rolling_12_sum' then 12
+        when 'rolling_12_mean_before' then 12
+        else 1
     end
 {%- endmacro %}
 
-{# Partitions of an indicator: one per definition and period; made from the deliveries of both terms. #}
+{# Partitions of an indicator: one per definition and period; made from the deliveries of all cells its terms look at. #}
 {% macro wanted_indicator_partitions() %}
     select
-        numerator.indicator_code || '/' || numerator.definition_version as part_code,
-        contents.period_code,
+        needed.indicator_code || '/' || needed.definition_version as part_code,
+        needed.period_code,
         md5(
             {{ rules_digest() }}
-            || string_agg(contents.delivery_id::text, ',' order by contents.delivery_id)
-            || coalesce(
-                (
-                    select string_agg(base.delivery_id::text, ',' order by base.delivery_id)
-                    from {{ ref('indicator_terms') }} as denominator
-                    inner join {{ ref('int_delivery__contents') }} as base
-                        on
-                            denominator.measure_code = base.measure_code
-                            and base.period_code
-                            = {{ denominator_period('denominator.period_rule', 'contents.period_code') }}
-                    where
-                        denominator.role = 'denominator'
-                        and denominator.indicator_code = numerator.indicator_code
-                        and denominator.definition_version = numerator.definition_version
-                ), ''
-            )
+            || string_agg(distinct contents.delivery_id::text, ',' order by contents.delivery_id::text)
         ) as digest
-    from {{ ref('indicator_terms') }} as numerator
+    from {{ ref('int_indicator__periods') }} as needed
     inner join {{ ref('int_delivery__contents') }} as contents
-        on numerator.measure_code = contents.measure_code
-    where numerator.role = 'numerator'
-    group by numerator.indicator_code, numerator.definition_version, contents.period_code
+        on needed.measure_code = contents.measure_code and needed.cell_period_code = contents.period_code
+    group by needed.indicator_code, needed.definition_version, needed.period_code
 {% endmacro %}
 
 {# Predicate: the observation's group is one the term selects. #}
@@ -61,25 +52,26 @@
 {%- endmacro %}
 
 {#
-  Predicate "this observation may be a term of a stale partition", written out like `in_stale` so that the index on
+  Predicate "this observation may be a cell of a stale partition", written out like `in_stale` so that the index on
   measure and period serves it.
 #}
-{% macro may_be_term(role, observed) %}
+{% macro may_be_cell(observed) %}
     {% if not execute %}{{ return('true') }}{% endif %}
     {% set query %}
         select distinct
-            term.measure_code,
-            {{ denominator_period('term.period_rule', 'stale.period_code') }} as period_code
+            needed.measure_code,
+            needed.cell_period_code
         from ({{ stale_partitions() }}) as stale
-        inner join {{ ref('indicator_terms') }} as term
-            on stale.part_code = term.indicator_code || '/' || term.definition_version
-        where term.role = '{{ role }}'
+        inner join {{ ref('int_indicator__periods') }} as needed
+            on
+                stale.part_code = needed.indicator_code || '/' || needed.definition_version
+                and stale.period_code = needed.period_code
     {% endset %}
     {% set pairs = [] %}
     {% for row in run_query(query).rows %}
         {% do pairs.append("('" ~ row[0] | replace("'", "''") ~ "', '" ~ row[1] | replace("'", "''") ~ "')") %}
     {% endfor %}
     {% if not pairs %}{{ return('false') }}{% endif %}
-    {% if pairs | length > 200 %}{{ return('true') }}{% endif %}
+    {% if pairs | length > 500 %}{{ return('true') }}{% endif %}
     {{ return('(' ~ observed ~ '.measure_code, ' ~ observed ~ '.period_code) in (' ~ pairs | join(', ') ~ ')') }}
 {% endmacro %}

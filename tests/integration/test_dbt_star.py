@@ -187,16 +187,18 @@ def test_a_share_has_its_wilson_interval_and_zero_of_zero_has_no_value(star: Sta
     assert [float(number) for number in rows[1][1:4]] == pytest.approx([29.96278, 28.40612, 31.56713], abs=1e-4)
 
 
-def test_a_dead_key_is_booked_under_the_valid_one_and_both_stay(star: Star) -> None:
+def test_a_known_error_is_moved_to_the_right_key_and_says_so(star: Star) -> None:
     rows = star.ask(
-        "select territory_code, value, territorial_method from marts.rpt_observation where measure_code = 'unemployed'"
+        "select territory_code, value, territorial_method, correction_id from marts.rpt_observation where measure_code = 'unemployed'"
         " and nationality = 'total' and territory_code in ('03157', '03157003', '03157009') order by 1"
     )
     assert rows == [
-        ("03157", 3903, "sum_of_municipalities"),
-        ("03157003", 606, "as_delivered"),
-        ("03157009", 606, "exact_sum"),
+        ("03157", 3903, "sum_of_municipalities", "ilsede-2016"),
+        ("03157003", None, "as_delivered", "ilsede-2016"),
+        ("03157009", 606, "moved_key", "ilsede-2016"),
     ]
+    delivered = "select value, correction_id from marts.fct_observation_vintage where territory_code = '03157003'"
+    assert (606, "ilsede-2016") in star.ask(delivered)
 
 
 def test_a_blocked_municipality_blocks_the_county(star: Star) -> None:

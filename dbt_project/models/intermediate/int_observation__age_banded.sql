@@ -5,7 +5,7 @@
     unlogged=true,
     indexes=[{'columns': ['measure_code', 'period_code']}],
     post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
-    meta={'rules': ['territory', 'measures', 'age_bands']},
+    meta={'rules': ['territory', 'measures', 'age_bands', 'corrections']},
 ) }}
 -- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
 
@@ -34,6 +34,7 @@ sums as (
         max(observed.delivery_id) as delivery_id,
         max(observed.known_from) as known_from,
         max(observed.category_name) as category_name,
+        max(observed.correction_id) as correction_id,
         max(observed.territorial_method) as territorial_method
     from {{ ref('int_observation__territorial') }} as observed
     inner join members
@@ -63,6 +64,7 @@ select distinct on ({{ key_columns() | join(', ') }}, dataset_id)
     delivery_id,
     known_from,
     category_name,
+    correction_id,
     territorial_method
 from sums
 where

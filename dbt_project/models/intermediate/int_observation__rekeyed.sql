@@ -5,12 +5,13 @@
     unlogged=true,
     indexes=[{'columns': ['measure_code', 'period_code']}],
     post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
-    meta={'rules': ['territory', 'measures']},
+    meta={'rules': ['territory', 'measures', 'corrections']},
 ) }}
 -- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
 
 -- Offices keep booking under keys that have died. Where all of the dead units went wholly into one that is valid at the
--- reference date, the number is also known under the valid key - unless that key has a number of its own.
+-- reference date, the number is also known under the valid key - unless that key has a number of its own. The same holds for
+-- numbers a correction takes from a wrong key.
 {% set group_columns = ['measure_code', 'period_code', 'nationality', 'sex', 'age_band', 'category'] %}
 with parts as (
     select
@@ -24,7 +25,8 @@ with parts as (
         observed.conf_status,
         observed.delivery_id,
         observed.known_from,
-        observed.category_name
+        observed.category_name,
+        null::text as correction_id
     from {{ ref('int_observation__current') }} as observed
     inner join {{ ref('int_period__parsed') }} as period
         on observed.period_code = period.period_code
@@ -42,6 +44,26 @@ with parts as (
         {% if is_incremental() %}
             and {{ in_stale('observed.measure_code', 'observed.period_code') }}
         {% endif %}
+    union all
+    select
+        observed.moved_to_code,
+        {% for column in group_columns %}
+        observed.{{ column }},
+        {% endfor %}
+        observed.dataset_id,
+        observed.moved_value,
+        observed.moved_obs_status,
+        observed.moved_conf_status,
+        observed.delivery_id,
+        observed.known_from,
+        observed.category_name,
+        observed.correction_id
+    from {{ ref('int_observation__current') }} as observed
+    where
+        observed.moved_to_code is not null
+        {% if is_incremental() %}
+            and {{ in_stale('observed.measure_code', 'observed.period_code') }}
+        {% endif %}
 ),
 
 sums as (
@@ -54,7 +76,9 @@ sums as (
         {{ combined_conf_status('conf_status') }} as conf_status,
         max(delivery_id) as delivery_id,
         max(known_from) as known_from,
-        max(category_name) as category_name
+        max(category_name) as category_name,
+        case when max(correction_id) is null then 'exact_sum' else 'moved_key' end as territorial_method,
+        max(correction_id) as correction_id
     from parts
     group by territory_code, {{ group_columns | join(', ') }}, dataset_id
 )

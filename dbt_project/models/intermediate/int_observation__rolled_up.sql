@@ -5,16 +5,18 @@
     unlogged=true,
     indexes=[{'columns': ['measure_code', 'period_code']}],
     post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
-    meta={'rules': ['territory', 'measures', 'age_bands']},
+    meta={'rules': ['territory', 'measures', 'age_bands', 'listings', 'corrections']},
 ) }}
 -- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
 
 -- Counties and states a dataset leaves out, as sums of their municipalities - all of them, or no sum at all.
 -- An edition of the register is complete by nature, unincorporated areas included: it is summed as it stands, one edition
--- at a time. Any other dataset must deliver every municipality that is valid at the reference date.
+-- at a time. A listing names all that exists, and what it does not name is not there. Any other dataset must deliver every
+-- municipality that is valid at the reference date.
 {% set group_columns = ['measure_code', 'period_code', 'nationality', 'sex', 'age_band', 'category'] %}
 {% set value_columns = [
     'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'category_name',
+    'correction_id',
 ] %}
 with municipal as (
     select
@@ -128,6 +130,7 @@ sums as (
         max(parts.delivery_id) as delivery_id,
         max(parts.known_from) as known_from,
         max(parts.category_name) as category_name,
+        max(parts.correction_id) as correction_id,
         parts.reference_date,
         count(*) filter (where parts.is_counted) as municipality_count
     from parts
@@ -152,8 +155,14 @@ select
 from sums
 left join expected
     on sums.territory_code = expected.territory_code and sums.reference_date = expected.reference_date
+left join {{ ref('listings') }} as listing
+    on sums.dataset_id = listing.dataset_id and sums.measure_code = listing.measure_code
 where
-    (sums.dataset_id = 'register__municipalities' or sums.municipality_count = expected.municipality_count)
+    (
+        sums.dataset_id = 'register__municipalities'
+        or (listing.dataset_id is not null and length(sums.territory_code) = 5)
+        or sums.municipality_count = expected.municipality_count
+    )
     -- areas no county holds, such as coastal waters, are booked under a county number that does not exist
     and sums.territory_code in (
         select unit.territory_code

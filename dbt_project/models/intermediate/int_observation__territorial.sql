@@ -3,7 +3,7 @@
 -- What is known per dataset under keys as delivered and under valid keys; one row per number and dataset. An own cell
 -- without a number gives way to the exact sum of the predecessors.
 {% set columns = key_columns() + [
-    'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'category_name',
+    'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'category_name', 'correction_id',
 ] %}
 select
     {% for column in columns %}
@@ -39,6 +39,6 @@ select
     {{ columns | join(', ') }},
     null::integer,
     null::integer,
-    'exact_sum',
+    territorial_method,
     true
 from {{ ref('int_observation__rekeyed') }}

@@ -1,9 +1,19 @@
 {{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}') }}
 
--- Every period code that occurs, taken apart. The reference date decides which state of the territories a number is read
+-- Every period code that occurs, and the longer ones that months and quarters make up, taken apart. The reference date decides which state of the territories a number is read
 -- in: the last day of the period, for school years 31 December, the date the school statistics are tabulated for.
-with codes as (
+with delivered as (
     select distinct period_code from {{ ref('int_delivery__contents') }}
+),
+
+codes as (
+    select period_code from delivered
+    union
+    select {{ quarter_code("(period_code || '-01')::date") }} from delivered
+    where period_code ~ '^[0-9]{4}-[0-9]{2}$'
+    union
+    select left(period_code, 5) || case when right(period_code, 1) in ('1', '2') then 'H1' else 'H2' end from delivered
+    where period_code ~ '^[0-9]{4}-Q[1-4]$'
 ),
 
 parsed as (

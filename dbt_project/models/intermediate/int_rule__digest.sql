@@ -6,6 +6,8 @@
     'measures': ['measures'],
     'measure_sources': ['measure_sources'],
     'age_bands': ['age_band_members'],
+    'listings': ['listings'],
+    'corrections': ['corrections'],
     'indicators': ['indicators', 'indicator_terms'],
 } %}
 {% for rule, relations in rules.items() %}

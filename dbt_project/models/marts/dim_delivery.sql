@@ -14,5 +14,6 @@ select
     state = 'loaded' as is_accepted,
     layout,
     row_count,
-    loaded_at
+    loaded_at,
+    coalesce(received_from ilike '%@demo.teilhabe.example%', false) as is_demo
 from {{ source('ops', 'delivery') }}

@@ -3,8 +3,9 @@
     incremental_strategy='replace_partitions',
     unique_key=['measure_code', 'period_code'],
     indexes=[{'columns': ['territory_code', 'measure_code', 'period_code']}],
+    pre_hook='alter table if exists {{ this }} drop constraint if exists fct_observation_territorial_method_check',
     post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
-    meta={'rules': ['territory', 'measures', 'age_bands', 'measure_sources']},
+    meta={'rules': ['territory', 'measures', 'age_bands', 'measure_sources', 'listings', 'corrections']},
 ) }}
 -- depends_on: {{ ref('int_rule__digest') }}
 
@@ -12,7 +13,7 @@
 -- Where one dataset alone speaks about a measure and period there is nothing to choose, and nothing to sort.
 {% set columns = key_columns() + [
     'value', 'obs_status', 'conf_status', 'territorial_method', 'is_derived', 'dataset_id', 'delivery_id', 'row_number',
-    'column_number', 'known_from', 'category_name',
+    'column_number', 'known_from', 'category_name', 'correction_id',
 ] %}
 with contested as materialized (
     select

@@ -3,9 +3,9 @@
     incremental_strategy='replace_deliveries',
     unique_key='delivery_id',
     indexes=[{'columns': ['delivery_id']}, {'columns': ['territory_code', 'measure_code', 'period_code']}],
-    post_hook=['{{ create_observation_as_of() }}', 'analyze {{ this }}'],
+    post_hook=['{{ create_observation_as_of() }}', '{{ mark_corrections() }}', 'analyze {{ this }}'],
 ) }}
--- depends_on: {{ ref('dim_measure_source') }}
+-- depends_on: {{ ref('dim_measure_source') }} {{ ref('corrections') }}
 
 select
     {{ key_columns() | join(', ') }},
@@ -17,7 +17,8 @@ select
     row_number,
     column_number,
     known_from,
-    category_name
+    category_name,
+    null::text as correction_id
 from {{ ref('int_observation__unioned') }}
 {% if is_incremental() and not is_full_refresh() %}
     where

@@ -27,12 +27,17 @@ select
     indicator.wilson_low,
     indicator.wilson_high,
     indicator.is_small_number,
-    definition.caveat_de
+    definition.caveat_de,
+    numerator_delivery.is_demo or coalesce(denominator_delivery.is_demo, false) as is_demo
 from {{ ref('fct_indicator') }} as indicator
 inner join {{ ref('dim_indicator') }} as definition
     on
         indicator.indicator_code = definition.indicator_code
         and indicator.definition_version = definition.definition_version
+left join {{ ref('dim_delivery') }} as numerator_delivery
+    on indicator.numerator_delivery_id = numerator_delivery.delivery_id
+left join {{ ref('dim_delivery') }} as denominator_delivery
+    on indicator.denominator_delivery_id = denominator_delivery.delivery_id
 left join {{ ref('dim_territory') }} as territory
     on indicator.territory_code = territory.territory_code
 where definition.is_default

@@ -21,9 +21,13 @@ select
     observation.category_name,
     measure.unit,
     observation.territorial_method,
-    observation.is_derived
+    observation.is_derived,
+    observation.correction_id,
+    delivery.is_demo
 from {{ ref('fct_observation') }} as observation
 left join {{ ref('dim_measure') }} as measure
     on observation.measure_code = measure.measure_code
+left join {{ ref('dim_delivery') }} as delivery
+    on observation.delivery_id = delivery.delivery_id
 left join {{ ref('dim_territory') }} as territory
     on observation.territory_code = territory.territory_code

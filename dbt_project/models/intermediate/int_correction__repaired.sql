@@ -1,0 +1,39 @@
+{{ config(materialized='view') }}
+
+-- Corrections whose error no longer shows in what was delivered: the office has repaired its file. What to do stands in
+-- message_de; until then the correction stands aside.
+with touched as (
+    select
+        correction.correction_id,
+        bool_or(observed.correction_id = correction.correction_id) as still_shows
+    from {{ ref('corrections') }} as correction
+    inner join {{ ref('int_observation__current') }} as observed
+        on {{ same_cell('correction', 'observed', 'correction.territory_code') }}
+    where correction.status <> 'repaired'
+    group by correction.correction_id
+),
+
+targets as (
+    select distinct correction.correction_id
+    from {{ ref('corrections') }} as correction
+    inner join {{ ref('int_observation__current') }} as observed
+        on {{ same_cell('correction', 'observed', 'correction.to_territory_code') }}
+    where correction.guard = 'target_has_value' and observed.value is not null
+)
+
+select
+    correction.correction_id,
+    correction.dataset_id,
+    'Korrektur ' || correction.correction_id || ' wird nicht mehr gebraucht: ' || correction.office
+    || ' hat ' || correction.dataset_id || ' für ' || correction.period_code || ' berichtigt ('
+    || case
+        when targets.correction_id is not null then 'unter ' || correction.to_territory_code || ' steht jetzt ein Wert'
+        else 'der Fehler unter ' || correction.territory_code || ' steht nicht mehr in der Lieferung'
+    end
+    || '). In corrections.csv auf repaired setzen.' as message_de
+from {{ ref('corrections') }} as correction
+left join touched on correction.correction_id = touched.correction_id
+left join targets on correction.correction_id = targets.correction_id
+where
+    correction.status <> 'repaired'
+    and (targets.correction_id is not null or not coalesce(touched.still_shows, touched.correction_id is null))
