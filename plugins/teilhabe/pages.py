@@ -18,14 +18,15 @@ from teilhabe.contracts import BaWorkbook, Contract, Coordinates, Form, GenesisC
 from teilhabe.templates import template_layout
 
 if TYPE_CHECKING:
-    from teilhabe.contracts import Layout
+    from teilhabe.contracts import Column, Layout
     from teilhabe.settings import Settings
     from teilhabe.validation import Expectation
 
 INDEX = "index.html"
 
 _COUNTY = "Koordinierungsstab für Migration und Teilhabe"
-_TECHNICAL = ("value", "obs_status", "conf_status")
+_ABOUT_OUR_COLUMNS = ("column.blank", "code.unknown", "value.status", "value.confidentiality")
+"""Checks of what the reader made of a file; the office's own words for them stand in the sentence below the table."""
 _EXAMPLE_PLACE = ("03157006", "Peine, Stadt")
 
 
@@ -47,7 +48,8 @@ def write_pages(settings: Settings, folder: Path, *, today: date, only: Contract
         written.append(folder / INDEX)
         written[0].write_text(index_page(contracts, today), encoding="utf-8")
     for contract in contracts:
-        checks = [*load_suite(settings.expectations, contract).expectations, *contract_expectations(contract)]
+        always = [check for check in contract_expectations(contract) if check.rule not in _ABOUT_OUR_COLUMNS]
+        checks = [*load_suite(settings.expectations, contract).expectations, *always]
         path = folder / f"{contract.dataset_id}.html"
         path.write_text(dataset_page(contract, checks, measures, today, index=only is None), encoding="utf-8")
         written.append(path)
@@ -175,6 +177,8 @@ def _layout(contract: Contract, layout: Layout, measures: Mapping[str, str]) -> 
     keys += [
         [" / ".join(aliases), "Ausprägung, siehe unten", "Pflicht"] for aliases in getattr(layout, "label_columns", [])
     ]
+    if isinstance(layout, StackedTable):
+        keys.append([" / ".join(layout.kind_column), f"Art der Zahl: {', '.join(layout.values)}", "Pflicht"])
     if isinstance(layout, GenesisCsv):
         words = {
             "label": "Ausprägung",
@@ -190,10 +194,15 @@ def _layout(contract: Contract, layout: Layout, measures: Mapping[str, str]) -> 
         )
     labels = _labels(layout)
     if labels:
-        rows = [[text, _meaning(found, measures), _when(layout, text)] for text, found in labels if found is not None]
+        rows = [
+            [text, _meaning(found, measures, text, terms), _when(layout, text)]
+            for text, found in labels
+            if found is not None
+        ]
         head = ["Text in der Datei", "Bedeutung", ""]
         out.append(_table(head, rows, caption="Zahlen und Ausprägungen mit den Worten der Stelle", row_heads=True))
         unused = [text for text, found in labels if found is None]
+        unused += getattr(layout, "ignore", [])
         if unused:
             out.append(_tag("p", f"Darf vorkommen, wird nicht übernommen: {'; '.join(unused)}.", class_="quiet"))
     if example := _example(contract, layout):
@@ -217,19 +226,23 @@ def _labels(layout: Layout) -> list[tuple[str, Coordinates]]:
             for text, found in block.labels.items()
         ]  # fmt: skip
     if isinstance(layout, StackedTable):
-        return [(text, found) for block in layout.values.values() for text, found in block.items()]
+        return [
+            *((f"Titel „{title}“", found) for title, found in layout.titles.items()),
+            *((f"{kind}: {text}", found) for kind, block in layout.values.items() for text, found in block.items()),
+        ]
     sheets = list(layout.sheet_labels.items()) if isinstance(layout, Table) else []
     return [*layout.labels.items(), *((f"Blatt „{name}“", found) for name, found in sheets)]
 
 
-def _meaning(found: Mapping[str, str], measures: Mapping[str, str]) -> str:
+def _meaning(found: Mapping[str, str], measures: Mapping[str, str], text: str, terms: Mapping[str, Column]) -> str:
     """Coordinates in words: the measure first, then the groups that are not the total."""
     words = [measures.get(found["measure_code"], found["measure_code"])] if "measure_code" in found else []
-    words += [
-        f"Gliederung {code}" if name == "category" and code != "total" else wording.code_words(name, code)
-        for name, code in found.items()
-        if name != "measure_code"
-    ]
+    for name, code in found.items():
+        if name == "category" and code != "total":
+            column = terms[name].office_term or "Gliederung" if name in terms else "Gliederung"
+            words.append(f"{column}, Code {code}" if words else f"{column} „{text}“, Code {code}")
+        elif name != "measure_code":
+            words.append(wording.code_words(name, code))
     return ", ".join(words) or "insgesamt"
 
 
@@ -303,8 +316,8 @@ def _checks(checks: Iterable[Expectation]) -> Iterator[Html]:
     items = [Html(_tag("strong", word) + ": " + escape(sentence)) for word, sentence in wording.SEVERITIES.values()]
     yield _tag("ul", Html("".join(_tag("li", item) for item in items)), class_="legend")
     yield _table(["Art", "Gemeldet wird", "Erwartet wird"], rows, caption="Prüfungen dieses Datensatzes")
-    yield _tag("p", "Dazu kommt bei jeder Datei: Sie lässt sich öffnen, hat die vereinbarten Spalten und nennt ihren Zeitraum; in "
-                    "den Zahlenspalten stehen Zahlen oder vereinbarte Zeichen, und keine Zeile widerspricht einer anderen.",
+    yield _tag("p", "Dazu kommt bei jeder Datei: Sie lässt sich öffnen, hat die vereinbarten, gefüllten Spalten und nennt ihren Zeitraum; "
+                    "in den Zahlenspalten stehen Zahlen oder vereinbarte Zeichen, und keine Zeile widerspricht einer anderen.",
                class_="quiet")  # fmt: skip
 
 
@@ -419,7 +432,8 @@ header a { color: #fff; }
 header nav { margin: .75rem 0 0; }
 .sender { margin: 0; font-size: .875rem; letter-spacing: .02em; }
 .above { margin: 1.25rem 0 0; font-size: 1.05rem; }
-h1 { margin: .1rem 0 .5rem; font-size: 1.9rem; line-height: 1.2; font-weight: 650; text-wrap: balance; }
+h1 { margin: .1rem 0 .5rem; font-size: clamp(1.35rem, 5.5vw, 1.9rem); line-height: 1.2;
+  font-weight: 650; text-wrap: balance; hyphens: auto; overflow-wrap: anywhere; }
 h2 { margin: 0 0 .75rem; padding-bottom: .3rem; font-size: 1.3rem; color: var(--blue); border-bottom: 2px solid var(--line); }
 h3 { margin: 0 0 .25rem; font-size: 1.08rem; }
 section { margin: 0 0 2.25rem; }
