@@ -26,7 +26,19 @@ def teilhabe(home: Path, *arguments: str, **environment: str) -> subprocess.Comp
 def test_help_names_every_command_and_starts_nothing(home: Path) -> None:
     done = teilhabe(home, "--help")
     assert done.returncode == 0
-    for command in ("init", "up", "down", "deliver", "run", "status", "sql", "explain", "contracts"):
+    for command in (
+        "init",
+        "up",
+        "down",
+        "deliver",
+        "run",
+        "status",
+        "sql",
+        "explain",
+        "template",
+        "new-dataset",
+        "contracts",
+    ):
         assert f" {command} " in done.stdout
     assert not home.exists()
 
@@ -121,3 +133,42 @@ def test_contracts_list(home: Path) -> None:
     done = teilhabe(home, "contracts", "list", COLUMNS="250")
     assert done.returncode == 0
     assert "police__offences_district" in done.stdout
+
+
+def test_template_writes_the_form_of_a_municipality(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "vorlagen" / "unterbringung.xlsx"
+    done = teilhabe(home, "template", "housing__accommodation", "--out", str(out), "--territory", "03157006")
+    assert (done.returncode, done.stdout.split()[0]) == (0, "written:")
+    assert out.read_bytes().startswith(b"PK")
+    assert not home.exists(), "a form needs no warehouse"
+
+
+def test_template_of_a_dataset_without_one_names_those_that_have(home: Path, tmp_path: Path) -> None:
+    done = teilhabe(home, "template", "register__municipalities", "--out", str(tmp_path / "a.xlsx"))
+    assert done.returncode == 1
+    assert "has no template" in done.stderr and "housing__accommodation" in done.stderr
+    assert not (tmp_path / "a.xlsx").exists()
+
+
+def test_contracts_page_writes_index_and_pages(home: Path, tmp_path: Path) -> None:
+    done = teilhabe(home, "contracts", "page", "--out", str(tmp_path / "site"))
+    count = len(list((PROJECT / "agencies").glob("*/*.odcs.yaml")))
+    assert done.stdout == f"written: {tmp_path / 'site' / 'index.html'} and {count} more pages\n"
+    assert len(list((tmp_path / "site").glob("*.html"))) == count + 1
+
+
+def test_new_dataset_says_what_it_would_write(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "zahlen.csv"
+    file.write_text("AGS;Gemeinde;Jahr;Fälle\n03157001;Edemissen;2024;5\n03157006;Peine;2024;6\n", encoding="utf-8")
+    done = teilhabe(home, "new-dataset", "office", "numbers", "--from", str(file), "--dry-run")
+    assert done.returncode == 0
+    assert "would write: agencies/office/numbers.odcs.yaml" in done.stdout
+    assert not (PROJECT / "agencies" / "office").exists()
+
+
+def test_a_list_of_persons_gets_one_sentence(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "liste.csv"
+    file.write_text("AGS;Vorname;Nachname;Geburtsdatum\n03157001;Erika;Muster;01.02.1990\n", encoding="utf-8")
+    done = teilhabe(home, "new-dataset", "office", "numbers", "--from", str(file))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "Muster" not in done.stderr
