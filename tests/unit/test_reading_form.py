@@ -176,3 +176,9 @@ def test_a_date_where_a_number_stood(filled: Any) -> None:
 def test_another_sheet_or_another_form(filled: Any) -> None:
     assert refused(FORM, filled(form(), sheet="Tabelle1")).rule == "file.not_this_layout"
     assert refused(FORM, filled([["Antrag"], ["Name", "x"]])).rule == "file.not_this_layout"
+
+
+def test_a_copy_of_the_form_in_the_same_workbook_is_told(tmp_path: Path) -> None:
+    path = workbook(tmp_path / NAME, {"Meldung": form(), "Meldung (2)": form()})
+    result = read(FORM, path)
+    assert (result.finding("sheet.not_read").sheet, len(result.rows)) == ("Meldung (2)", 5)

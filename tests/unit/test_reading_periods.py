@@ -83,6 +83,7 @@ def test_keys_get_back_the_one_zero_they_can_lose() -> None:
     assert [complete(text, 8) for text in ("157", "157006", "X", "")] == ["157", "157006", "X", ""], "no guess"
     assert complete("3157", 5) == "03157" and complete("3157006", 5) == "3157006"
     assert complete("3157", None) == "3157"
+    assert [complete(text, 8) for text in ('="03157006"', "'03157006", "3157006.0", "03 157 006")] == ["03157006"] * 4
 
 
 def test_what_was_typed_where_excel_made_a_date() -> None:

@@ -255,6 +255,8 @@ def test_a_school_year_is_two_years_in_a_row(tmp_path: Path) -> None:
     assert refused(
         SCHOOLS, schools(tmp_path / "n.xlsx", Oberschule=school("Jahrgang 8", "Schuljahr 2023/25"))
     ).rule == ("period.not_found")
+    other = schools(tmp_path / "o.xlsx", Oberschule=school("Jahrgang 8", "Schuljahr 2022/23"))
+    assert (refused(SCHOOLS, other).rule, refused(SCHOOLS, other).sheet) == ("period.contradiction", "Oberschule")
     both = school("Jahrgang 8", "Schuljahr 2023/24 und Schuljahr 2022/23")
     assert refused(SCHOOLS, schools(tmp_path / "b.xlsx", Oberschule=both)).rule == "period.contradiction"
 
@@ -465,3 +467,12 @@ def test_the_agreed_place_of_the_period_is_the_file_name(tmp_path: Path) -> None
     assert ({row["period_code"] for row in result.rows}, result.worth_telling) == ({"2024"}, [])
     assert refused(POLICE, text(tmp_path / "PKS.csv", content)).rule == "period.not_found"
     assert refused(POLICE, text(tmp_path / "PKS_2023_2024.csv", content)).rule == "period.not_found"
+
+
+def test_an_age_group_is_no_age(tmp_path: Path) -> None:
+    """1-5 is not 15, although neither mark nor space decides elsewhere."""
+    rows = "".join(
+        f"03157006;Peine;31.12.2024;{age};9;4\n" for age in ("Alle Altersgruppen", "3-5", "10-14", "1-014", "35")
+    )
+    result = read(AGES, text(tmp_path / "a.csv", AGE_HEAD + rows))
+    assert sorted(f.found for f in result.findings if f.rule == "label.unknown") == ["1-014", "35"]

@@ -56,6 +56,7 @@ class FormReading(Reading):
         name = _sheet(self.layout, self.source)
         assert name is not None  # noqa: S101 - refuses() has looked
         self.sheet = name
+        self._tell_other_forms(name)
         grid = sheet_grid(self.source, name, self.layout.numbers)
         self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity)
         corner = self._corner(grid)
@@ -83,6 +84,20 @@ class FormReading(Reading):
         columns["_row_number"] = rows
         columns["_column_number"] = pa.array([value.column + 1 for value in values], pa.int32())
         yield columns
+
+    def _tell_other_forms(self, name: str) -> None:
+        """A copied sheet with the same fields may hold numbers somebody takes for delivered."""
+        wanted = {normalise(alias) for alias in self.layout.fields["territory_code"]}
+        for other, rows in self.source.sheets.items():
+            if other != name and any(_label(cell_text(cell)) in wanted for row in rows for cell in row):
+                self.report.note(
+                    "warning",
+                    "sheet.not_read",
+                    f"Auch das Blatt „{other}“ sieht aus wie ein Formular; gelesen wird nur „{name}“.",
+                    sheet=other,
+                    found=other,
+                    expected=name,
+                )
 
     @staticmethod
     def _same(text: str, values: list[_Value]) -> pa.Array:

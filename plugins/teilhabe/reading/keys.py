@@ -27,6 +27,7 @@ _NUMBERS = {
     "jan": 1, "feb": 2, "mrz": 3, "mär": 3, "mae": 3, "mar": 3, "apr": 4, "mai": 5, "may": 5, "jun": 6, "jul": 7,
     "aug": 8, "sep": 9, "okt": 10, "oct": 10, "nov": 11, "dez": 12, "dec": 12,
 }  # fmt: skip
+_WRAPPED = re.compile(r"""(?:=?["'])?([0-9][0-9\s]*)["']?(?:[.,]0+)?""")
 _CELL_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?")
 _CELL_TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?|-?\d+ days?, \d{1,2}:\d{2}:\d{2}")
 _SHOWN_DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4}|\d{2})")
@@ -39,10 +40,17 @@ def complete(text: str, width: int | None) -> str:
 
     Only one zero can be lost, as no state's number begins with two; a key of another level keeps that level's width.
     """
+    text = _plain(text)
     if width is None or not (text.isascii() and text.isdigit()):
         return text
     wanted = next((level for level in (*_LEVEL_WIDTHS, width) if len(text) == level - 1 and level <= width), None)
     return text.zfill(wanted) if wanted else text
+
+
+def _plain(text: str) -> str:
+    """The digits of a key behind what programs put around them: ``="03157"``, ``'03157``, ``3157.0``, ``03 157 006``."""
+    found = _WRAPPED.fullmatch(text.strip())
+    return re.sub(r"\s", "", found[1]) if found else text
 
 
 def level_of(code: str) -> Level | None:

@@ -33,7 +33,8 @@ def normalise(text: str) -> str:
             text = pattern.sub(plain, text)
     for umlaut, plain in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss"), ("%", "prozent")):
         text = text.replace(umlaut, plain)
-    return re.sub(r"[^a-z0-9]", "", text)
+    text = re.sub(r"(?<=[0-9])[^a-z0-9]+(?=[0-9])", "-", text)  # 1-5 is not 15
+    return re.sub(r"(?<![0-9])[^a-z0-9]+|[^a-z0-9]+(?![0-9])", "", text)
 
 
 def clean(text: str) -> str:

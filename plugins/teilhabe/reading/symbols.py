@@ -38,6 +38,7 @@ _SYMBOLS: dict[Regime, dict[str, _Status]] = {
     "ba": {"*": _SECRET, "x": _MISSING, "X": _MISSING},
     "none": {},
 }
+_MINUS = "\u2212"
 _DASHES = ("-", "\u2013", "\u2014")
 _REGIMES_WITH_DASH: frozenset[Regime] = frozenset({"genesis", "ba"})
 
@@ -137,7 +138,7 @@ def _distinct(
 
 def _one(text: str, rules: SymbolRules, numbers: NumberFormat) -> tuple[str | None, str, str, bool, bool]:
     """(value, obs_status, conf_status, bad, dash) of a text that is not plainly a number."""
-    text = _SPACES.sub(" ", text).strip()
+    text = _SPACES.sub(" ", text).replace(_MINUS, "-").strip()
     if text in rules.also:
         return (*_MEANINGS[rules.also[text]], False, False)
     if text in _SYMBOLS[rules.regime]:

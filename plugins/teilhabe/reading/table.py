@@ -76,6 +76,7 @@ class TableReading(Reading):
         return "kein Tabellenblatt mit den vereinbarten Spaltenüberschriften"
 
     def _tidy(self) -> Iterator[Columns]:
+        self._header_period: str | None = None
         for sheet in self._sheets():
             self.sheet = sheet.grid.sheet
             yield from self._observations(sheet)
@@ -507,7 +508,9 @@ class TableReading(Reading):
             self._agree(in_header, in_name[0], "im Kopf der Tabelle", sheet.grid)
             return in_name[0]
         if in_header:
-            self._agree(in_header, in_header[0], "im Kopf der Tabelle", sheet.grid)
+            self._header_period = self._header_period or in_header[0]
+            where = f"im Kopf des Blatts „{sheet.grid.sheet}“" if sheet.grid.sheet else "im Kopf der Tabelle"
+            self._agree(in_header, self._header_period, where, sheet.grid)
             return in_header[0]
         if self.context.period is not None:
             return self.context.period
