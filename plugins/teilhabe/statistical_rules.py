@@ -294,23 +294,30 @@ class ShareOfUnchangedValuesToBeBelow(Rule):
     rule = "values.copied"
     sentence_de = "Auffällig viele Werte sind genau die des Vorzeitraums; vielleicht ist eine Spalte kopiert."
     expected_de = "neue Werte für den neuen Zeitraum"
-    source = "Counts of people move; numbers below ten repeat by chance and are left out."
+    source = (
+        "Counts of people move; numbers below ten repeat by chance and are left out, and so are those in which the secrecy "
+        "method swallows a change of one percent (rounded to five: below 400)."
+    )
     advice = "warning"
 
     max_share: float = Field(0.5, ge=0, le=1)
     min_values: int = Field(20, ge=1)
     """Fewer values than this say nothing."""
     ignore_below: float = 10
+    together: bool = False
+    """All measures and groups of a period count as one: for a form of one municipality, copied from the month before."""
 
     def broken(self, seen: Observations) -> Broken:
         table = seen.with_earlier
         now, before = _pairs_in_time(seen, table, self._kept(table))
-        large = np.maximum(np.abs(table.value[now]), np.abs(table.value[before])) >= self.ignore_below
+        small = max(self.ignore_below, 200 * DEVIATION[seen.context.contract.secrecy_method])
+        large = np.maximum(np.abs(table.value[now]), np.abs(table.value[before])) >= small
         now, before = now[large], before[large]
         if not len(now):
             return Broken(0, 0)
         same = table.value[now] == table.value[before]
-        group, size = table.groups([c for c in KEY_COLUMNS if c != "territory_code"])
+        by = ["period_code"] if self.together else [c for c in KEY_COLUMNS if c != "territory_code"]
+        group, size = table.groups(by)
         count = np.bincount(group[now], minlength=size)
         equal = np.bincount(group[now], weights=same, minlength=size)
         copied = (count >= self.min_values) & (equal > self.max_share * count)
@@ -428,18 +435,12 @@ class PreviousPlusChangeToEqualCurrent(Rule):
     def broken(self, seen: Observations) -> Broken:
         in_past = self.previous_period or self.previous is None
         table = seen.with_earlier if in_past else seen.table
-        found = _Selected(table, [selector for _, selector in self._selectors()], self._kept(table))
+        found = _Selected(seen, table, [selector for _, selector in self._selectors()], self._kept(table))
         now = found.rows(self.current)
         now = now[now < len(seen.table)]
-        if in_past:
-            partner = _earlier(seen, table, found.columns)
-            back = partner[now]
-            now, back = now[back >= 0], back[back >= 0]
-        else:
-            back = now
-        total = found.value_at(self.previous or self.current, back)
+        total = (found.value_before if in_past else found.value_at)(self.previous or self.current, now)
         for part in self.minus:
-            total = total - found.value_at(part, back if self.previous_period else now)
+            total = total - (found.value_before if self.previous_period else found.value_at)(part, now)
         for part in self.change:
             total = total + found.value_at(part, now)
         usable = ~np.isnan(total) & ~np.isnan(table.value[now])
@@ -483,7 +484,7 @@ class RatioToEqualItsParts(Rule):
         if table is None:
             return Broken(0, 0)
         selectors = [selector for _, selector in self._selectors()]
-        found = _Selected(table, selectors, self._kept(table))
+        found = _Selected(seen, table, selectors, self._kept(table))
         now = found.rows(self.ratio)
         now = now[now < len(seen.table)]
         above, below = found.value_at(self.numerator, now), found.value_at(self.denominator, now)
@@ -534,7 +535,7 @@ class PartMeasureNotToExceed(Tolerant):
 
     def broken(self, seen: Observations) -> Broken:
         table = seen.table
-        found = _Selected(table, [self.part, self.whole], self._kept(table))
+        found = _Selected(seen, table, [self.part, self.whole], self._kept(table))
         is_part, is_whole = found.mask(self.part), found.mask(self.whole)
         return _not_more_than(self, seen, table, is_part, is_whole, found.rest, found.size)
 
@@ -734,7 +735,7 @@ class NoDisclosingShares(Rule):
         table = seen.table
         kept = self._kept(table) & ~seen.measured(table, "is_rate")
         if self.part is not None and self.whole is not None:
-            found = _Selected(table, [self.part, self.whole], kept)
+            found = _Selected(seen, table, [self.part, self.whole], kept)
             is_part, is_whole, rest, size = found.mask(self.part), found.mask(self.whole), found.rest, found.size
         else:
             column = str(self.column)
@@ -932,43 +933,45 @@ def _not_more_than(
     return _told(seen, table, len(rows), rows[wrong], lambda at: f"höchstens {number_in_words(of[at])}")
 
 
-def _earlier(seen: Observations, table: Table, columns: Iterable[str] = ()) -> Rows:
-    """Per row the row of the same observation one period before, -1 where there is none or it has no value."""
-    rest, size = table.groups([c for c in KEY_COLUMNS if c != "period_code"])
+def _in_time(seen: Observations, table: Table, columns: Sequence[str]) -> tuple[Rows, Rows]:
+    """Per row a number of its observation and period, and that of the same observation one period before (-1: none)."""
+    rest, _ = table.groups([c for c in columns if c != "period_code"])
     periods = table.texts["period_code"]
     number = {code: n for n, code in enumerate(periods)}
     before = np.array([number.get(seen.before.get(code, ""), -1) for code in periods] or [-1])
     period = table.codes["period_code"]
     back = before[period]
-    key = rest * len(periods) + period
-    wanted = np.where(back >= 0, rest * len(periods) + back, -1)
-    there = np.flatnonzero(~np.isnan(table.value))
-    if size * len(periods) <= max(4 * len(table), 1 << 16):
-        first = _first_of(key, size * len(periods), there)
-        return np.where(wanted >= 0, first[np.maximum(wanted, 0)], -1)
-    order = there[np.argsort(key[there], kind="stable")]
-    place = np.minimum(np.searchsorted(key[order], wanted), max(len(order) - 1, 0))
-    found = order[place] if len(order) else np.full(len(table), -1)
-    return np.where((wanted >= 0) & (key[found] == wanted), found, -1)
+    return rest * len(periods) + period, np.where(back >= 0, rest * len(periods) + back, -1)
+
+
+def _found(key: Rows, among: Rows, wanted: Rows) -> Rows:
+    """Per wanted number the first of the rows ``among`` that has it, -1 where none does."""
+    if not len(among):
+        return np.full(len(wanted), -1, np.int64)
+    order = among[np.argsort(key[among], kind="stable")]
+    place = np.minimum(np.searchsorted(key[order], wanted), len(order) - 1)
+    return np.where((wanted >= 0) & (key[order[place]] == wanted), order[place], -1)
 
 
 def _pairs_in_time(seen: Observations, table: Table, kept: Mask) -> tuple[Rows, Rows]:
     """Rows of the delivery that have a value in the period before, and those values' rows."""
-    partner = _earlier(seen, table)
+    key, before = _in_time(seen, table, KEY_COLUMNS)
+    there = ~np.isnan(table.value)
     delivered = np.arange(len(table)) < len(seen.table)
-    now = np.flatnonzero(kept & delivered & ~np.isnan(table.value) & (partner >= 0))
-    return now, partner[now]
+    now = np.flatnonzero(kept & delivered & there)
+    partner = _found(key, np.flatnonzero(there), before[now])
+    return now[partner >= 0], partner[partner >= 0]
 
 
 class _Selected:
     """Rows picked by selectors; two rows belong together when they agree in every column no selector names."""
 
-    def __init__(self, table: Table, selectors: Sequence[Mapping[str, str]], kept: Mask) -> None:
+    def __init__(self, seen: Observations, table: Table, selectors: Sequence[Mapping[str, str]], kept: Mask) -> None:
         self.table = table
+        self._seen = seen
         self.columns = {column for selector in selectors for column in selector}
         self.rest, self.size = table.groups([c for c in KEY_COLUMNS if c not in self.columns])
         self._kept = kept
-        self._measures = {selector["measure_code"] for selector in selectors if "measure_code" in selector}
 
     def mask(self, selector: Mapping[str, str]) -> Mask:
         """The rows of a selector; a group column only others name is the total here, a dataset the delivery's own."""
@@ -993,6 +996,12 @@ class _Selected:
         """The value of a selector in the groups of these rows, NaN where there is none."""
         first = _first_of(self.rest, self.size, np.flatnonzero(self.mask(selector) & ~np.isnan(self.table.value)))
         at = first[self.rest[rows]]
+        return np.where(at >= 0, self.table.value[np.maximum(at, 0)], np.nan) if len(self.table) else self.table.value
+
+    def value_before(self, selector: Mapping[str, str], rows: Rows) -> Values:
+        """As ``value_at``, one period earlier."""
+        key, before = _in_time(self._seen, self.table, [c for c in KEY_COLUMNS if c not in self.columns])
+        at = _found(key, np.flatnonzero(self.mask(selector) & ~np.isnan(self.table.value)), before[rows])
         return np.where(at >= 0, self.table.value[np.maximum(at, 0)], np.nan) if len(self.table) else self.table.value
 
 
