@@ -254,6 +254,24 @@ def step(
         conn.commit()
 
 
+def record_outcome(
+    conn: Connection,
+    name: Step,
+    *,
+    started: datetime,
+    finished: datetime,
+    rows: int | None = None,
+    message: str | None = None,
+    run_id: str | None = None,
+) -> None:
+    """An outcome row for a part of a step that went well, with the times it measured itself."""
+    conn.execute(
+        "insert into ops.outcome (step, status, run_id, started_at, finished_at, row_count, message)"
+        " values (%s, 'ok', %s, %s, %s, %s, %s)",
+        (name, run_id, started, finished, rows, message),
+    )
+
+
 def deliveries_to_build(conn: Connection) -> list[int]:
     """Loaded deliveries no successful build has taken in yet."""
     return [row[0] for row in conn.execute("select delivery_id from ops.delivery_to_build order by delivery_id")]
@@ -292,6 +310,19 @@ def is_full_build(conn: Connection, build_id: int) -> bool:
     """Whether everything is to be computed anew."""
     row = conn.execute("select is_full from ops.build where build_id = %s", (build_id,)).fetchone()
     return bool(row and row[0])
+
+
+def light_build(conn: Connection, build_id: int) -> list[str] | None:
+    """Datasets whose new deliveries a build takes in; None when it is a full one, or none has succeeded yet."""
+    row = conn.execute("select exists (select 1 from ops.build where state = 'succeeded')").fetchone()
+    if is_full_build(conn, build_id) or not (row and row[0]):
+        return None
+    rows = conn.execute(
+        "select distinct d.dataset_id from ops.build_delivery as b inner join ops.delivery as d using (delivery_id)"
+        " where b.build_id = %s order by 1",
+        (build_id,),
+    )
+    return [dataset_id for (dataset_id,) in rows]
 
 
 def finish_build(conn: Connection, build_id: int, *, succeeded: bool, message: str | None) -> None:

@@ -190,8 +190,37 @@ def test_a_critical_finding_keeps_everything_out_of_raw_and_the_rest_of_the_batc
     assert (finding.rule, finding.row, finding.found, finding.row_count) == ("value.not_a_number", 3, "ca. 15000", 1)
     assert [(e.row, e.found) for e in finding.evidence] == [(3, "ca. 15000")]
     assert flow.outcomes(FOREIGNERS).count(("validate", "refused")) == 2
-    states = {refused: "quarantined"}
-    assert pipeline.refused(flow.settings, states) == [finding.message]
+    assert pipeline.refused(flow.settings, FOREIGNERS, "run-1") == []
+
+
+def test_what_a_run_refused_is_told_for_that_run_alone(flow: Flow) -> None:
+    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    for run_id, name in (("run-1", "a.csv"), ("run-2", "b.csv")):
+        flow.hand_in(FOREIGNERS, HTML + name.encode(), name)
+        flow.archive(FOREIGNERS)
+        assert set(pipeline.take_in(flow.settings, contract, run_id).values()) == {"quarantined"}
+    [sentence] = pipeline.refused(flow.settings, FOREIGNERS, "run-2")
+    assert "„b.csv“" in sentence
+
+
+def test_judging_and_loading_in_one_go_compares_each_file_with_the_one_before(flow: Flow) -> None:
+    """A month that arrives with the month before it is judged after that one is in."""
+    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    for n in range(3):
+        flow.hand_in(FOREIGNERS, monitor([(2020 + n, "Peine", "K03157", 100 + n)]), f"{n}.csv", at=f"2023-05-0{n + 1}")
+    flow.archive(FOREIGNERS)
+    assert list(pipeline.take_in(flow.settings, contract).values()) == ["loaded"] * 3
+    assert [step for step, _ in flow.outcomes(FOREIGNERS)][-6:] == ["validate", "load"] * 3
+    assert flow.raw(FOREIGNERS, "value") == [("100",), ("101",), ("102",)]
+    assert pipeline.take_in(flow.settings, contract) == {}
+
+
+def test_what_was_validated_and_not_loaded_is_only_loaded(flow: Flow) -> None:
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 15000)]))
+    flow.archive(FOREIGNERS)
+    [number] = flow.judge(FOREIGNERS)
+    assert pipeline.take_in(flow.settings, pipeline.contract(flow.settings, FOREIGNERS)) == {number: "loaded"}
+    assert flow.outcomes(FOREIGNERS).count(("validate", "ok")) == 1
 
 
 def test_a_refused_delivery_is_not_judged_or_loaded_again(flow: Flow) -> None:

@@ -1,7 +1,8 @@
-"""One DAG per dataset, all of one shape, made from the contracts: poll, archive, judge, load, announce.
+"""One DAG per dataset, all of one shape, made from the contracts: poll, archive, judge, load, tell the warehouse.
 
 Nothing but the contract goes into a DAG, in a fixed order, so that parsing twice gives the same DAG and no new version.
-All work happens inside the tasks, which batch whatever waits: twenty files dropped at once are one run.
+All of it is one task, which batches whatever waits: a process start costs more than a file, and what was read once need not
+be fetched again. The steps are rows of ``ops.outcome``, each file's and each one's.
 """
 
 from __future__ import annotations
@@ -10,7 +11,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, RetryAction, RetryRule, get_parsing_context, task
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AssetAlias,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+    get_parsing_context,
+    task,
+)
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from teilhabe.airflow.names import delivery_dag_id
@@ -43,6 +54,11 @@ def asset(dataset_id: str) -> Asset:
     return Asset(name=f"raw.{dataset_id}", uri=f"teilhabe://raw/{dataset_id}", group="raw")
 
 
+def loaded(dataset_id: str) -> AssetAlias:
+    """What the task may announce: an alias stands for its asset only in runs that loaded something."""
+    return AssetAlias(name=f"loaded.{dataset_id}", group="raw")
+
+
 def contracts_to_parse(agencies: Path) -> list[Contract]:
     """All contracts; in a process that runs one task of one DAG, only the contract of that DAG."""
     dag_id = get_parsing_context().dag_id
@@ -67,51 +83,30 @@ def delivery_dag(contract: Contract) -> DAG:
         default_args={"owner": contract.office.replace(",", " "), **RETRIES},
     ) as dag:
 
-        @task.short_circuit(doc_md="What may be fetched now, and what an earlier run left unfinished.")
-        def poll() -> dict[str, Any]:
+        @task.short_circuit(
+            outlets=[loaded(dataset_id)],
+            doc_md="Fetches what waits, keeps its bytes for good, judges each file, copies what was accepted into the raw "
+            "table (each in one transaction) and tells the warehouse. Goes on to `refusals` if something was refused.",
+        )
+        def deliver() -> int:
             from teilhabe.airflow import runtime
 
-            return runtime.poll(dataset_id)
+            done = runtime.deliver(dataset_id)
+            if done is None:
+                raise AirflowSkipException("nothing waits")
+            if done.to_build:
+                get_current_context()["outlet_events"][loaded(dataset_id)].add(asset(dataset_id))
+            return done.refused
 
-        @task(doc_md="Keeps the bytes for good, with a manifest; the same bytes again are a duplicate.")
-        def archive(found: dict[str, Any]) -> None:
+        @task(retries=0, doc_md="Fails when a delivery was refused, and says why.")
+        def refusals() -> None:
             from teilhabe.airflow import runtime
 
-            runtime.archive(dataset_id, found["waiting"])
+            raise AirflowFailException(" | ".join(runtime.refusals(dataset_id)))
 
-        @task(doc_md="Reads and validates every delivery that waits for a verdict.")
-        def judge() -> dict[str, str]:
-            from teilhabe.airflow import runtime
-
-            return runtime.judge(dataset_id)
-
-        @task(doc_md="Copies what was accepted into the raw table, each delivery in one transaction.")
-        def load() -> list[int]:
-            from teilhabe.airflow import runtime
-
-            return runtime.load(dataset_id)
-
-        @task(outlets=[asset(dataset_id)], doc_md="Tells the warehouse that there is something new.")
-        def announce(loaded: list[int]) -> None:
-            if not loaded:
-                raise AirflowSkipException("nothing new was loaded")
-
-        @task(trigger_rule="all_done", retries=0, doc_md="Fails when a delivery was refused, and says why.")
-        def refusals(states: dict[str, str] | None) -> None:
-            from teilhabe.airflow import runtime
-
-            sentences = runtime.refusals(states or {})
-            if sentences:
-                raise AirflowFailException(" | ".join(sentences))
-
-        # At definition time calls return references to results, which the signatures cannot say.
-        found: Any = poll()
-        states: Any = judge()
-        loaded: Any = load()
-        archived = archive(found)
-        archived >> states >> loaded
-        loaded >> refusals(states)
-        announce(loaded)
+        # At definition time a call returns a reference to the result, which the signature cannot say.
+        delivered: Any = deliver()
+        delivered >> refusals()
     return dag
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
@@ -22,40 +20,39 @@ log = logging.getLogger(__name__)
 WAREHOUSE_CONNECTION = "warehouse"
 
 _BURST_SECONDS = 300
+_LOOK_SECONDS = 0.5
 
 
-def poll(dataset_id: str) -> dict[str, Any]:
-    """What waits for this dataset; empty (the run ends here) when nothing does or the register goes first."""
+@dataclass(frozen=True)
+class Delivered:
+    """What a run did: whether the warehouse has something to build, and how many deliveries were refused."""
+
+    to_build: bool
+    refused: int
+
+
+def deliver(dataset_id: str) -> Delivered | None:
+    """All steps for one dataset; None when nothing waits, or when the register goes first."""
     settings = _settings()
     contract = pipeline.contract(settings, dataset_id)
     if not pipeline.installed(settings, contract):
         pipeline.install(settings)
     if contract.agency != pipeline.REGISTER_AGENCY and pipeline.register_waits(settings):
-        return {}
+        return None
     waiting = pipeline.poll(settings, contract, credentials)
-    unfinished = pipeline.unfinished(settings, dataset_id)
-    return {"waiting": [w.to_json() for w in waiting], "unfinished": unfinished} if waiting or unfinished else {}
+    if not waiting and not pipeline.unfinished(settings, dataset_id):
+        return None
+    try:
+        if waiting:
+            pipeline.archive(settings, contract, waiting, credentials)
+    finally:
+        # What could be fetched goes on, whatever became of the rest.
+        pipeline.take_in(settings, contract, _run_id())
+    return Delivered(building.waits(settings, dataset_id), len(pipeline.refused(settings, dataset_id, _run_id())))
 
 
-def archive(dataset_id: str, waiting: list[dict[str, Any]]) -> None:
-    settings = _settings()
-    found = [pipeline.Waiting.from_json(w) for w in waiting]
-    pipeline.archive(settings, pipeline.contract(settings, dataset_id), found, credentials)
-
-
-def judge(dataset_id: str) -> dict[str, str]:
-    settings = _settings()
-    states = pipeline.judge(settings, pipeline.contract(settings, dataset_id), _run_id())
-    return {str(number): state for number, state in states.items()}
-
-
-def load(dataset_id: str) -> list[int]:
-    settings = _settings()
-    return pipeline.load(settings, pipeline.contract(settings, dataset_id), _run_id())
-
-
-def refusals(states: Mapping[str, str]) -> list[str]:
-    return pipeline.refused(_settings(), {int(number): state for number, state in states.items()})
+def refusals(dataset_id: str) -> list[str]:
+    return pipeline.refused(_settings(), dataset_id, _run_id())
 
 
 def renew_calendar() -> int:
@@ -66,25 +63,16 @@ def renew_calendar() -> int:
     return len(overdue)
 
 
-def new_deliveries() -> list[int]:
-    return building.new_deliveries(_settings())
-
-
-def open_build(*, force: bool = False) -> int:
-    """Open a build for everything that is loaded, once the deliveries under way have arrived: a burst is one build."""
+def build(*, force: bool = False) -> bool:
+    """Build everything that is loaded, once the deliveries under way have arrived: a burst is one build."""
     settings = _settings()
+    if not force and not building.new_deliveries(settings):
+        return False
     until = time.monotonic() + _BURST_SECONDS
     while pipeline.under_way(settings) and time.monotonic() < until:
-        time.sleep(1)
-    return building.open_build(settings, _run_id(), force=force)
-
-
-def build_layer(build_id: int, layer: str) -> None:
-    building.build_layer(_settings(), build_id, layer, _run_id())
-
-
-def close_build(build_id: int) -> None:
-    building.close_build(_settings(), build_id)
+        time.sleep(_LOOK_SECONDS)
+    building.build(settings, _run_id(), force=force)
+    return True
 
 
 def credentials(name: str) -> Credentials:

@@ -1,15 +1,14 @@
-"""The warehouse DAG: runs when any raw table got something new, builds layer by layer, ends green only when tests pass."""
+"""The warehouse DAG: runs when any raw table got something new, builds all layers, ends green only when their tests pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from airflow.sdk import DAG, AssetAny, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from teilhabe.airflow.deliveries import RETRIES, asset
 from teilhabe.airflow.names import WAREHOUSE_DAG
-from teilhabe.building import LAYERS
 
 
 def warehouse_dag(dataset_ids: Iterable[str]) -> DAG:
@@ -25,36 +24,16 @@ def warehouse_dag(dataset_ids: Iterable[str]) -> DAG:
         default_args={"owner": "teilhabe", **RETRIES},
     ) as dag:
 
-        @task.short_circuit(
-            doc_md="Opens a build for the deliveries no build has taken in yet; ends here if there are none."
+        @task(
+            doc_md="One dbt build of staging, intermediate and marts with their tests, for the deliveries no build has taken "
+            "in yet; only when all of it passed they count as built. The layers are rows of ops.outcome."
         )
-        def whats_new() -> int | None:
+        def build() -> None:
             from teilhabe.airflow import runtime
 
             forced = bool((get_current_context()["dag_run"].conf or {}).get("force"))
-            return runtime.open_build(force=forced) if forced or runtime.new_deliveries() else None
+            if not runtime.build(force=forced):
+                raise AirflowSkipException("no delivery that is not built")
 
-        def layer_task(layer: str, build_id: Any) -> Any:
-            @task(task_id=f"build_{layer}", doc_md=f"dbt build of the layer {layer}, tests included.")
-            def build(build_id: int) -> None:
-                from teilhabe.airflow import runtime
-
-                runtime.build_layer(build_id, layer)
-
-            return build(build_id)
-
-        @task(doc_md="Only now the deliveries count as built.")
-        def close(build_id: int) -> None:
-            from teilhabe.airflow import runtime
-
-            runtime.close_build(build_id)
-
-        # At definition time a call returns a reference to the result, which the signature cannot say.
-        build_id: Any = whats_new()
-        previous: Any = build_id
-        for layer in LAYERS:
-            current = layer_task(layer, build_id)
-            previous >> current
-            previous = current
-        previous >> close(build_id)
+        build()
     return dag
