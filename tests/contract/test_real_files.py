@@ -331,3 +331,44 @@ def test_the_right_file_for_the_wrong_dataset_is_named(real_files: Path) -> None
 def test_every_dataset_has_a_contract() -> None:
     listed: list[Contract] = list(CONTRACTS.values())
     assert len(listed) >= 24
+
+
+AGENCY = "employment_agency/arbeitsmarkt_kommunal"
+
+
+def test_every_number_of_the_municipal_workbooks(real_files: Path) -> None:
+    """Counted a second time: rows of numbers on the sheet, blocks that repeat labels, five years each."""
+    paths = sorted((real_files / AGENCY).glob("*.xlsx"))
+    assert len(paths) >= 5
+    for path in paths:
+        rows, findings = read("employment_agency__municipal_workbook", path)
+        cells = python_calamine.CalamineWorkbook.from_path(path).get_sheet_by_name("Daten").to_python()
+        data = {(i + 1, j + 1): cells[i][j] for i in range(9, 46) for j in range(2, 7) if cells[i][j] != ""}
+        assert {(row["_row_number"], row["_column_number"]) for row in rows} == set(data)
+        for row in rows:
+            cell = data[row["_row_number"], row["_column_number"]]
+            if cell == "*":
+                assert (row["value"], row["obs_status"], row["conf_status"]) == (None, "Q", "C")
+            else:
+                assert float(row["value"]) == cell
+        assert {row["territory_code"] for row in rows} == {path.name[22:30]}
+        assert not [f for f in findings if f.severity != "info"]
+
+
+@pytest.mark.parametrize(
+    ("name", "year", "expected"),
+    [
+        ("KW2011_Tab4a+4b.xlsx", "2011", {"eligible_voters": "38177", "voters": "18201", "council_seats": "40"}),
+        ("Tabellen 1-5 Kommunalwahl 2016.xlsx", "2016", {"eligible_voters": "38568", "voters": "20174", "council_seats": "40"}),
+    ],
+)  # fmt: skip
+def test_the_councils_of_peine(real_files: Path, name: str, year: str, expected: dict[str, str]) -> None:
+    rows, findings = read("elections__local", real_files / "elections" / name)
+    council = {"territory_code": "03157006", "category": "municipal_council", "period_code": year, "sex": "total"}
+    assert {code: one(rows, measure_code=code, **council)["value"] for code in expected} == expected
+    assert not [f for f in findings if f.severity == "critical"]
+    county = {"category": "municipal_council", "measure_code": "voters", "period_code": year, "sex": "total"}
+    members = [row for row in rows if row["territory_code"].startswith("03157") and len(row["territory_code"]) == 8]
+    voters = [row for row in members if all(row[k] == v for k, v in county.items())]
+    assert sum(int(row["value"]) for row in voters) == int(one(rows, territory_code="03157", **county)["value"])
+    assert len(voters) == {"2011": 8, "2016": 6}[year], "Ilsede elected its council before 2016"
