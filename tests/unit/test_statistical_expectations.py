@@ -294,6 +294,15 @@ def test_a_form_of_one_municipality_is_copied_when_most_of_its_numbers_are() -> 
     assert judged(rule, form, min_values=8, together=True).rows == list(range(18, 26))
 
 
+def test_a_form_of_one_municipality_is_judged_as_a_whole() -> None:
+    """One value per group is too few to tell a copy; all groups of the form together are enough."""
+    groups = [("2022", n, 50 + n) for n in range(20)] + [("2023", n, 50 + n) for n in range(20)]
+    rows = [row(value, category=f"c{n}", period_code=year) for year, n, value in groups]
+    rule = "expect_share_of_unchanged_values_to_be_below"
+    assert judged(rule, rows).success
+    assert judged(rule, rows, together=True).count == 20
+
+
 def test_the_year_before_may_have_been_accepted_earlier() -> None:
     before, now = two_years(20)[:20], two_years(20)[20:]
     rule = "expect_share_of_unchanged_values_to_be_below"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,6 +63,8 @@ class Reading(ABC):
         """The sheet being read: row numbers count within it, so every finding about a row names it."""
         self.texts_used: set[str] = set()
         """Normalised labels and headers that occurred, for the check of their validity."""
+        self.symbols: Counter[str] = Counter()
+        """How often each sign, and ``0``, stood where a value belongs; complete once ``chunks`` is exhausted."""
 
     @classmethod
     @abstractmethod
@@ -125,6 +128,7 @@ class Reading(ABC):
     ) -> symbols.Converted:
         """Cells -> values; text in a number column becomes one critical finding, and the value null."""
         converted = symbols.convert(cells, self.rules, self.layout.numbers)
+        self.symbols.update(symbols.tally(cells))
         bad = pc.indices_nonzero(converted.bad)
         if not len(bad):
             return converted

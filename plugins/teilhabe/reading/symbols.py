@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -89,6 +90,22 @@ class Converted:
     conf_status: pa.Array
     bad: pa.Array
     dash: pa.Array
+
+
+_ANY_SIGN = pa.array(sorted({"0", *_DASHES, *(sign for signs in _SYMBOLS.values() for sign in signs)}), pa.string())
+
+
+def tally(cells: pa.Array) -> dict[str, int]:
+    """How often each sign of any regime, and ``0``, whose meaning the regimes do not share, stands in these cells."""
+    if not pa.types.is_dictionary(cells.type):
+        found = cells.filter(pc.is_in(cells, _ANY_SIGN)).value_counts()
+        return {one["values"]: one["counts"] for one in found.to_pylist()}
+    texts = cells.dictionary
+    places = pc.indices_nonzero(pc.is_in(texts, _ANY_SIGN)).to_pylist()
+    if not places:
+        return {}
+    counts = np.bincount(cells.indices.drop_null().to_numpy(), minlength=len(texts))
+    return {texts[place].as_py(): int(counts[place]) for place in places if counts[place]}
 
 
 def convert(cells: pa.Array, rules: SymbolRules, numbers: NumberFormat) -> Converted:
