@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NOTES = "Hinweise"
 """The second sheet: explanation and lists. Readers of sheets leave it out."""
 
+_NOTES_WIDTH = 92
 _FREE_ROWS = 100
 """Empty rows of a table whose rows cannot be known beforehand (programmes, clubs, offences)."""
 _PERIODS_OFFERED = 24
@@ -42,6 +43,7 @@ _PERIOD_FREQUENCY = {
 }
 
 _INK, _INPUT, _LOCKED, _LINE = "1F3A5F", "FFF8DC", "EEF2F6", "9AA5B1"
+_FONT = "Calibri"
 
 
 @dataclass(frozen=True)
@@ -292,7 +294,9 @@ def _table(sheet: Worksheet, plan: _Plan, layout: Table, lists: _Lists) -> None:
         _choose(sheet, by_column[text], lists.reference(text, listed), text)
     for whole, places in inputs.items():
         _check_numbers(sheet, places, plan, whole)
-    widths = [12 if name.endswith("_code") else 26 for name in keys] + [26] * len(cells) + [16] * len(values)
+    widths = [{"territory_code": 22, "period_code": 20}.get(name, 26) for name in keys] + [26] * len(cells)
+    # A heading breaks between its words, not within them.
+    widths += [max(14, *(len(word) + 4 for word in text.split())) for text in values]
     from openpyxl.utils import get_column_letter
 
     freeze = f"{get_column_letter(len(keys) + len(cells) + 1)}{top + 1}"
@@ -361,9 +365,11 @@ def _notes(book: Workbook, plan: _Plan, lists: _Lists, today: date) -> None:
     contract = plan.contract
     lines = list(_explanation(plan, today))
     sheet["A1"] = "Hinweise zum Ausfüllen"
-    sheet["A1"].font = Font(bold=True, size=14, color=_INK)
+    sheet["A1"].font = Font(name=_FONT, bold=True, size=14, color=_INK)
     for row, (name, text) in enumerate(lines, 3):
-        sheet.cell(row, 1, name).font = Font(bold=bool(name), color=_INK)
+        # Not every program makes a row high enough for its text.
+        sheet.row_dimensions[row].height = 16 * -(-len(text) // _NOTES_WIDTH)
+        sheet.cell(row, 1, name).font = Font(name=_FONT, bold=bool(name), color=_INK)
         sheet.cell(row, 2, text)
         for position in (1, 2):
             sheet.cell(row, position).alignment = Alignment(wrap_text=True, vertical="top")
@@ -371,7 +377,7 @@ def _notes(book: Workbook, plan: _Plan, lists: _Lists, today: date) -> None:
         _header(sheet.cell(1, _LISTS_FROM + number, f"Auswahl: {title}"))
         for row, entry in enumerate(entries, 2):
             sheet.cell(row, _LISTS_FROM + number, entry).number_format = "@"
-    widths = [26, 84, 3, 3, *[24] * len(lists.columns)]
+    widths = [26, _NOTES_WIDTH + 4, 3, 3, *[24] * len(lists.columns)]
     _finish(sheet, plan, widths=widths, freeze=None, header_row=None)
     sheet.print_area = f"A1:B{len(lines) + 3}"
     sheet.page_setup.orientation = "portrait"
@@ -504,16 +510,16 @@ def _head(sheet: Worksheet, plan: _Plan) -> int:
     from openpyxl.styles import Font
 
     sheet["A1"] = plan.contract.title_de
-    sheet["A1"].font = Font(bold=True, size=14, color=_INK)
+    sheet["A1"].font = Font(name=_FONT, bold=True, size=14, color=_INK)
     sheet["A2"] = f"Bitte nur die gelben Felder ausfüllen; Erläuterungen auf dem Blatt „{NOTES}“."
-    sheet["A2"].font = Font(italic=True, color="555555")
+    sheet["A2"].font = Font(name=_FONT, italic=True, color="555555")
     return 4
 
 
 def _label(cell: Any) -> None:
     from openpyxl.styles import Alignment, Font, PatternFill
 
-    cell.font = Font(color=_INK)
+    cell.font = Font(name=_FONT, color=_INK)
     cell.fill = PatternFill("solid", fgColor=_LOCKED)
     cell.alignment = Alignment(wrap_text=True, vertical="center")
     cell.border = _border()
@@ -522,7 +528,7 @@ def _label(cell: Any) -> None:
 def _header(cell: Any) -> None:
     from openpyxl.styles import Alignment, Font, PatternFill
 
-    cell.font = Font(bold=True, color="FFFFFF")
+    cell.font = Font(name=_FONT, bold=True, color="FFFFFF")
     cell.fill = PatternFill("solid", fgColor=_INK)
     cell.alignment = Alignment(wrap_text=True, vertical="center", horizontal="center")
     cell.border = _border()
