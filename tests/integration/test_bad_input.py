@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import shutil
+import struct
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from demo import files
+from demo import genesis, police, register
+from demo.county import STOCK_YEARS, County
 from teilhabe import pipeline
 from teilhabe import warehouse as server
 from tests.conftest import settings_for
@@ -20,14 +23,15 @@ from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, monitor, population
 
 OFFENCES = "police__offences_district"
 CHANGES = "register__territorial_changes"
-COUNTY = files.County()
-YEAR = files.YEARS[1]
-"""A year with an edition of the register at its end and one at its beginning."""
+COUNTY = County()
+YEAR = STOCK_YEARS[0]
+"""A year with an edition of the register at its end."""
 GOOD_CELLS = {code: (100 * n, 50 * n, 50 * n) for n, code in enumerate(PEINE, start=1)}
 GOOD = population(GOOD_CELLS, YEAR)
 TEXT = GOOD.decode()
-PKS = files.offences_csv(COUNTY, YEAR)
+PKS = police.district_csv(COUNTY, YEAR)
 PKS_LINES = PKS.content.decode("cp1252").splitlines(keepends=True)
+PKS_ROW = next(number for number, line in enumerate(PKS_LINES, start=1) if line.startswith("892000"))
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,35 @@ def changed(old: str, new: str, count: int = -1) -> bytes:
     return TEXT.replace(old, new, count).encode()
 
 
-def sheet(*rows: tuple[object, ...]) -> bytes:
+def sheet(*rows: tuple[object, ...], at: str | None = None) -> bytes:
     book, out = openpyxl.Workbook(), io.BytesIO()
     for row in rows:
         book.active.append(row)
+    if at:
+        book.active[at] = 1
     book.save(out)
     return out.getvalue()
+
+
+def packed(*members: tuple[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def encrypted() -> bytes:
+    """What Excel makes of a workbook with a password: a compound file with one stream nobody can read."""
+    none, end = 0xFFFFFFFF, 0xFFFFFFFE
+    header = struct.pack("<8s16s5H6s9I", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", 62, 3, 0xFFFE, 9, 6, b"",
+                         0, 1, 1, 0, 4096, end, 0, end, 0)  # fmt: skip
+    table = struct.pack("<3I", 0xFFFFFFFD, end, end).ljust(512, b"\xff")
+    entries = b""
+    for name, kind in (("Root Entry", 5), ("EncryptedPackage", 2)):
+        spelt = name.encode("utf-16-le")
+        entries += struct.pack("<64sHBBIII36sIII", spelt, len(spelt) + 2, kind, 1, none, none, 1, b"", 2, 400, 0)
+    return header + struct.pack("<109I", 0, *[none] * 108) + table + entries.ljust(512, b"\0") + bytes(512)
 
 
 CASES = {
@@ -114,7 +141,7 @@ CASES = {
         row=10,
     ),
     "an empty cell the contract knows no meaning for": Case(
-        POPULATION, changed(";300;150;150", ";300;;150"), "value.not_a_number", ("zahlen.csv", "Zeile 10"), row=10,
+        POPULATION, changed(";300;150;150", ";300;;150"), "value.missing", ("zahlen.csv", "Zeile 10"), row=10,
     ),
     "a negative count": Case(
         POPULATION, changed(";300;150;150", ";300;-150;150"), "value.negative", ("zahlen.csv", "Zeile 10", "Spalte 4", "-150", "ab 0"),
@@ -134,8 +161,8 @@ CASES = {
     ),
     "a header without rows": Case(FOREIGNERS, monitor([]), "file.no_rows", ("zahlen.csv", "keine einzige Datenzeile")),
     "the right office, the wrong table": Case(
-        POPULATION, files.unemployed_municipal(COUNTY, YEAR).content, "file.other_dataset",
-        ("zahlen.csv", "13211-01-03-5", "12411-01-01-5"),
+        POPULATION, genesis.unemployed_municipal(COUNTY, YEAR).content, "file.other_dataset",
+        ("zahlen.csv", "Das ist die Lieferung „Arbeitslose", "13211-01-03-5 statt 12411-01-01-5", "bitte dort abgeben"),
         row=1,
     ),
     "another indicator of the same shape": Case(
@@ -147,31 +174,58 @@ CASES = {
         ("zahlen.xlsx",), row=1, name="zahlen.xlsx",
     ),
     "an .xls that is an .xlsx": Case(
-        CHANGES, files.territorial_changes().content, "file.name_and_kind", ("2015.xls", "gelesen wurde der Inhalt"),
+        CHANGES, register.territorial_changes(YEAR).content, "file.name_and_kind", ("2015.xls", "gelesen wurde der Inhalt"),
         state="loaded", severity="info", name="2015.xls",
+    ),
+    "a workbook with macros": Case(
+        CHANGES, packed(("[Content_Types].xml", b"<Types/>"), ("xl/workbook.xml", b"<workbook/>"), ("xl/vbaProject.bin", b"x")),
+        "file.macros", ("2015.xlsx", "Makros", "ohne Makros"), name="2015.xlsx",
+    ),
+    "a workbook with a password": Case(
+        CHANGES, encrypted(), "file.encrypted", ("2015.xlsx", "Kennwort"), name="2015.xlsx",
+    ),
+    "a workbook whose last cell is the last there can be": Case(
+        CHANGES, sheet((1,), at="XFD1048576"), "file.too_large", ("2015.xlsx", "Zeile 1048576, Spalte 16384"), name="2015.xlsx",
+    ),
+    "a workbook with entities": Case(
+        CHANGES, packed(("[Content_Types].xml", b"<Types/>"), ("xl/workbook.xml", b"<!DOCTYPE a [<!ENTITY b 'c'>]><workbook/>")),
+        "file.xml_entities", ("2015.xlsx", "DOCTYPE"), name="2015.xlsx",
+    ),
+    "a zip whose file would be written elsewhere": Case(
+        POPULATION, packed(("../../zahlen.csv", GOOD)), "zip.path", ("lieferung.zip", "unzulässigen Namen"), name="lieferung.zip",
+    ),
+    "a zip bomb": Case(
+        POPULATION, packed(("zahlen.csv", bytes(50_000_000))), "zip.bomb", ("lieferung.zip", "zahlen.csv", "nicht entpackt"),
+        name="lieferung.zip",
+    ),
+    "a zip in a zip": Case(
+        POPULATION, packed(("innen.zip", packed(("zahlen.csv", GOOD)))), "zip.nested", ("lieferung.zip", "innen.zip"),
+        name="lieferung.zip",
+    ),
+    "a line no table has": Case(
+        FOREIGNERS, monitor([(2022, "x" * 2_000_000, "K03157", 1)]), "row.too_long", ("zahlen.csv", "Zeile 2"), row=2,
     ),
     "a thousands comma where it was not agreed": Case(
         POPULATION, changed(";300;150;150", ";7,250;150;150"), "value.not_whole", ("zahlen.csv",), row=10,
     ),
     "an offence key of five digits": Case(
         OFFENCES, "".join(line.replace("892000", "92000", 1) for line in PKS_LINES).encode("cp1252"), "offence_key.malformed",
-        ("pks.csv", "Zeile 9", "92000", "435*00"), row=9, name="pks.csv",
+        ("pks_2022.csv", f"Zeile {PKS_ROW}", "92000", "435*00"), row=PKS_ROW, name="pks_2022.csv",
     ),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def flow(make_home: Callable[[], Path]) -> Iterator[Flow]:
-    """A home that knows two editions of the register, so that keys of 2022 can be judged."""
+    """A home that knows an edition of the register, so that keys of its year can be judged."""
     settings = settings_for(make_home())
     server.ensure_running(settings)
     server.provision(settings)
     pipeline.install(settings)
     flow = Flow(settings, settings.home / "drafts")
-    for year in files.YEARS[:2]:
-        edition = files.register_fixed_width(COUNTY, year)
-        number = flow.deliver(edition.dataset_id, edition.content, edition.name, at=f"{year + 1}-09-20")
-        assert flow.state(number) == "loaded"
+    edition = register.fixed_width(COUNTY, YEAR)
+    number = flow.deliver(edition.dataset_id, edition.content, edition.name, at=f"{YEAR + 1}-09-20")
+    assert flow.state(number) == "loaded"
     yield flow
     server.stop(settings)
     shutil.rmtree(settings.home / "drafts")
@@ -197,7 +251,7 @@ def test_what_is_wrong_is_said_and_nothing_of_it_is_loaded(
     assert finding.severity == case.severity
     if case.state == "quarantined":
         assert len(flow.raw(case.dataset_id)) == rows
-        assert flow.outcomes(case.dataset_id)[-1] == ("validate", "refused")
+        assert flow.outcomes(case.dataset_id)[-1] == ("read" if case.name.endswith(".zip") else "validate", "refused")
     else:
         assert len(flow.raw(case.dataset_id)) > rows
         assert all(f.severity != "critical" for f in findings.values())
@@ -234,19 +288,18 @@ PERSONS = [
 
 
 @pytest.mark.parametrize("dataset_id", [FOREIGNERS, POPULATION, OFFENCES])
-@pytest.mark.parametrize(
-    "header",
-    [True, False],
-)
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
 def test_a_list_of_persons_is_refused_and_quoted_nowhere(
-    flow: Flow, dataset_id: str, header: bool, caplog: pytest.LogCaptureFixture
+    flow: Flow, dataset_id: str, header: bool, form: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The county may take aggregates only; a list of persons must not spread through logs, messages or tables."""
     rows = PERSONS if header else PERSONS[1:]
-    content = "".join(";".join(row) + "\r\n" for row in rows).encode()
+    content = sheet(*rows) if form == "xlsx" else "".join(";".join(row) + "\r\n" for row in rows).encode()
     with caplog.at_level(logging.DEBUG, logger="teilhabe"):
-        number = flow.deliver(dataset_id, content, "liste.csv")
+        number = flow.deliver(dataset_id, content, f"liste.{form}")
     assert flow.state(number) == "quarantined"
+    assert [(f.rule, f.found, f.evidence) for f in flow.findings(number)] == [("file.person_level", None, ())]
     told = "\n".join(
         [caplog.text, *(repr(f) for f in flow.findings(number)), repr(flow.ask("select * from ops.outcome"))]
     )

@@ -28,7 +28,7 @@ _BOM = b"\xef\xbb\xbf"
 _CP1252_UNDEFINED = (b"\x00", b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
 _DAMAGE = (b"\x00", b"\xc3\x83\xc2", b"\xc3\x83\xc5", b"\xc3\x83\xe2\x80", b"\xef\xbf\xbd")
 """What is left of an umlaut that was decoded wrongly and saved as UTF-8: three kinds of 'Ã?', and U+FFFD."""
-_MAX_TEXT = 50_000_000
+_MAX_TEXT = 30_000_000
 """Bytes of a file whose layout has to be read as a whole; layouts with one row per number are read in pieces."""
 _MAX_LINE = 1_000_000
 _MAX_COLUMNS = 16_384
