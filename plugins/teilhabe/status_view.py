@@ -114,10 +114,14 @@ def _due_cells(owed: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
 
 
 def _senders(overdue: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("dataset", "municipality", "period", "due", "grace until", title="Overdue")
+    """One line per dataset and period: seven municipalities are late more often than one."""
+    table = Table("dataset", "period", "due", "grace until", "not here from", title="Overdue")
+    groups: dict[tuple[str, str, str, str], list[str]] = {}
     for entry in overdue:
-        name = f"{entry['sender']} {entry['sender_name'] or ''}".strip()
-        table.add_row(entry["dataset_id"], name, entry["period"], str(entry["due"]), str(entry["grace_until"]))
+        key = (entry["dataset_id"], entry["period"], str(entry["due"]), str(entry["grace_until"]))
+        groups.setdefault(key, []).append(f"{entry['sender']} {entry['sender_name'] or ''}".strip())
+    for key, names in groups.items():
+        table.add_row(*key, ", ".join(names))
     return table
 
 

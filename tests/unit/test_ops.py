@@ -168,6 +168,46 @@ def test_deliveries_count_as_built_only_after_success(conn: ops.Connection, data
     conn.commit()
 
 
+def test_a_build_with_known_code_needs_only_the_datasets_of_its_new_deliveries(
+    conn: ops.Connection, dataset: str
+) -> None:
+    numbers = [arrive(conn, name, "a").delivery_id for name in (dataset, f"{dataset}_2")]
+    first = ops.start_build(conn, [], code_version="1", run_id=None, force=True)
+    assert ops.light_build(conn, first) is None, "a full one touches everything"
+    ops.finish_build(conn, first, succeeded=True, message=None)
+    second = ops.start_build(conn, numbers, code_version="1", run_id=None)
+    assert ops.light_build(conn, second) == [dataset, f"{dataset}_2"]
+    ops.finish_build(conn, second, succeeded=True, message=None)
+    other = ops.start_build(conn, numbers, code_version="2", run_id=None)
+    assert ops.light_build(conn, other) is None, "other code computes everything anew"
+    ops.finish_build(conn, other, succeeded=True, message=None)
+    conn.commit()
+
+
+def test_a_part_of_a_step_is_recorded_with_its_own_times(conn: ops.Connection) -> None:
+    run_id = uuid.uuid4().hex
+    ops.record_outcome(conn, "build", started=AT, finished=AT.replace(hour=10), rows=3, message="marts", run_id=run_id)
+    row = conn.execute(
+        "select step, status, row_count, message, extract(epoch from finished_at - started_at)::int"
+        " from ops.outcome where run_id = %s",
+        (run_id,),
+    ).fetchone()
+    assert row == ("build", "ok", 3, "marts", 1800)
+
+
+@pytest.mark.parametrize(
+    ("rules", "refused", "state"), [("1", True, "duplicate"), ("2", True, "received"), ("2", False, "duplicate")]
+)
+def test_a_container_is_opened_again_only_under_new_rules_and_if_a_file_of_it_was_refused(
+    conn: ops.Connection, dataset: str, rules: str, refused: bool, state: str
+) -> None:
+    container = arrive(conn, dataset, "a", layout="zip")
+    ops.set_state(conn, container.delivery_id, "unpacked")
+    member = arrive(conn, dataset, "b", container_id=container.delivery_id)
+    ops.set_state(conn, member.delivery_id, "quarantined" if refused else "loaded")
+    assert arrive(conn, dataset, "a", rules_version=rules).state == state
+
+
 def test_a_build_that_was_killed_is_closed_by_the_next(conn: ops.Connection) -> None:
     killed = ops.start_build(conn, [], code_version="1", run_id=None)
     following = ops.start_build(conn, [], code_version="1", run_id=None)
