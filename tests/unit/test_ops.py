@@ -192,7 +192,7 @@ def test_a_part_of_a_step_is_recorded_with_its_own_times(conn: ops.Connection) -
         " from ops.outcome where run_id = %s",
         (run_id,),
     ).fetchone()
-    assert row == ("build", "ok", 3, "marts", 1800)
+    assert row == ("build", "ok", 3, "marts", 3600)
 
 
 @pytest.mark.parametrize(
