@@ -476,3 +476,33 @@ def test_an_age_group_is_no_age(tmp_path: Path) -> None:
     )
     result = read(AGES, text(tmp_path / "a.csv", AGE_HEAD + rows))
     assert sorted(f.found for f in result.findings if f.rule == "label.unknown") == ["1-014", "35"]
+
+
+TOTALS = example(
+    """
+name: Schutzsuchende
+reader: table
+kinds: [csv]
+period: "{year}"
+key_width: 8
+columns: {territory_code: [Kreis], territory_name: [Name], period_code: [Jahr]}
+label_columns: [[Status]]
+constants: {measure_code: foreigners_register}
+labels:
+  insgesamt: {}
+  männlich: {sex: male}
+  offen: {category: open}
+""",
+    "sex",
+    "category",
+)
+
+
+def test_the_total_of_the_columns_is_not_the_total_of_the_rows(tmp_path: Path) -> None:
+    """The same word heads a column and names a row; without the column the row must not hide it."""
+    rows = ["03157;Peine;2024;insgesamt;9;4", "03157;Peine;2024;offen;3;1"]
+    whole = "\n".join(["Kreis;Name;Jahr;Status;insgesamt;männlich", *rows])
+    assert read(TOTALS, text(tmp_path / "a.csv", whole)).values(sex="total") == ["9", "3"]
+    gone = "\n".join(["Kreis;Name;Jahr;Status;männlich", *(row.rsplit(";", 1)[0] for row in rows)])
+    finding = refused(TOTALS, text(tmp_path / "b.csv", gone))
+    assert (finding.rule, finding.column) == ("header.missing_column", "insgesamt")

@@ -204,7 +204,7 @@ class BaWorkbookReading(Reading):
         optional = set(block.optional)
         for text, found in block.labels.items():
             if found is not None and text not in optional and normalise(text) not in dictionary.used:
-                same = [one for one, other in block.labels.items() if other == found and one != text]
+                same = [one for one, other in block.labels.items() if found and other == found and one != text]
                 if any(normalise(one) in dictionary.used for one in same) or text in self.layout.validity:
                     continue
                 raise self.report.error(

@@ -342,7 +342,7 @@ class FormReading(Reading):
         ]
         due = set(self._dictionary.missing(list(self._seen()), [period]))
         for text in missing:
-            same = [one for one, found in self.layout.labels.items() if found == self.layout.labels[text]]
+            same = [one for one, found in self.layout.labels.items() if found and found == self.layout.labels[text]]
             if text in self.layout.optional or any(normalise(one) in self._dictionary.used for one in same):
                 continue
             if self.layout.labels[text] and text not in due:

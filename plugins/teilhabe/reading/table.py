@@ -307,10 +307,17 @@ class TableReading(Reading):
             header.unknown += [(position, joined) for _ in one.unknown]
         missing = dictionary.missing([*seen, *header.seen], periods)
         missing += _incomplete(pairs)
-        structural = {text for text, found in dictionary.labels.items() if found == {}} - set(self.layout.optional)
-        if structural and not any(normalise(text) in dictionary.used for text in structural):
-            missing.append(sorted(structural)[0])
+        missing += self._missing_total(header, dictionary)
         return header, missing
+
+    def _missing_total(self, header: Header, dictionary: Dictionary) -> list[str]:
+        """A label that says nothing is the total of its table: a column of it must be there, in rows it is another's total."""
+        totals = [text for text, found in dictionary.labels.items() if found == {} and text not in self.layout.optional]
+        if any("measure_code" in column.coordinates for column in header.columns):
+            there = any(normalise(text) in dictionary.used for text in totals)
+        else:
+            there = any(set(column.coordinates) <= {"period_code"} for column in header.columns)
+        return [] if there else totals[:1]
 
     def _tell_header(self, grid: Grid, place: _Place, header: Header, missing: list[str]) -> None:
         row = grid.numbers[place.top]
