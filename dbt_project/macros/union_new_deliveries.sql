@@ -7,11 +7,16 @@
 #}
 {% macro observation_models() %}
     {% set names = var('observation_models', []) %}
-    {% if names or not execute %}{{ return(names) }}{% endif %}
+    {% if not execute %}{{ return(names) }}{% endif %}
     {% set found = [] %}
     {% for node in graph.nodes.values() if node.resource_type == 'model' and node.config.meta.get('observations') %}
         {% do found.append(node.name) %}
     {% endfor %}
+    {% if names and found | sort != names | sort %}
+        {% do exceptions.raise_compiler_error(
+            'observation_models names other models than those marked in the yml files: their observations would never arrive'
+        ) %}
+    {% endif %}
     {{ return(found | sort) }}
 {% endmacro %}
 

@@ -171,7 +171,7 @@ def needless_corrections(settings: Settings) -> list[str]:
 
 def observation_models(settings: Settings) -> list[str]:
     """Staging models that yield observations, by what their yml says: so a new dataset is nobody's list entry."""
-    marked = re.compile(r"^\s*meta:.*\bobservations:\s*true", re.MULTILINE)
+    marked = re.compile(r"\bobservations:\s*true\b")
     files = settings.dbt_project.glob("models/staging/*/stg_*.yml")
     return sorted(path.stem for path in files if marked.search(path.read_text(encoding="utf-8")))
 
