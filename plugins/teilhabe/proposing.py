@@ -310,7 +310,8 @@ def _table(source: Source, grids: list[_Grid], dataset_id: str, known: dict[str,
         decided.append(f"keys begin with {', '.join(prefixes)}")
     if any(len(key) in (4, 7) for key in keys):
         decided.append("territory keys have lost their leading zero; key_width puts it back")
-    layout["key_width"] = 8 if "municipality" in levels else 5
+    if not (tidy and len(levels) > 1):  # that reader pads every key, whatever its level
+        layout["key_width"] = 8 if "municipality" in levels else 5
     if period is None:
         layout |= _period_elsewhere(source, grids, decided)
     else:
