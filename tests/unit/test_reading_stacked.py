@@ -238,3 +238,8 @@ def test_a_number_that_is_none_names_its_sheet(tables: Any) -> None:
 
 def test_a_key_that_became_a_date(tables: Any) -> None:
     assert refused(ELECTION, tables(in_table(8, 3, date(2024, 5, 3)))).rule == "key.is_a_date"
+
+
+def test_a_municipality_without_the_agreed_abbreviation_is_not_lost(tables: Any) -> None:
+    finding = read(ELECTION, tables(in_table(12, 4, "157007 Beispiel"))).finding("key.not_loaded")
+    assert (finding.severity, finding.sheet, finding.row, finding.found) == ("critical", "Tabelle 4b", 12, "Beispiel")

@@ -26,6 +26,8 @@ _KEY = re.compile(r"\d{3}|\d{6}")
 _KEY_AND_NAME = re.compile(r"(\d{6})\s+(.+)")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d{2})(?!\d)")
 _COUNTY_DIGITS = 3
+_NO_MUNICIPALITY = re.compile(r"\d{3}[45]\d{2}")
+"""Postal votes are counted for an association (4..), some areas belong to no municipality (5..)."""
 
 
 @dataclass
@@ -189,6 +191,8 @@ class StackedTableReading(Reading):
         return {header: positions[0] for header, positions in found.items()}
 
     def _values(self, grid: Grid, start: int, kind_column: int, columns: dict[str, int]) -> Iterator[_Value]:
+        self._loaded: set[str] = set()
+        self._left_out: dict[str, tuple[int, str]] = {}
         kinds = {normalise(kind): kind for kind in self.layout.values}
         ignored = {normalise(kind) for kind in self.layout.ignore}
         unknown: dict[str, list[int]] = {}
@@ -213,6 +217,7 @@ class StackedTableReading(Reading):
                 continue
             for header, coordinates in self.layout.values[kind].items():
                 yield _Value(unit, index, columns[header], coordinates)
+        self._tell_left_out(grid)
         for text, where in unknown.items():
             self.report.rows(
                 "warning",
@@ -232,6 +237,19 @@ class StackedTableReading(Reading):
                     column=kind,
                     expected=kind,
                 )
+
+    def _tell_left_out(self, grid: Grid) -> None:
+        """Parts of a town are left out beside its sum; a key that is left out altogether is a municipality lost."""
+        lost = [place for key, place in self._left_out.items() if key not in self._loaded]
+        if lost:
+            self.report.rows(
+                "critical",
+                "key.not_loaded",
+                "vor „{found}“ steht keine vereinbarte Abkürzung, das Gebiet ginge verloren",
+                [Evidence(index + 1, None, name) for index, name in lost],
+                sheet=grid.sheet,
+                expected=", ".join(self.layout.units),
+            )
 
     def _unit(self, grid: Grid, index: int, kind_column: int) -> _Unit | None:
         """A municipality or county of the table; None for parts of towns, sums of associations and regions."""
@@ -255,8 +273,11 @@ class StackedTableReading(Reading):
         kind, _, rest = name.partition(" ")
         if len(key) > _COUNTY_DIGITS:
             if kind not in self.layout.units:
+                if not _NO_MUNICIPALITY.fullmatch(key):
+                    self._left_out.setdefault(key, (index, name))
                 return None
             name = rest
+        self._loaded.add(key)
         return _Unit(index, self.layout.key_prefix + key, re.sub(r",(?=\S)", ", ", name.strip()))
 
 
