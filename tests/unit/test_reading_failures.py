@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 from collections.abc import Callable
@@ -171,7 +172,8 @@ def test_an_additional_column_is_told_and_not_loaded(read: Read) -> None:
     text = fixture("genesis_population.csv")
     lines = text.split("\n")
     more = [
-        line + (";ohne Angabe" if "männlich" in line else ";31.12.2031" if "31.12.2031" in line else ";3") for line in lines
+        line + (";ohne Angabe" if "männlich" in line else ";31.12.2031" if "31.12.2031" in line else ";3")
+        for line in lines
     ]
     wide = [new if old.count(";") == 7 else old for old, new in zip(lines, more, strict=True)]
     result = read(POPULATION, "\n".join(wide))
@@ -389,3 +391,43 @@ def test_the_register_in_fixed_width(read: Read) -> None:
     assert refused(read, REGISTER, "\n".join(lines)[:-100], "GV100AD.txt").rule == "file.truncated"
     broken = "\n".join([*lines[:2], "Zwischentext", *lines[2:]])
     assert read(REGISTER, broken, "GV100AD.txt").finding("row.ragged").row == 3
+
+
+def register_workbook(path: Path, *, numbers: bool) -> bytes:
+    """The yearly workbook; with ``numbers`` somebody saved it with the key's parts as numbers."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    head = ["Satzart", "Textkennzeichen", "Land", "RB", "Kreis", "VB", "Gem", "Gemeindename", "Fläche km2 1)"]
+    sheet.append([*head, "Bevölkerung"])
+    sheet.append([None, None, "Gebietsstand am 31.12.2031", *[None] * 6, "Stand: 30.09.2031"])
+    sheet.append([*[None] * 9, "insgesamt", "männlich", "weiblich"])
+    parts = ["03", "1", "57", "0006", "006"]
+    key: list[Any] = [int(part) for part in parts] if numbers else parts
+    sheet.append([60, 63, *key, "Peine", 119.9, 50000, 24600, 25400])
+    book.save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_the_register_as_a_workbook(read: Read, tmp_path: Path, numbers: bool) -> None:
+    rows = read(REGISTER, register_workbook(tmp_path / "r.xlsx", numbers=numbers), "Auszug.xlsx").rows
+    assert [(row["ars"], row["territory_code"], row["population"]) for row in rows] == [
+        ("031570006006", "03157006", "50000")
+    ]
+
+
+def test_keys_of_changes_that_are_numbers(read: Read, tmp_path: Path) -> None:
+    book = openpyxl.load_workbook(io.BytesIO(changes_workbook(tmp_path / "a.xlsx")))
+    sheet = book["Irgendein Name"]
+    sheet["C4"], sheet["D4"] = 39990001001, 3999001
+    book.save(tmp_path / "b.xlsx")
+    row = read(CHANGES, (tmp_path / "b.xlsx").read_bytes(), "b.xlsx").rows[0]
+    assert (row["old_ars"], row["old_code"]) == ("039990001001", "03999001")
+
+
+def test_a_register_of_two_dates(read: Read) -> None:
+    lines = [
+        record("10", "03", "", "Musterland"),
+        record("40", "03999", "", "Musterkreis").replace("20311231", "20301231"),
+    ]
+    assert refused(read, REGISTER, "\n".join(lines) + "\n", "GV100AD.txt").rule == "period.contradiction"
