@@ -17,6 +17,7 @@ PROTECTION = "state_statistics__protection_seekers"
 ALLOCATION, SCHOOLS, HEALTH = "housing__allocation", "schools__german_support", "health__school_entry"
 COURSES, RECOGNITION, CLUBS = "courses__integration_courses", "recognition__qualifications", "civic__sports_clubs"
 SOCIAL_WORK, ELECTIONS = "civic__social_work", "elections__local"
+_ELECTION = 2021
 HALF_YEARS = tuple(f"{year}-H{half}" for year in YEARS for half in (1, 2))
 
 Row = Sequence[Cell]
@@ -38,7 +39,8 @@ def handouts(county: County) -> Iterator[Handout]:
         yield courses(county, half)
     for quarter in QUARTERS:
         yield social_work(county, quarter)
-    yield election(county, 2021)
+    yield election(county, _ELECTION)
+    yield cohorts(county, _ELECTION - 1)  # who was 16 or older at the last turn of the year before
 
 
 # -------------------------------------------------------------------------------------------------------- state office
