@@ -74,20 +74,17 @@ class Known:
         )
 
 
-def judged(
-    type_: str,
-    rows: Sequence[Row],
-    *,
-    secrecy: str = "none",
-    frequency: str = "yearly",
-    history: Any = None,
-    lineage: Lineage = LINEAGE,
-    regime: str = "genesis",
-    symbols: Mapping[str, int] | None = None,
-    unreadable: Mapping[str, int] | None = None,
-    **kwargs: Any,
-) -> Seen:
-    """One expectation, run by Great Expectations as a suite would run it."""
+def judged(type_: Any, rows: Any, **given: Any) -> Seen:
+    """One expectation, run by Great Expectations as a suite would run it.
+
+    ``secrecy``, ``frequency``, ``regime``: of the contract. ``history``, ``lineage``, ``symbols``, ``unreadable``: around
+    the delivery. Everything else is an argument of the expectation.
+    """
+    secrecy, frequency = given.pop("secrecy", "none"), given.pop("frequency", "yearly")
+    regime, lineage = given.pop("regime", "genesis"), given.pop("lineage", LINEAGE)
+    history = given.pop("history", None) or NoHistory()
+    symbols, unreadable = given.pop("symbols", {}), given.pop("unreadable", {})
+    kwargs = given
     parse_rule(type_, kwargs, ANY)
     contract = ANY.model_copy(
         update={
@@ -101,7 +98,7 @@ def judged(
     frame["value"] = pd.Series([r["value"] for r in rows], dtype="float64")
     frame["_row_number"] = range(10, 10 + len(rows))
     frame["_column_number"] = 3
-    context = Context(contract, lineage, history or NoHistory(), symbols or {}, unreadable or {})
+    context = Context(contract, lineage, history, symbols, unreadable)
     expectation = Expectation(type_, kwargs, "warning", "a.b", "Satz.", "nichts", scope="observations")
     validation._great_expectations()
     with judging(frame, context):
@@ -546,8 +543,8 @@ def test_lineage_of_delivered_editions_and_changes() -> None:
         frozenset({2014, 2015}),
     )
     lineage = Lineage(lambda: facts)
-    assert lineage.municipalities("05111", date(2014, 12, 31)) == {"05111001", "05111002"}
-    assert lineage.municipalities("05111", date(2015, 12, 31)) == {"05111001", "05111003"}
+    assert lineage.municipalities("05111", date(2014, 12, 31)) == frozenset({"05111001", "05111002"})
+    assert lineage.municipalities("05111", date(2015, 12, 31)) == frozenset({"05111001", "05111003"})
     assert lineage.municipalities("05111", date(2016, 12, 31)) is None, "the changes of 2016 are not known"
     assert lineage.municipalities("05111", date(2012, 12, 31)) is None
     assert lineage.explains("05111002", date(2014, 12, 31), date(2015, 12, 31))
@@ -701,15 +698,16 @@ class Given:
 def verdict(dataset_id: str, table: pa.Table, register: Register | None = None, **given: Any) -> validation.Verdict:
     contract = CONTRACTS[dataset_id]
     suite = given.pop("suite", None) or load_suite(PROJECT / "expectations", contract)
+    given_reading: Any = Given(table, [])
     return validate(
         contract,
         suite,
-        Given(table, []),
+        given_reading,
         register or Register([], []),
         file_name="zahlen.csv",
         received_at=RECEIVED,
         **given,
-    )  # type: ignore[arg-type]
+    )
 
 
 def long_table(contract: Contract, size: int) -> pa.Table:
