@@ -38,7 +38,7 @@ def accommodation(county: County, code: str, month: str, days: int = 0) -> Hando
         "Betriebsbereite Plätze": places,
         "Belegte Plätze": occupied,
         "Auszüge in eigenen Wohnraum": max(5, round(housed * 0.03 * county.around(0.8, 1.2, "flats", code, month))),
-        "Aufenthaltsmonate der Untergebrachten": round(housed * county.around(15, 18, "stay", code)),
+        "Aufenthaltsmonate der Untergebrachten": round(housed * county.around(15.5, 17.5, "stay", code, month)),
         "Leistungsberechtigte AsylbLG": recipients,
         "davon in Wohnungen (dezentral)": round(recipients * (0.46 if town else 0.71)),
         "Untergebrachte wohnungslose Personen": homeless,
