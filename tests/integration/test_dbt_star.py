@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from teilhabe import loading, ops, warehouse
+from teilhabe import loading, ops, reporting, warehouse
 from teilhabe.contracts import load_contracts
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
@@ -30,15 +31,25 @@ class Star:
         self.work = work
         self._delivered = 0
 
-    def deliver(self, dataset: str, received_at: str, rows: Rows, state: str = "loaded") -> int:
+    def deliver(
+        self, dataset: str, received_at: str, rows: Rows, state: str = "loaded", sender: str | None = None
+    ) -> int:
         """Put one delivery into ``raw`` as the loader would; returns its id."""
         self._delivered += 1
         with warehouse.connect("loader", self.settings) as conn:
             row = conn.execute(
-                "insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, source, archive_uri,"
-                " manifest_uri, state, row_count) values (%s, 'test.csv', %s, 1, %s, 'test', 'x', %s, %s, %s)"
-                " returning delivery_id",
-                (dataset, f"{self._delivered:064x}", received_at, f"manifest-{self._delivered}", state, len(rows)),
+                "insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, received_from, source,"
+                " archive_uri, manifest_uri, state, row_count)"
+                " values (%s, 'test.csv', %s, 1, %s, %s, 'test', 'x', %s, %s, %s) returning delivery_id",
+                (
+                    dataset,
+                    f"{self._delivered:064x}",
+                    received_at,
+                    sender,
+                    f"manifest-{self._delivered}",
+                    state,
+                    len(rows),
+                ),
             ).fetchone()
             assert row is not None
             delivery_id = int(row[0])
@@ -52,8 +63,8 @@ class Star:
                 )
         return delivery_id
 
-    def dbt(self, *arguments: str) -> str:
-        """Run dbt; the output, when it succeeded."""
+    def dbt(self, *arguments: str, fails: bool = False) -> str:
+        """Run dbt by hand; the output, when it ended as expected."""
         environment = {
             **os.environ,
             **warehouse.dbt_environment(self.settings),
@@ -69,7 +80,7 @@ class Star:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout[-6000:]
+        assert (done.returncode != 0) is fails, done.stdout[-6000:]
         return done.stdout
 
     def build(self, *arguments: str) -> str:
@@ -101,6 +112,12 @@ def star(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
     star.deliver("employment_agency__unemployed_municipal", "2017-06-01", unemployed())
     star.deliver("state_statistics__population", "2023-08-01", [population("138931")])
     star.deliver("state_statistics__population", "2023-09-01", [population("1")], state="quarantined")
+    star.deliver("jobcentre__clients", "2024-06-01", integrations())
+    star.deliver("housing__accommodation", "2024-04-01", accommodation())
+    star.deliver("civic__social_work", "2024-04-10", [cell("03157006", "2024-Q1", "social_work_fte", "1.5")])
+    star.deliver("housing__allocation", "2024-04-10", allocation())
+    star.deliver("civic__sports_clubs", "2022-02-10", clubs(), sender="verband@demo.teilhabe.example")
+    star.deliver("state_statistics__migration", "2023-07-01", migration())
     star.build()
     yield star
     warehouse.stop(settings)
@@ -158,6 +175,68 @@ def unemployed() -> Rows:
     return rows
 
 
+def cell(territory: str, period: str, measure: str, value: object, **group: Any) -> dict[str, Any]:
+    place = {"territory_code": territory, "period_code": period, "measure_code": measure}
+    return {**GROUP, **place, "category": "total", "value": None if value is None else str(value), **group}
+
+
+MUNICIPALITIES = [f"03157{number}" for number in ("001", "002", "005", "006", "007", "008", "009")]
+
+
+def integrations() -> Rows:
+    """Thirteen months: 12 integrations in each; 600 recipients until August, 500 afterwards."""
+    months = [f"2023-{month:02d}" for month in range(3, 13)] + ["2024-01", "2024-02", "2024-03"]
+    rows: Rows = []
+    for month in months:
+        rows.append(cell("03157", month, "labour_integrations", 12, nationality="total"))
+        stock = 600 if month <= "2023-08" else 500
+        rows.append(cell("03157", month, "employable_recipients", stock, nationality="total"))
+    return rows
+
+
+def accommodation() -> Rows:
+    """Three months of seven municipalities; one hides its moves of February."""
+    rows: Rows = []
+    for territory in MUNICIPALITIES:
+        for month, housed, moves in (("2024-01", 100, 1), ("2024-02", 110, 2), ("2024-03", 90, 3)):
+            rows.append(cell(territory, month, "housed_persons", housed))
+            rows.append(cell(territory, month, "housed_persons", 9, category="recognised"))
+            hidden = territory == "03157008" and month == "2024-02"
+            said = {"obs_status": "Q", "conf_status": "C"} if hidden else {}
+            rows.append(cell(territory, month, "moves_to_own_flat", None if hidden else moves, **said))
+    return rows
+
+
+def allocation() -> Rows:
+    numbers = {"allocation_quota": 400, "allocation_carry_over": 92, "allocation_admitted": 420}
+    rows = [cell("03157", "WH2023", measure, value) for measure, value in numbers.items()]
+    return [{name: value for name, value in row.items() if name != "category"} for row in rows]
+
+
+def clubs() -> Rows:
+    """Clubs by seat; a municipality that is not named has none."""
+    rows = [
+        cell(
+            seat,
+            "2022-01-01",
+            "",
+            members,
+            category=number,
+            category_name=f"Verein {number}",
+            sex="total",
+            age_band="total",
+        )
+        for seat, number, members in (("03157006", "1", 300), ("03157006", "2", 200), ("03157001", "3", 100))
+    ]
+    return [{name: value for name, value in row.items() if name != "measure_code"} for row in rows]
+
+
+def migration() -> Rows:
+    said = {"sex": "total", "age_band": "total", "nationality": "foreign"}
+    rows = [cell("03157", "2022", m, v, **said) for m, v in (("moves_in", 900), ("moves_out", 910))]
+    return [{name: value for name, value in row.items() if name != "category"} for row in rows]
+
+
 def population(value: str) -> dict[str, Any]:
     return {**GROUP, "territory_code": "03157", "period_code": "2022-12-31", "sex": "total", "value": value}
 
@@ -185,6 +264,75 @@ def test_a_share_has_its_wilson_interval_and_zero_of_zero_has_no_value(star: Sta
     )
     assert rows[0] == ("435*00", None, None, None, True, "M")
     assert [float(number) for number in rows[1][1:4]] == pytest.approx([29.96278, 28.40612, 31.56713], abs=1e-4)
+
+
+def indicator(star: Star, code: str, territory: str, period: str, columns: str = "value, obs_status") -> list[Any]:
+    rows = star.ask(
+        f"select {columns} from marts.rpt_indicator where indicator_code = '{code}' and territory_code = '{territory}'"
+        f" and period_code = '{period}' and nationality = 'total' and sex = 'total' and category = 'total'"
+    )
+    assert len(rows) == 1, rows
+    return [float(part) if isinstance(part, Decimal) else part for part in rows[0]]
+
+
+def test_the_moving_rate_divides_twelve_months_by_the_mean_of_the_twelve_before(star: Star) -> None:
+    """12 x 12 integrations by the mean of six months of 600 and six of 500; earlier months lack some and say so."""
+    columns = "value, numerator, denominator, numerator_period_code, denominator_period_code"
+    assert indicator(star, "ARB-07", "03157", "2024-03", columns) == [
+        pytest.approx(144 / 550 * 100),
+        144,
+        550,
+        "2023-04/2024-03",
+        "2023-03/2024-02",
+    ]
+    assert indicator(star, "ARB-07", "03157", "2024-02") == [None, "M"]
+
+
+def test_quarters_sum_flows_and_average_stocks(star: Star) -> None:
+    columns = "value, numerator, denominator, is_small_number"
+    assert indicator(star, "WOH-06", "03157006", "2024-Q1", columns) == [6, 6, 100, True]
+    assert indicator(star, "WOH-06", "03157008", "2024-Q1") == [None, "Q"]
+    assert indicator(star, "WOH-06", "03157", "2024-Q1") == [None, "Q"]
+    assert indicator(star, "SOZ-04", "03157006", "2024-Q1") == [60, "A"]
+
+
+def test_until_the_population_is_known_an_earlier_one_serves_and_the_rate_is_provisional(star: Star) -> None:
+    columns = "value, denominator_period_code, obs_status"
+    assert indicator(star, "WOH-01", "03157006", "2024-03", columns) == [0.9, "2021-12-31", "P"]
+    assert indicator(star, "WOH-01", "03157", "2024-03", columns)[1:] == ["2022-12-31", "P"]
+    assert indicator(star, "WOH-05", "03157", "2024-03") == [10, "A"]
+
+
+def test_terms_are_added_and_subtracted(star: Star) -> None:
+    assert indicator(star, "WOH-04", "03157", "WH2023") == [pytest.approx(420 / 492 * 100), "A"]
+    assert indicator(star, "DEM-05", "03157", "2022", "value, is_small_number") == [
+        pytest.approx(-10 / 136960 * 1000),
+        False,
+    ]
+
+
+def test_clubs_make_the_total_of_their_municipality_and_of_the_county(star: Star) -> None:
+    """The delivery was the demo's, and everything made of it says so."""
+    columns = "value, numerator, is_demo"
+    assert indicator(star, "SOZ-01", "03157006", "2022-01-01", columns) == [0.5, 500, True]
+    assert indicator(star, "SOZ-01", "03157", "2022-01-01", columns) == [pytest.approx(600 / 136960 * 100), 600, True]
+    assert indicator(star, "WOH-05", "03157", "2024-03", "is_demo") == [False]
+
+
+def test_every_core_indicator_of_the_catalogue_is_there(star: Star) -> None:
+    rows = star.ask("select count(distinct indicator_code) from marts.dim_indicator where catalogue_set = 'core'")
+    assert rows == [(52,)]
+
+
+def test_explain_names_every_cell_of_a_sum_the_correction_and_the_demo(star: Star) -> None:
+    quarter = "\n".join(reporting.explain(star.settings, "WOH-06", "03157006", "2024-Q1"))
+    assert "numerator    6: moves_to_own_flat, 2024-01/2024-03" in quarter
+    assert "+ moves_to_own_flat, 2024-02: 2 (A/F), from housing__accommodation" in quarter
+    assert "denominator  100 (mean): housed_persons" in quarter
+    window = "\n".join(reporting.explain(star.settings, "ARB-07", "03157", "2024-02"))
+    assert "+ employable_recipients, 2023-02: not delivered" in window
+    club = "\n".join(reporting.explain(star.settings, "SOZ-01", "03157006", "2022-01-01"))
+    assert "Demo: erfundene Zahlen" in club
 
 
 def test_a_known_error_is_moved_to_the_right_key_and_says_so(star: Star) -> None:
@@ -272,6 +420,23 @@ def test_corrections_withdrawals_and_repeated_builds(star: Star) -> None:
         conn.execute("update ops.delivery set state = 'failed' where delivery_id = %s", (corrected,))
     star.build()
     assert star.ask(current) == [(138931,)]
+
+
+def test_a_repaired_file_makes_the_guard_of_its_correction_fail(star: Star) -> None:
+    """The correction has stepped aside by then: the office's own number stands."""
+    repaired = {**GROUP, "period_code": "2016", "age_band": "total", "category": "total", "nationality": "total"}
+    rows = [{**repaired, "territory_code": "03157009", "territory_name": "Ilsede", "value": "611"}]
+    star.deliver("employment_agency__unemployed_municipal", "2025-06-01", rows)
+    said = star.dbt("build", "--select", "tag:intermediate", "--exclude-resource-type", "unit_test", fails=True)
+    assert "corrections_are_still_needed" in said
+    messages = star.ask("select message_de from intermediate.int_correction__repaired", role="transformer")
+    assert [message.split(":")[0] for (message,) in messages] == ["Korrektur ilsede-2016 wird nicht mehr gebraucht"]
+    found = star.ask(
+        "select value from intermediate.int_observation__candidates where measure_code = 'unemployed'"
+        " and territory_code = '03157009' and nationality = 'total'",
+        role="transformer",
+    )
+    assert found == [(611,)]
 
 
 def test_no_deprecations(star: Star) -> None:
