@@ -368,7 +368,24 @@ def nursery() -> None:
         os.close(output)
         gc.unfreeze()
         sys.argv = ["airflow", *COMPONENTS[name]]
+        if name == "scheduler":
+            _warm_up()
         _leave_with(airflow.__main__.main)
+
+
+def _warm_up() -> None:
+    """What judging a file needs. Tasks are forks of the scheduler, so it is imported once and not in each of them.
+
+    Imports only: nothing here may open a connection or start a thread that a fork would lose.
+    """
+    import great_expectations  # noqa: F401
+
+    import teilhabe.building
+    import teilhabe.pipeline
+    import teilhabe.reading
+    import teilhabe.register
+    import teilhabe.statistical_expectations
+    import teilhabe.validation  # noqa: F401
 
 
 def _leave_with(work: Callable[[], object]) -> NoReturn:
