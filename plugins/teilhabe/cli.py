@@ -180,7 +180,7 @@ def status(
     limit: Annotated[int, typer.Option(help="How many deliveries.", min=1)] = 30,
 ) -> None:
     """How every dataset stands: last delivery, verdicts, what is due, what is open."""
-    from teilhabe import pipeline, reporting, status_view
+    from teilhabe import pipeline, reporting, status_view, wording
 
     settings = get_settings()
     if dataset is not None:
@@ -190,6 +190,8 @@ def status(
     if as_json:
         sys.stdout.write(json.dumps(state, ensure_ascii=False, indent=2, default=_json) + "\n")
         return
+    if state["is_demo"]:
+        out.print(f"[bold]{wording.DEMO}[/bold]", highlight=False)
     if single or dataset is not None:
         for part in status_view.deliveries(state, limit, dataset):
             out.print(part, highlight=False)
@@ -211,7 +213,7 @@ def sql(
     """Query the marts with the analyst's rights."""
     from typing import get_args
 
-    from teilhabe import warehouse
+    from teilhabe import reporting, warehouse, wording
 
     if role not in get_args(warehouse.Role):
         raise typer.BadParameter(f"must be one of {', '.join(get_args(warehouse.Role))}", param_hint="--as")
@@ -223,6 +225,8 @@ def sql(
             out.print(cursor.statusmessage or "done")
             return
         names, rows = [column.name for column in cursor.description], cursor.fetchall()
+    if reporting.holds_demo(settings):
+        err.print(wording.DEMO, highlight=False)
     if as_json:
         sys.stdout.write(
             json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False, default=_json) + "\n"

@@ -30,6 +30,8 @@ create table if not exists ops.delivery (
 -- What installations made before senders and containers lack.
 alter table ops.delivery add column if not exists sender_code text;
 alter table ops.delivery add column if not exists container_id bigint references ops.delivery (delivery_id);
+alter table ops.delivery add column if not exists is_demo boolean not null
+    generated always as (coalesce(received_from ilike '%@demo.teilhabe.example%', false)) stored;
 do $$
 begin
     if not exists (
@@ -55,6 +57,7 @@ comment on column ops.delivery.state is
     'unpacked: a container whose files are deliveries of their own, see container_id.';
 comment on column ops.delivery.sender_code is 'The municipality that sent it, where the contract names senders.';
 comment on column ops.delivery.container_id is 'The delivery (a zip) this file came in.';
+comment on column ops.delivery.is_demo is 'Handed in by the demo, from an address at demo.teilhabe.example: made-up numbers.';
 comment on column ops.delivery.received_at is 'When the office handed it in; the known_from of every value in it.';
 comment on column ops.delivery.periods is 'Every period code found in the file, sorted.';
 comment on column ops.delivery.rules_version is 'Fingerprint of contract and suite the verdict rests on; refused bytes are judged again only under new rules.';

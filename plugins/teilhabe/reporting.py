@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from teilhabe import delivery_calendar, loading, pipeline, warehouse
+from teilhabe import delivery_calendar, loading, pipeline, warehouse, wording
 from teilhabe.contracts import Contract
 from teilhabe.delivery_calendar import Standing
 from teilhabe.errors import TeilhabeError
@@ -17,12 +17,12 @@ from teilhabe.settings import Settings
 
 def status(settings: Settings, now: datetime) -> dict[str, Any]:
     """``deliveries`` newest first with their findings, ``due`` per dataset and sender: the latest delivery that was due,
-    ``incidents``: refusals nobody has mended."""
+    ``incidents``: refusals nobody has mended, ``is_demo``: some of the deliveries are the demo's."""
     with loading.session(settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         deliveries = cursor.execute(
             """
             select delivery_id, dataset_id, file_name as file, received_at, received_from, state, row_count, layout,
-                duplicate_of, periods, sender_code as sender, container_id
+                duplicate_of, periods, sender_code as sender, container_id, is_demo
             from ops.delivery order by delivery_id desc
             """
         ).fetchall()
@@ -43,7 +43,15 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "deliveries": deliveries,
         "due": [_due(standing, contracts.get(standing.dataset_id)) for standing in standings],
         "incidents": list(_open_refusals(deliveries)),
+        "is_demo": any(delivery["is_demo"] for delivery in deliveries),
     }
+
+
+def holds_demo(settings: Settings) -> bool:
+    """Whether anything in the warehouse comes from the demo."""
+    with loading.session(settings) as conn:
+        [[found]] = conn.execute("select exists (select from ops.delivery where is_demo)").fetchall()
+    return bool(found)
 
 
 def explain(settings: Settings, indicator: str, territory: str, period: str, category: str = "total") -> Iterator[str]:
@@ -89,7 +97,7 @@ def _explain_one(cursor: Any, row: dict[str, Any], contracts: dict[str, Contract
     )
     yield f"  value        {_number(row['value'])} {row['unit_de']}  (status {row['obs_status']}/{row['conf_status']})"
     if row["is_demo"]:
-        yield "  Demo: erfundene Zahlen"
+        yield f"  {wording.DEMO}"
     if row["denominator"] is not None:
         yield (
             f"  arithmetic   {_number(row['numerator'])} / {_number(row['denominator'])} x {_number(row['multiplier'])}"

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from teilhabe.contracts import Contract, Layout, LayoutBase, Server
     from teilhabe.delivery_calendar import DueEntry
 
+DEMO = "Demo: erfundene Zahlen"
+"""Stands over everything shown from deliveries of the demo."""
+
 MONTHS = ("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober",
           "November", "Dezember")  # fmt: skip
 

@@ -267,7 +267,8 @@ def test_status_as_agreed(line: Line) -> None:
     done = line.teilhabe("status", "--json")
     assert done.returncode == 0, done.stderr
     state = json.loads(done.stdout)
-    assert set(state) == {"deliveries", "due", "incidents"}
+    assert set(state) == {"deliveries", "due", "incidents", "is_demo"}
+    assert state["is_demo"] is True, "most files are the demo's"
     assert len(state["deliveries"]) == len(HANDOUTS) + DROPPED
     for entry in state["deliveries"]:
         assert {"dataset_id", "delivery_id", "file", "received_at", "state", "findings"} <= set(entry)
@@ -301,6 +302,7 @@ def test_mistakes_on_the_command_line_are_one_sentence(line: Line, tmp_path: Pat
 def test_sql_as_csv(line: Line) -> None:
     done = line.teilhabe("sql", "select 'a;b' as x, null::int as y, 1.50::numeric as z", "--csv")
     assert done.stdout == "x,y,z\na;b,,1.50\n"
+    assert done.stderr == "Demo: erfundene Zahlen\n"
 
 
 def test_runs_of_the_scheduler(line: Line) -> None:

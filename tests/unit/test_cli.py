@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from teilhabe import cli, reporting, warehouse
 from tests.conftest import PROJECT
 
 
@@ -172,3 +177,23 @@ def test_a_list_of_persons_gets_one_sentence(home: Path, tmp_path: Path) -> None
     done = teilhabe(home, "new-dataset", "office", "numbers", "--from", str(file))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr and "Muster" not in done.stderr
+
+
+@pytest.mark.parametrize("is_demo", [True, False])
+def test_what_comes_from_the_demo_says_so(
+    home: Path, is_demo: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Above the status, in its JSON, and beside a query - on stderr, so that a pipe gets nothing but the rows."""
+    state: dict[str, Any] = {"deliveries": [], "due": [], "incidents": [], "is_demo": is_demo}
+    answer = SimpleNamespace(description=[SimpleNamespace(name="n")], fetchall=lambda: [(1,)])
+    monkeypatch.setattr(cli, "_ensure_warehouse", lambda settings: None)
+    monkeypatch.setattr(reporting, "status", lambda settings, now: state)
+    monkeypatch.setattr(reporting, "holds_demo", lambda settings: is_demo)
+    monkeypatch.setattr(warehouse, "connect", lambda *_: nullcontext(SimpleNamespace(execute=lambda query: answer)))
+
+    cli.status(limit=30)
+    assert capsys.readouterr().out.startswith("Demo: erfundene Zahlen\n") is is_demo
+    cli.status(as_json=True, limit=30)
+    assert json.loads(capsys.readouterr().out) == state
+    cli.sql("select 1 as n", as_csv=True)
+    assert capsys.readouterr() == ("n\n1\n", "Demo: erfundene Zahlen\n" if is_demo else "")

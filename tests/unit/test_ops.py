@@ -42,6 +42,25 @@ def arrive(conn: ops.Connection, dataset_id: str, sha: str, manifest: str | None
     return delivery
 
 
+@pytest.mark.parametrize(
+    ("sender", "is_demo"),
+    [
+        ("peine@demo.teilhabe.example", True),
+        ("Stadt Peine <Peine@Demo.Teilhabe.Example>", True),
+        ("amt@teilhabe.example", False),
+        (None, False),
+    ],
+)
+def test_what_an_address_of_the_demo_hands_in_is_the_demos(
+    conn: ops.Connection, dataset: str, sender: str | None, is_demo: bool
+) -> None:
+    number = arrive(conn, dataset, "a", received_from=sender).delivery_id
+    found = conn.execute("select is_demo from ops.delivery where delivery_id = %s", (number,)).fetchone()
+    conn.execute("delete from ops.delivery where delivery_id = %s", (number,))
+    conn.commit()
+    assert found == (is_demo,)
+
+
 def test_installing_twice_changes_nothing(conn: ops.Connection, dataset: str) -> None:
     number = arrive(conn, dataset, "a").delivery_id
     ops.install(conn)

@@ -15,5 +15,5 @@ select
     layout,
     row_count,
     loaded_at,
-    coalesce(received_from ilike '%@demo.teilhabe.example%', false) as is_demo
+    is_demo
 from {{ source('ops', 'delivery') }}
