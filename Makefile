@@ -36,7 +36,7 @@ lint: setup
 	$(VENV)/mypy --strict plugins
 	cd dbt_project && ../$(VENV)/sqlfluff lint models
 	$(VENV)/teilhabe contracts check
-	$(VENV)/.tools/bin/python scripts/lint_contracts.py
+	.venv/.tools/bin/python scripts/lint_contracts.py
 
 format: setup
 	$(VENV)/ruff format .
