@@ -865,6 +865,12 @@ def counted_measures(project: Path) -> frozenset[str]:
 
 
 @cache
+def numbered_measures(project: Path) -> frozenset[str]:
+    """Measures of things one counts, averages over a period among them: no ratios, areas or amounts of money."""
+    return frozenset(row["measure_code"] for row in _measures(project) if row["unit"] not in _FRACTIONAL_UNITS)
+
+
+@cache
 def _measures(project: Path) -> tuple[dict[str, str], ...]:
     catalogue = project / "dbt_project" / "seeds" / "measures.csv"
     if not catalogue.is_file():

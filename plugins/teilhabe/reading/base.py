@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,18 +13,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from teilhabe.contracts import GROUP_COLUMNS, Contract, Level, SymbolRules
+from teilhabe.contracts import (
+    GROUP_COLUMNS,
+    Contract,
+    Level,
+    SymbolRules,
+    counted_measures,
+    measure_codes,
+    numbered_measures,
+)
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding
 from teilhabe.reading import symbols
 from teilhabe.reading.coded import coded, constant, plain
 from teilhabe.reading.duplicates import DuplicateRows
 from teilhabe.reading.guard import guarded
 from teilhabe.reading.keys import is_date, level_of, shown
-from teilhabe.reading.labels import normalise
+from teilhabe.reading.labels import ValueColumn, normalise
 from teilhabe.reading.periods import is_valid
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import CODE
+from teilhabe.reading.thousands import Thousands
+from teilhabe.reading.units import header_unit
 
 CHUNK_ROWS = 250_000
 
@@ -96,6 +106,7 @@ class Reading(ABC):
 
     def _checked_chunks(self) -> Iterator[pa.Table]:
         duplicates = DuplicateRows(self.contract, self.report)
+        thousands = self._thousands()
         rows = 0
         periods: set[str] = set()
         for columns in self._tidy():
@@ -103,15 +114,43 @@ class Reading(ABC):
             self._check_period(columns)
             if "period_code" in columns and self.layout.validity:
                 periods.update(code for code in pc.unique(columns["period_code"]).to_pylist() if code)
-            table = duplicates.drop(self._conform(columns), self.sheet)
+            table = self._conform(columns)
+            if thousands:
+                thousands.see(table, self.sheet)
+            table = duplicates.drop(table, self.sheet)
             rows += len(table)
             if len(table):
                 yield table
+        if thousands:
+            thousands.tell(self.report)
         self._check_validity(periods)
         if not rows:
-            raise self.report.error(
+            raise self._no_rows()
+
+    def _no_rows(self) -> Exception:
+        unknown = next((finding for finding in self.findings if finding.rule == "label.unknown"), None)
+        if unknown is None:
+            return self.report.error(
                 "file.no_rows", "Die Datei enthält keine einzige Datenzeile.", found="0 Zeilen", expected="Datenzeilen"
             )
+        return self.report.error(
+            "file.no_rows",
+            f"Keine einzige Zeile hat die vereinbarten Ausprägungen: „{unknown.found}“"
+            + (f" in Spalte „{unknown.column}“" if unknown.column else "")
+            + " ist nicht vereinbart.",
+            row=unknown.row,
+            column=unknown.column,
+            found=unknown.found,
+            expected="vereinbarte Ausprägungen",
+        )
+
+    def _thousands(self) -> Thousands | None:
+        if not self.contract.is_observation:
+            return None
+        project = self.contract.path.parents[2]
+        mark = "," if getattr(self.layout, "numbers", None) == "german" else "."
+        measure = self.contract.constants.get("measure_code")
+        return Thousands(mark, measure, counted_measures(project), numbered_measures(project))
 
     def _conform(self, columns: Columns) -> pa.Table:
         size = len(columns["_row_number"])
@@ -149,6 +188,47 @@ class Reading(ABC):
                 count=len(np.unique(row_numbers.take(of_kind).to_numpy())),
             )
         return converted
+
+    def counts(self, measure: str | None) -> bool | None:
+        """Whether a measure is a number of things; None where that is not known."""
+        project = self.contract.path.parents[2]
+        if measure not in measure_codes(project):
+            return None
+        return measure in numbered_measures(project)
+
+    def check_units(self, columns: Sequence[ValueColumn], row: int | None) -> None:
+        """A column whose header names another unit than its numbers are agreed in ends the reading."""
+        agreed = {normalise(text) for text, found in getattr(self.layout, "labels", {}).items() if found}
+        for column in columns:
+            counted = self.counts(column.coordinates.get("measure_code") or self.contract.constants.get("measure_code"))
+            units = {header_unit(text) for text in column.texts if normalise(text) not in agreed}
+            wrong = "share" if counted else "count"
+            if counted is None or wrong not in units or len(units & {"share", "count"}) > 1:
+                continue
+            found = next(text for text in column.texts if header_unit(text) == wrong)
+            expected = "eine Anzahl" if counted else "ein Anteil"
+            raise self.report.error(
+                "header.unit",
+                f"In Spalte {column.position + 1} steht die Einheit „{found}“; vereinbart ist dort {expected}.",
+                sheet=self.sheet,
+                row=row,
+                column=str(column.position + 1),
+                found=found,
+                expected=expected,
+            )
+
+    def tell_dividing(self, header: str, evidence: list[Evidence], count: int) -> None:
+        if evidence:
+            self.report.rows(
+                "critical",
+                "header.unknown_dimension",
+                f"die Spalte „{header}“ ist nicht vereinbart und sagt, dass die Zahl kein Gesamtwert ist: „{{found}}“",
+                evidence[:EVIDENCE_LIMIT],
+                column=header,
+                sheet=self.sheet,
+                expected="nur Gesamtwerte, oder eine vereinbarte Spalte",
+                count=count,
+            )
 
     def _check_territory(self, columns: Columns) -> None:
         codes = columns.get("territory_code")

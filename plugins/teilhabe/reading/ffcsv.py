@@ -15,6 +15,7 @@ from teilhabe.reading.labels import Dictionary
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import from_genesis, is_genesis_key
+from teilhabe.reading.units import unit_of
 
 _NEEDED = ("statistics_code", "time", "value", "value_variable_code")
 _VARIABLE = re.compile(r"(\d+)_variable_code")
@@ -40,7 +41,7 @@ class FfcsvReading(Reading):
     def _tidy(self) -> Iterator[Columns]:
         reader = csv.reader(self.source.text.split("\n"), delimiter=";")
         headers = [header.strip() for header in next(reader)]
-        self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity)
+        self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity, units=False)
         self._seen: list[dict[str, str]] = []
         self._times: set[str] = set()
         rows: list[dict[str, str | int | None]] = []
@@ -120,7 +121,24 @@ class FfcsvReading(Reading):
             if coordinates:
                 self._seen.append(coordinates)
                 row |= coordinates
+        self._check_unit(row, cells.get("value_unit", ""), number)
         return row
+
+    def _check_unit(self, row: dict[str, str | int | None], text: str, number: int) -> None:
+        """The same code may stand for a number and its share, or for thousands: only the unit tells."""
+        counted = self.counts(str(row.get("measure_code") or self.contract.constants.get("measure_code")))
+        unit = unit_of(text)
+        if counted is None or unit is None or unit == ("count" if counted else "share"):
+            return
+        if counted or unit == "count":
+            self.report.rows(
+                "critical",
+                "value.unit",
+                "der Wert hat die Einheit „{found}“",
+                [Evidence(number, "value_unit", text)],
+                column="value_unit",
+                expected="Anzahl" if counted else "%",
+            )
 
     def _columns(self, rows: list[dict[str, str | int | None]], headers: list[str]) -> Columns:
         names = [name for name in self.contract.column_names if any(name in row for row in rows)]

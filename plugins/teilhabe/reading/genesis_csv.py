@@ -119,6 +119,7 @@ class GenesisReading(Reading):
         elif not self._times and period is not None:
             self._times = {period}
         self._check_header(header, wide)
+        self.check_units(header.columns, wide[0].number if wide else None)
         return header, period
 
     def _title_period(self, titles: list[_Row]) -> str | None:

@@ -43,14 +43,22 @@ def clean(text: str) -> str:
 
 
 class Dictionary:
-    """The ``labels`` of a layout, found whatever the spelling of case, spaces, umlauts and footnote marks."""
+    """The ``labels`` of a layout, found whatever the spelling of case, spaces, umlauts and footnote marks.
+
+    In a header a unit says nothing new; in a cell (``units=False``) it may be the only thing that tells rows apart.
+    """
 
     def __init__(
-        self, labels: Labels, optional: Iterable[str] = (), validity: Mapping[str, Validity] | None = None
+        self,
+        labels: Labels,
+        optional: Iterable[str] = (),
+        validity: Mapping[str, Validity] | None = None,
+        *,
+        units: bool = True,
     ) -> None:
         self.labels = labels
         self._labels = {normalise(text): coordinates for text, coordinates in labels.items()}
-        for unit in _UNITS:
+        for unit in _UNITS if units else ("",):
             self._labels.setdefault(normalise(unit), {})
         self._spellings: dict[frozenset[tuple[str, str]], list[str]] = {}
         for text, coordinates in labels.items():
@@ -97,6 +105,8 @@ class ValueColumn:
 
     position: int
     coordinates: dict[str, str]
+    texts: list[str] = field(default_factory=list)
+    """Its header texts, the units among them."""
 
 
 @dataclass
@@ -133,5 +143,5 @@ def read_header(rows: Sequence[Sequence[str]], first: int, dictionary: Dictionar
         elif unknown is not None:
             header.unknown.append((position, unknown))
         elif any(texts):
-            header.columns.append(ValueColumn(position, coordinates))
+            header.columns.append(ValueColumn(position, coordinates, texts))
     return header

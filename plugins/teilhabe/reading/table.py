@@ -9,6 +9,7 @@ or the population implied by a count and its rate per 100,000 inhabitants; it is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -25,12 +26,14 @@ from teilhabe.reading.keys import complete, is_date, probable_key, probable_labe
 from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, normalise, read_header
 from teilhabe.reading.periods import find_periods, is_valid, of_year, parse_period, periods_in_name
 from teilhabe.reading.source import Source, cell_text
+from teilhabe.reading.units import divides, is_total
 
 _HEADER_DEPTH = 30
 _KEY_ROWS = 3
 """The texts of the key columns may stand in up to three rows, one above the other."""
 _ROWS_ABOVE = 3
 """Group headings may stand above the row of the key columns."""
+_WORD = re.compile(r"[^\W\d_]{3}|%")
 _PER = 100_000
 _CLEAR = 0.0005
 """A year fits when the median county's implied population is within 0.05 % of its population.
@@ -198,6 +201,8 @@ class TableReading(Reading):
         periods = [code for code in pc.unique(keys["period_code"]).to_pylist() if code]
         header = self._header(grid, place, dictionary, seen, periods)
         self._check_columns(place, periods, grid)
+        self.check_units(header.columns, grid.numbers[place.top])
+        self._check_unknown(header, rows, numbers)
         columns = header.columns
         by_row = pa.array(np.repeat(np.arange(len(rows)), len(columns)))
         tiled = pa.array(np.tile(np.arange(len(columns)), len(rows)))
@@ -351,6 +356,20 @@ class TableReading(Reading):
                 row=row,
                 column=str(column.position + 1),
             )
+
+    def _check_unknown(self, header: Header, rows: list[list[str]], numbers: list[int]) -> None:
+        """A column nobody agreed on may tell the rows apart: without it they would be read as totals."""
+        counted = self.counts(self.contract.constants.get("measure_code"))
+        for position, text in header.unknown:
+            if not divides(text):
+                continue
+            parts = [
+                Evidence(number, text, clean(cell))
+                for row, number in zip(rows, numbers, strict=True)
+                if _WORD.search(cell := _cell(row, position))
+                and not is_total(cell, counted=counted is not False, share=not counted)
+            ]
+            self.tell_dividing(text, parts, len(parts))
 
     def _check_columns(self, place: _Place, periods: list[str], grid: Grid) -> None:
         """A key column that belongs to the layout at some times only is required in these."""

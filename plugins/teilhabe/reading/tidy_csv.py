@@ -24,6 +24,7 @@ from teilhabe.reading.coded import coded, combinations, constant, filled, plain,
 from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
+from teilhabe.reading.units import divides, is_total
 
 _BLOCK = 12 << 20
 _DELIMITERS: tuple[str, ...] = (";", ",", "\t", "|")
@@ -61,7 +62,7 @@ class TidyReading(Reading):
     def _tidy(self) -> Iterator[Columns]:
         self._headers, self._delimiter = _headers(self.layout, self.source)
         self._encoding = self.layout.encoding or self.source.encoding
-        self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity)
+        self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity, units=False)
         self._caches: dict[str, dict[bytes, Any]] = {}
         self._codes_by_name: dict[str, set[str]] = {}
         self._pairs: set[tuple[str, str]] = set()
@@ -99,9 +100,14 @@ class TidyReading(Reading):
 
     def _tell_unknown_headers(self) -> None:
         used = {*self._columns.values(), *self._labels}
+        measure = self.layout.constants.get("measure_code") or self.contract.constants.get("measure_code")
+        self._counted = self.counts(measure)
+        self._dividing: list[int] = []
         ignored = {normalise(header) for header in self.layout.ignore}
         for position, header in enumerate(self._headers):
             if position not in used and header.strip() and normalise(header) not in ignored:
+                if divides(header):
+                    self._dividing.append(position)
                 self.report.note(
                     "warning",
                     "header.unknown_column",
@@ -114,7 +120,7 @@ class TidyReading(Reading):
     def _batches(self) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         """Batches of the raw bytes of every needed column, coded, with the row numbers in the file."""
         names = [str(position) for position in range(len(self._headers))]
-        needed = [str(position) for position in sorted({*self._columns.values(), *self._labels})]
+        needed = [str(position) for position in sorted({*self._columns.values(), *self._labels, *self._dividing})]
         skipped: list[int] = []
 
         def handle(row: arrow_csv.InvalidRow) -> str:
@@ -158,6 +164,8 @@ class TidyReading(Reading):
         size = len(batch)
         columns: Columns = {}
         loaded = None
+        for position in self._dividing:
+            self._check_dividing(batch.column(str(position)), position, numbers)
         for position in self._labels:
             targets, mask = self._labelled(batch.column(str(position)), position, numbers)
             for name, array in targets.items():
@@ -186,6 +194,19 @@ class TidyReading(Reading):
         columns["_row_number"] = numbers.cast(pa.int32())
         columns["_column_number"] = pa.repeat(pa.scalar(self._columns["value"] + 1, pa.int32()), size)
         return columns
+
+    def _check_dividing(self, cells: pa.Array, position: int, numbers: pa.Array) -> None:
+        """A column nobody agreed on may tell the rows apart: without it they would be read as totals."""
+        counted, share = self._counted is not False, not self._counted
+        total = self._translated(
+            f"dividing {position}", cells.dictionary, lambda text: is_total(text, counted=counted, share=share)
+        )
+        where = pc.indices_nonzero(pc.invert(pa.array(total, pa.bool_())).take(cells.indices))
+        evidence = [
+            Evidence(numbers[i].as_py(), self._headers[position], clean(cells[i].as_py().decode(self._encoding)))
+            for i in where.slice(0, EVIDENCE_LIMIT).to_pylist()
+        ]
+        self.tell_dividing(self._headers[position], evidence, len(where))
 
     def _mapped(self, cache: str, cells: pa.Array, translate: Translate) -> pa.Array:
         return _spread(self._translated(cache, cells.dictionary, translate), cells.indices)
