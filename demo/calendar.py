@@ -29,12 +29,6 @@ def received(dataset_id: str, period: str, days: int = 0, *, due_days: int | Non
     return after(max(due.date(), FIRST_DAY), days)
 
 
-def _ended(period: str) -> date:
-    end = period_end(period)
-    assert end is not None, period  # noqa: S101 - written here
-    return end
-
-
 @cache
 def contracts() -> dict[str, Contract]:
     return load_contracts(AGENCIES)

@@ -10,26 +10,13 @@ from demo.calendar import received
 from demo.county import COUNTY, DISTRICTS, MONTHS, MUNICIPALITIES, YEARS, County, protected, split
 from demo.genesis import employees
 from demo.handout import DEMO_NOTE, Handout, book, saved, semicolons
+from teilhabe.wording import MONTHS as MONTH_NAMES
 
 MONTHLY = "employment_agency__unemployed_municipal"
 WORKBOOK = "employment_agency__municipal_workbook"
 APPRENTICES = "employment_agency__apprenticeship_market"
 CLIENTS, PROGRAMMES = "jobcentre__clients", "jobcentre__programmes"
 QUARTERS = tuple(f"{year}-Q{quarter}" for year in YEARS for quarter in range(1, 5))
-NAMES = (
-    "Januar",
-    "Februar",
-    "März",
-    "April",
-    "Mai",
-    "Juni",
-    "Juli",
-    "August",
-    "September",
-    "Oktober",
-    "November",
-    "Dezember",
-)
 
 
 def handouts(county: County) -> Iterator[Handout]:
@@ -213,14 +200,14 @@ def integrations(county: County, code: str, month: str) -> tuple[int, int, int]:
     return german + foreign, foreign, refugees
 
 
-def clients(county: County, month: str, revised: float = 1.0) -> Handout:
+def clients(county: County, month: str) -> Handout:
     """A sheet for each month of the year so far, two header rows with merged cells; what is new last month is provisional."""
     made = book("Hinweise")
     made["Hinweise"]["A1"] = DEMO_NOTE
     year, last = int(month[:4]), int(month[5:])
     for number in range(1, last + 1):
-        sheet = made.create_sheet(f"{NAMES[number - 1]} {year}")
-        title = f"Jobcenter Landkreis Peine: Kundinnen und Kunden, {NAMES[number - 1]} {year} (Demo: erfundene Zahlen)"
+        sheet = made.create_sheet(f"{MONTH_NAMES[number - 1]} {year}")
+        title = f"Jobcenter Landkreis Peine: Kundinnen und Kunden, {MONTH_NAMES[number - 1]} {year} (Demo: erfundene Zahlen)"
         sheet.append([title])
         two_headers(sheet, 2, ("AGS", "Gemeinde"), _CLIENT_GROUPS)
         table = _clients(county, f"{year}-{number:02d}", _PROVISIONAL if number == last else 1.0)

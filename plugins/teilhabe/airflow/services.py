@@ -716,10 +716,6 @@ class AirflowApi:
         """DAG files that could not be read: ``filename`` and ``stack_trace``."""
         return list(self._pages("/importErrors", "import_errors"))
 
-    def set_paused(self, dag_id: str, paused: bool) -> None:
-        """Pause a DAG or let it run again."""
-        self._call("PATCH", f"/dags/{quote(dag_id, safe='')}", json={"is_paused": paused})
-
     def wait_for_dags(self, dag_ids: Iterable[str], timeout: float = 120) -> None:
         """Wait until Airflow has read these DAGs; fails early when one of the files cannot be imported."""
         wanted = set(dag_ids)

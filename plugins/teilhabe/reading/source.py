@@ -90,10 +90,6 @@ class Source:
         return "zip"
 
     @cached_property
-    def bom(self) -> bool:
-        return self.head.startswith(_BOM)
-
-    @cached_property
     def encoding(self) -> Encoding:
         """UTF-8 if every byte agrees, else cp1252 if every byte exists there; else ``file.encoding``."""
         if self.head.startswith((b"\xff\xfe", b"\xfe\xff")):
