@@ -15,13 +15,13 @@ import pyarrow as pa
 from teilhabe.contracts import BaWorkbook, Block
 from teilhabe.errors import Evidence
 from teilhabe.reading.base import Columns, Reading, repeat
-from teilhabe.reading.grid import Grid, is_numbering, sheet_grid
+from teilhabe.reading.grid import Grid, is_numbering, sheet_grid, sheet_name
+from teilhabe.reading.keys import keys_in_name
 from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source, cell_text
 
 _TERRITORY = re.compile(r"(\d{8}|\d{5})\s+(\S.*?)\s*(?:\(Gebietsstand.*\))?$")
-_KEY_IN_NAME = re.compile(r"(?<!\d)(\d{8}|\d{5})(?!\d)")
 _HEADER = "merkmale"
 _LABEL_COLUMNS = 2
 _PART = frozenset({"dar", "darunter", "davon", ""})
@@ -45,7 +45,7 @@ class BaWorkbookReading(Reading):
     def refuses(cls, layout: BaWorkbook, source: Source) -> str | None:
         if not source.is_workbook:
             return source.kind_de
-        name = _sheet(layout, source)
+        name = sheet_name(source, layout.sheet)
         if name is None:
             return f"kein Tabellenblatt „{layout.sheet}“"
         rows = source.sheets[name][:_SEARCHED]
@@ -56,7 +56,7 @@ class BaWorkbookReading(Reading):
         return None
 
     def _tidy(self) -> Iterator[Columns]:
-        name = _sheet(self.layout, self.source)
+        name = sheet_name(self.source, self.layout.sheet)
         assert name is not None  # noqa: S101 - refuses() has looked
         self.sheet = name
         grid = sheet_grid(self.source, name, self.layout.numbers)
@@ -87,7 +87,7 @@ class BaWorkbookReading(Reading):
         index, found = next(
             (i, match) for i, row in enumerate(grid.rows) if row and (match := _TERRITORY.match(clean(row[0])))
         )
-        code, in_name = found[1], set(_KEY_IN_NAME.findall(self.source.file_name))
+        code, in_name = found[1], set(keys_in_name(self.source.file_name))
         if in_name - {code}:
             other = sorted(in_name - {code})[0]
             raise self.report.error(
@@ -250,8 +250,3 @@ class BaWorkbookReading(Reading):
 
 def _heading(text: str) -> str:
     return normalise(text)
-
-
-def _sheet(layout: BaWorkbook, source: Source) -> str | None:
-    wanted = normalise(layout.sheet)
-    return next((name for name in source.sheets if normalise(name) == wanted), None)

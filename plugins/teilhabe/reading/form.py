@@ -14,14 +14,13 @@ import pyarrow as pa
 
 from teilhabe.contracts import Form
 from teilhabe.errors import Evidence
-from teilhabe.reading.base import Columns, Reading
-from teilhabe.reading.grid import Grid, is_numbering, sheet_grid
-from teilhabe.reading.keys import complete, is_date, probable_key, shown
+from teilhabe.reading.base import Columns, Reading, repeat
+from teilhabe.reading.grid import Grid, is_numbering, sheet_grid, sheet_name
+from teilhabe.reading.keys import complete, is_date, keys_in_name, probable_key, shown
 from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import find_periods, parse_period, periods_in_name
 from teilhabe.reading.source import Source, cell_text
 
-_KEY_IN_NAME = re.compile(r"(?<!\d)(\d{8}|\d{5})(?!\d)")
 _NUMBER = re.compile(r"[\d.,\s]*\d")
 
 
@@ -44,7 +43,7 @@ class FormReading(Reading):
     def refuses(cls, layout: Form, source: Source) -> str | None:
         if not source.is_workbook:
             return source.kind_de
-        name = _sheet(layout, source)
+        name = sheet_name(source, layout.sheet)
         if name is None:
             return f"kein Tabellenblatt „{layout.sheet}“"
         wanted = {normalise(alias) for alias in layout.fields["territory_code"]}
@@ -53,7 +52,7 @@ class FormReading(Reading):
         return f"auf dem Blatt „{name}“ fehlt „{layout.fields['territory_code'][0]}“"
 
     def _tidy(self) -> Iterator[Columns]:
-        name = _sheet(self.layout, self.source)
+        name = sheet_name(self.source, self.layout.sheet)
         assert name is not None  # noqa: S101 - refuses() has looked
         self.sheet = name
         self._tell_other_forms(name)
@@ -72,11 +71,11 @@ class FormReading(Reading):
         rows = pa.array([value.row + 1 for value in values], pa.int32())
         labels = [value.label for value in values]
         converted = self.convert(pa.array([value.text for value in values], pa.string()), rows, lambda i: labels[i])
-        columns: Columns = {name: self._same(value, values) for name, value in self.layout.constants.items()}
-        columns |= {"territory_code": self._same(code, values), "period_code": self._same(period, values)}
+        columns: Columns = {name: repeat(value, len(values)) for name, value in self.layout.constants.items()}
+        columns |= {"territory_code": repeat(code, len(values)), "period_code": repeat(period, len(values))}
         for name, where in fields.items():
             if name not in ("territory_code", "period_code"):
-                columns[name] = self._same(clean(where.text), values)
+                columns[name] = repeat(clean(where.text), len(values))
         for name in sorted({name for value in values for name in value.coordinates}):
             default = self.layout.constants.get(name, "total")
             columns[name] = pa.array([value.coordinates.get(name, default) for value in values], pa.string())
@@ -98,10 +97,6 @@ class FormReading(Reading):
                     found=other,
                     expected=name,
                 )
-
-    @staticmethod
-    def _same(text: str, values: list[_Value]) -> pa.Array:
-        return pa.array([text] * len(values), pa.string())
 
     # The block of labels and values
 
@@ -320,7 +315,7 @@ class FormReading(Reading):
                 expected=typed,
             )
         code = complete(text, self.layout.key_width)
-        other = next((key for key in _KEY_IN_NAME.findall(self.source.file_name) if key != code), None)
+        other = next((key for key in keys_in_name(self.source.file_name) if key != code), None)
         if other is not None and self._is_key(code):
             raise self.report.error(
                 "key.contradiction",
@@ -363,11 +358,6 @@ class FormReading(Reading):
     def _is_optional(self, value: _Value) -> bool:
         optional = {normalise(text) for text in self.layout.optional}
         return any(normalise(part) in optional for part in (value.label, *value.label.split(" / ")))
-
-
-def _sheet(layout: Form, source: Source) -> str | None:
-    wanted = normalise(layout.sheet)
-    return next((name for name in source.sheets if normalise(name) == wanted), None)
 
 
 def _label(text: str) -> str:

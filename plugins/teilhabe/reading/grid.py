@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from teilhabe.contracts import NumberFormat
+from teilhabe.reading.labels import normalise
 from teilhabe.reading.source import Cell, Source, cell_text
 
 Range = tuple[tuple[int, int], tuple[int, int]]
@@ -22,6 +23,12 @@ class Grid:
     rows: list[list[str]]
     numbers: list[int]
     merges: list[Range] = field(default_factory=list)
+
+
+def sheet_name(source: Source, agreed: str) -> str | None:
+    """How the workbook itself writes the name of the agreed sheet; None where it has no such sheet."""
+    wanted = normalise(agreed)
+    return next((name for name in source.sheets if normalise(name) == wanted), None)
 
 
 def sheet_grid(source: Source, sheet: str, numbers: NumberFormat) -> Grid:

@@ -28,6 +28,7 @@ _NUMBERS = {
     "aug": 8, "sep": 9, "okt": 10, "oct": 10, "nov": 11, "dez": 12, "dec": 12,
 }  # fmt: skip
 _WRAPPED = re.compile(r"""(?:=?["'])?([0-9][0-9\s]*)["']?(?:[.,]0+)?""")
+_IN_NAME = re.compile(r"(?<!\d)(\d{8}|\d{5})(?!\d)")
 _CELL_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?")
 _CELL_TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?|-?\d+ days?, \d{1,2}:\d{2}:\d{2}")
 _SHOWN_DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4}|\d{2})")
@@ -51,6 +52,11 @@ def _plain(text: str) -> str:
     """The digits of a key behind what programs put around them: ``="03157"``, ``'03157``, ``3157.0``, ``03 157 006``."""
     found = _WRAPPED.fullmatch(text.strip())
     return re.sub(r"\s", "", found[1]) if found else text
+
+
+def keys_in_name(file_name: str) -> list[str]:
+    """Every number in a file's name that has the length of a county's or a municipality's key."""
+    return _IN_NAME.findall(file_name)
 
 
 def level_of(code: str) -> Level | None:
