@@ -17,6 +17,7 @@ import numpy.typing as npt
 from teilhabe.history import KEY_COLUMNS, History, NoHistory
 from teilhabe.periods import period_end
 from teilhabe.register import Lineage
+from teilhabe.wording import code_words, spell_period
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -258,7 +259,7 @@ class Observations:
                 named = (
                     table.text("category_name", at) if column == "category" and "category_name" in table.codes else ""
                 )
-                yield named or group_in_words(column, text)
+                yield named or code_words(column, text)
 
 
 @cache
@@ -320,35 +321,8 @@ def previous_period(code: str, frequency: str) -> str | None:
     return f"{year}-{month + 1:02d}-{last if at_end else min(day, last):02d}"
 
 
-_GROUPS = {
-    "nationality": {
-        "german": "deutsch", "foreign": "nichtdeutsch", "asylum8": "Asylherkunftsländer", "refugee_context": "Kontext Fluchtmigration",
-        "protection_seeker": "Schutzsuchende", "ukrainian": "ukrainisch", "total": "alle Staatsangehörigkeiten",
-    },
-    "sex": {"male": "männlich", "female": "weiblich", "diverse": "divers", "total": "alle Geschlechter"},
-    "age_band": {"total": "alle Altersgruppen"},
-    "category": {"total": "insgesamt"},
-}  # fmt: skip
-
-
-def group_in_words(column: str, code: str) -> str:
-    """A group's German name: ``u3`` is „unter 3 Jahren“; a category is told by its code."""
-    if code in _GROUPS.get(column, {}):
-        return _GROUPS[column][code]
-    if column == "age_band" and (ages := age_range(code)):
-        first, end = ages
-        if first == 0:
-            return f"unter {end} Jahren"
-        if end is None:
-            return f"{first} Jahre und älter"
-        return f"{first} Jahre" if end == first + 1 else f"{first} bis {end - 1} Jahre"
-    return code
-
-
 def period_in_words(code: str) -> str:
     """A period as an office writes it; what is no period code stays as it is."""
-    from teilhabe.wording import spell_period
-
     return spell_period(code) if period_end(code) else code
 
 

@@ -5,7 +5,6 @@ Everything shown comes from contract, suite and catalogue and is escaped; nothin
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -38,10 +37,11 @@ class Html(str):
 
 def write_pages(settings: Settings, folder: Path, *, today: date, only: Contract | None = None) -> list[Path]:
     """Write the page of ``only``, or the index (first in the result) and all pages. ``ContractError`` as in ``contracts check``."""
+    from teilhabe.observations import catalogue
     from teilhabe.validation import contract_expectations, load_suite
 
     contracts = [only] if only else list(load_contracts(settings.agencies).values())
-    measures = _measures(settings.project)
+    measures = {code: measure.name_de for code, measure in catalogue(settings.project).items()}
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     if only is None:
@@ -127,7 +127,7 @@ def _facts(contract: Contract, measures: Mapping[str, str], today: date) -> Html
         ("Turnus", wording.FREQUENCIES[contract.calendar.frequency]),
         ("Nächste Lieferung", wording.due_sentence(next_due[0]) if next_due else "nach Absprache"),
         ("Form", " / ".join(dict.fromkeys(wording.file_kind(layout) for layout in contract.layouts))),
-        ("Version", f"{contract.version} ({'gültig' if contract.status == 'active' else contract.status})"),
+        ("Version", f"{contract.version} ({wording.STATUSES.get(contract.status, contract.status)})"),
     ]
     rows = "".join(_tag("div", Html(_tag("dt", name) + _tag("dd", text))) for name, text in facts if text)
     return _tag("dl", Html(rows), class_="facts")
@@ -413,11 +413,6 @@ def _page(
 </body>
 </html>
 """
-
-
-def _measures(project: Path) -> dict[str, str]:
-    with (project / "dbt_project" / "seeds" / "measures.csv").open(encoding="utf-8", newline="") as lines:
-        return {row["measure_code"]: row["name_de"] for row in csv.DictReader(lines)}
 
 
 _STYLE = """

@@ -25,6 +25,13 @@ FREQUENCIES = {
     "monthly": "monatlich",
     "per_term": "je Wahlperiode",
 }
+STATUSES = {
+    "active": "gültig",
+    "draft": "Entwurf",
+    "proposed": "vorgeschlagen",
+    "deprecated": "läuft aus",
+    "retired": "beendet",
+}
 LEVELS = {
     "country": "Bund",
     "state": "Land",

@@ -213,7 +213,7 @@ def test_a_part_is_at_most_the_total() -> None:
     rows = {"type_": "expect_parts_not_to_exceed_total", "column": "nationality"}
     assert judged(rows=[row(50), row(50, nationality="foreign")], **rows).success
     seen = judged(rows=[row(50), row(51, nationality="foreign")], **rows)
-    assert (seen.rows, seen.evidence[0].found) == ([11], "Peine (03157), 2023, nichtdeutsch: 51")
+    assert (seen.rows, seen.evidence[0].found) == ([11], "Peine (03157), 2023, Ausländerinnen und Ausländer: 51")
     assert seen.evidence[0].expected == "höchstens 50"
     assert judged(rows=[row(50), row(54, nationality="foreign")], secrecy="round5", **rows).success
     assert not judged(rows=[row(50), row(55, nationality="foreign")], secrecy="round5", **rows).success
