@@ -19,6 +19,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
+from psycopg import sql
+
 from teilhabe import delivery_calendar, landing, loading, ops
 from teilhabe.building import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
@@ -342,34 +344,25 @@ def _archive_one(
         local.unlink(missing_ok=True)
         source.fetch(file, local)
         kept = store.put(local)
-        received_at = file.received_at or datetime.now(UTC)
-        manifest = store.record(
-            landing.ManifestEntry(
-                dataset_id=contract.dataset_id,
-                received_at=received_at,
-                sha256=kept.sha256,
-                size=kept.size,
-                original_name=file.name,
-                sender=file.sender,
-                source=item.server,
-                period=file.period,
-                arrival=file.fingerprint or None,
-            )
-        )
-        delivery = ops.register(
-            conn,
+        entry = landing.ManifestEntry(
             dataset_id=contract.dataset_id,
-            file_name=file.name,
+            received_at=file.received_at or datetime.now(UTC),
             sha256=kept.sha256,
-            size_bytes=kept.size,
-            received_at=received_at,
-            received_from=file.sender,
+            size=kept.size,
+            original_name=file.name,
+            sender=file.sender,
+            source=item.server,
+            period=file.period,
+            arrival=file.fingerprint or None,
+        )
+        delivery = _register(
+            conn,
+            entry,
+            kept,
+            store.record(entry),
+            rules,
             source=item.server,
             source_fingerprint=file.fingerprint or None,
-            period_stated=file.period,
-            archive_uri=kept.uri,
-            manifest_uri=manifest,
-            rules_version=rules,
             sender_code=sender_code(contract, file.sender, item.server, file.key, file.name),
             layout=_container_kind(local, file.name),
         )
@@ -377,6 +370,40 @@ def _archive_one(
         conn.commit()
         source.acknowledge(file)
     return delivery
+
+
+def _register(
+    conn: ops.Connection,
+    entry: landing.ManifestEntry,
+    kept: landing.Archived,
+    manifest: str,
+    rules: str,
+    *,
+    source: str,
+    sender_code: str | None,
+    source_fingerprint: str | None = None,
+    layout: str | None = None,
+    container_id: int | None = None,
+) -> ops.Delivery:
+    """The delivery as its entry in the manifest describes it."""
+    return ops.register(
+        conn,
+        dataset_id=entry.dataset_id,
+        file_name=entry.original_name,
+        sha256=kept.sha256,
+        size_bytes=kept.size,
+        received_at=entry.received_at,
+        received_from=entry.sender,
+        source=source,
+        source_fingerprint=source_fingerprint,
+        period_stated=entry.period,
+        archive_uri=kept.uri,
+        manifest_uri=manifest,
+        rules_version=rules,
+        sender_code=sender_code,
+        layout=layout,
+        container_id=container_id,
+    )
 
 
 def _note_duplicate(conn: ops.Connection, delivery: ops.Delivery, outcome: ops.Outcome) -> None:
@@ -440,20 +467,13 @@ def _unpack(
             return "quarantined"
         kept = [(m, *_keep_member(store, contract, delivery, m, local)) for local, m in files.items()]
         for member, entry, archived, manifest in kept:
-            registered = ops.register(
+            registered = _register(
                 conn,
-                dataset_id=contract.dataset_id,
-                file_name=entry.original_name,
-                sha256=archived.sha256,
-                size_bytes=archived.size,
-                received_at=delivery.received_at,
-                received_from=delivery.received_from,
+                entry,
+                archived,
+                manifest,
+                rules,
                 source=delivery.source,
-                source_fingerprint=None,
-                period_stated=delivery.period_stated,
-                archive_uri=archived.uri,
-                manifest_uri=manifest,
-                rules_version=rules,
                 sender_code=sender_code(contract, delivery.received_from, delivery.source, member.place)
                 or delivery.sender_code,
                 container_id=delivery.delivery_id,
@@ -499,7 +519,9 @@ def _sender_as_the_file_says(conn: ops.Connection, contract: Contract, delivery:
     if delivery.sender_code is not None or not contract.senders or "territory_code" not in contract.column_names:
         return
     rows = conn.execute(
-        f"select distinct territory_code from raw.{contract.dataset_id} where _delivery_id = %s".encode(),
+        sql.SQL("select distinct territory_code from raw.{} where _delivery_id = %s").format(
+            sql.Identifier(contract.dataset_id)
+        ),
         (delivery.delivery_id,),
     ).fetchall()
     if len(rows) == 1 and rows[0][0] in {sender.territory_code for sender in contract.senders}:
