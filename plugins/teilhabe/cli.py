@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import psycopg
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -51,10 +52,10 @@ def main() -> None:
     try:
         app()
     except TeilhabeError as error:
-        err.print(f"[red]{_escape(str(error))}[/red]", highlight=False)
+        err.print(f"[red]{escape(str(error))}[/red]", highlight=False)
         sys.exit(FAILED)
     except psycopg.Error as error:
-        err.print(f"[red]The database says: {_escape(_first_line(error))}[/red]", highlight=False)
+        err.print(f"[red]The database says: {escape(_first_line(error))}[/red]", highlight=False)
         sys.exit(FAILED)
     except KeyboardInterrupt:
         err.print("Stopped. What was under way is taken up again by the next run.")
@@ -159,9 +160,9 @@ def run(
                 tell("Stopping Airflow")
                 services.down(settings)
     for sentence in report.refused:
-        out.print(f"[yellow]refused:[/yellow] {_escape(sentence)}", highlight=False)
+        out.print(f"[yellow]refused:[/yellow] {escape(sentence)}", highlight=False)
     for sentence in report.failed:
-        err.print(f"[red]failed:[/red] {_escape(sentence)}", highlight=False)
+        err.print(f"[red]failed:[/red] {escape(sentence)}", highlight=False)
     out.print(
         f"{report.loaded} loaded, {report.duplicates} duplicates, {len(report.refused)} refused, "
         f"{len(report.failed)} failures; warehouse {'built' if report.built else 'unchanged'}."
@@ -252,7 +253,7 @@ def explain(
     settings = get_settings()
     _ensure_warehouse(settings)
     for line in reporting.explain(settings, indicator, territory, period, category):
-        out.print(_escape(line), highlight=False)
+        out.print(escape(line), highlight=False)
 
 
 # -------------------------------------------------------------------------------------------------------------- offices
@@ -300,14 +301,14 @@ def new_dataset(
     settings = get_settings()
     made = scaffold.new_dataset(settings, agency, dataset, from_file, title=title, dry_run=dry_run)
     for line in made.decided:
-        out.print(_escape(f"decided: {line}"), highlight=False)
+        out.print(escape(f"decided: {line}"), highlight=False)
     for path in made.files:
         out.print(f"{'would write' if dry_run else 'written'}: {path.relative_to(settings.project)}", highlight=False)
     out.print(f"{from_file.name} reads with it: {made.rows} values, {len(made.findings)} findings.", highlight=False)
     for finding in made.findings:
-        out.print(_escape(f"  {finding.severity}: {finding.message}"), highlight=False)
+        out.print(escape(f"  {finding.severity}: {finding.message}"), highlight=False)
     for line in made.open_points:
-        out.print(_escape(f"TODO: {line}"), highlight=False)
+        out.print(escape(f"TODO: {line}"), highlight=False)
     if not dry_run:
         out.print(
             f"Next: settle the TODOs, then `teilhabe init` and `teilhabe deliver {agency}__{dataset} FILE`.",
@@ -332,7 +333,7 @@ def contracts_check() -> None:
             load_suite(settings.expectations, load_contract(path))
         except TeilhabeError as error:
             problems += 1
-            err.print(f"[red]{_escape(str(error))}[/red]", highlight=False)
+            err.print(f"[red]{escape(str(error))}[/red]", highlight=False)
     out.print(f"{len(paths)} contracts checked, {problems} with errors.")
     if problems or not paths:
         raise typer.Exit(FAILED)
@@ -395,15 +396,15 @@ def _ensure_warehouse(settings: Settings) -> None:
 def progress_lines(title: str) -> Iterator[Callable[[str], None]]:
     """A bar with what is going on above it on a terminal, plain lines otherwise."""
     if not out.is_terminal:
-        yield lambda text: out.print(_escape(text), highlight=False)
+        yield lambda text: out.print(escape(text), highlight=False)
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
     with Progress(*columns, console=out, transient=True) as progress:
         bar = progress.add_task(title, total=None)
 
         def tell(text: str) -> None:
-            progress.console.print(_escape(text), highlight=False)
-            progress.update(bar, description=f"{title}: {_escape(text)[:60]}")
+            progress.console.print(escape(text), highlight=False)
+            progress.update(bar, description=f"{title}: {escape(text)[:60]}")
 
         yield tell
 
@@ -433,7 +434,7 @@ def _stay(settings: Settings) -> None:
 def _print_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     table = Table(*names)
     for row in rows:
-        table.add_row(*("" if value is None else _escape(str(value)) for value in row))
+        table.add_row(*("" if value is None else escape(str(value)) for value in row))
     out.print(table)
     out.print(f"{len(rows)} rows")
 
@@ -456,7 +457,3 @@ def _json(value: Any) -> Any:
 
 def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", "\\[")
