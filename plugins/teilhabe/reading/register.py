@@ -1,8 +1,9 @@
 """Readers for the municipality register (GV-ISys): fixed width GV100AD and the yearly workbook, with the same columns.
 
 Positions are those of the record description GV100AD: record types 10 state, 20 region, 30 planning region, 40 county,
-50 association, 60 municipality. The date of the population is not in the fixed-width file: it is taken to be the date of
-the territory, which the office does not promise (the file of the 4th quarter of 2024 carries the population of 2023).
+50 association, 60 municipality. The date of the population is not in the fixed-width file (that of the 4th quarter of 2024 carries
+the population of 2023): it is recognised by populations that are known; else it is taken to be the date of the territory
+at the end of a year, and unknown within a year.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _RECORD = re.compile(r"(10|20|30|40|50|60)\d{8}\d\d")
 _RECORD_LENGTH = 220
 _RECORD_TYPES = ("10", "20", "30", "40", "50", "60")
 _MUNICIPALITY = "60"
+_NEARLY_ALL = 0.9
 _DATE = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})")
 
 Row = dict[str, str | int | None]
@@ -98,12 +100,54 @@ class Gv100adReading(_RegisterReading):
                 found=days[1],
                 expected=days[0],
             )
-        self.report.note(
-            "info",
-            "period.population_assumed",
-            "Der Stichtag der Bevölkerung steht nicht in der Datei; angenommen wird der Gebietsstand.",
-        )
+        if days:
+            self._date_population(rows, days[0])
         yield self._table(rows)
+
+    def _date_population(self, rows: list[Row], day: str) -> None:
+        """The year whose populations these are, where they are known; at the end of a year they may be that year's."""
+        known = self._known_population(rows)
+        if known is not None:
+            for row in rows:
+                row["population_period_code"] = known
+            self.report.note(
+                "info",
+                "period.population_recognised",
+                f"Der Stichtag der Bevölkerung steht nicht in der Datei; die Zahlen sind die vom {known[8:]}.{known[5:7]}.{known[:4]}.",
+                found=known,
+            )
+        elif day.endswith("-12-31"):
+            self.report.note(
+                "info",
+                "period.population_assumed",
+                "Der Stichtag der Bevölkerung steht nicht in der Datei; angenommen wird der Gebietsstand.",
+            )
+        else:
+            for row in rows:
+                row.update(dict.fromkeys(("population", "population_male", "population_female")))
+            self.report.note(
+                "warning",
+                "period.population_unknown",
+                f"Der Gebietsstand {day[8:]}.{day[5:7]}.{day[:4]} ist kein Jahresende, und der Stichtag der Bevölkerung steht "
+                "nicht in der Datei; Gebiete und Flächen werden geladen, die Bevölkerung nicht.",
+                found=day,
+                expected="ein Gebietsstand vom 31. Dezember",
+            )
+
+    def _known_population(self, rows: list[Row]) -> str | None:
+        """The 31 December on which nearly all counties had just these inhabitants, according to what is loaded."""
+        if self.context.populations is None:
+            return None
+        sums: dict[str, int] = {}
+        for row in rows:
+            if row.get("population") is not None:
+                county = str(row["territory_code"])[:5]
+                sums[county] = sums.get(county, 0) + int(str(row["population"]))
+        for year, counties in self.context.populations().items():
+            both = [county for county in sums if county in counties]
+            if both and sum(sums[county] == counties[county] for county in both) > len(both) * _NEARLY_ALL:
+                return f"{year}-12-31"
+        return None
 
     def _record(self, line: str, number: int) -> Row:
         kind, day = line[0:2], f"{line[2:6]}-{line[6:8]}-{line[8:10]}"
