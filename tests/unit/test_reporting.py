@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from teilhabe import delivery_calendar, loading, ops, status_view
+from teilhabe import warehouse as server
 from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.delivery_calendar import Standing
 from teilhabe.reporting import _open_refusals
@@ -125,6 +126,12 @@ def test_the_calendar_can_be_asked_for_an_earlier_day(conn: ops.Connection) -> N
         (monthly.dataset_id,),
     )
     assert before == ("due",)
+
+
+def test_the_steward_may_ask_the_calendar(conn: ops.Connection, warehouse: Settings) -> None:
+    with server.connect("steward", warehouse) as steward:
+        steward.execute("select * from ops.delivery_due")
+        steward.execute("select * from ops.delivery_calendar_at('2024-02-11')")
 
 
 def test_each_municipality_is_asked_for_its_own_file(conn: ops.Connection) -> None:
