@@ -99,6 +99,8 @@ class KeyOverride(Strict):
 
     name: str | None = None
     key: str | None = None
+    beside: str | None = None
+    """Only in periods in which the file has a row of this name too: the district before a merger beside the other one."""
     code: str
     reason: str
 

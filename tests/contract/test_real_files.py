@@ -212,15 +212,27 @@ def test_keys_the_monitor_lost_come_back_by_name(real_files: Path) -> None:
     path = real_files / "lsn_integration_monitor/2021-12/indicator_6-2-1.csv"
     rows, findings = read("state_monitor__minimum_income", path)
     rules = {finding.rule: finding for finding in findings}
-    assert rules["key.completed_from_name"].row_count == 1248
+    assert rules["key.completed_from_name"].row_count == 1224
     assert {row["territory_code"] for row in rows if row["territory_name"] == "Osterode"} == {"03156"}
+
+
+def test_goettingen_beside_osterode_is_the_district_before_the_merger(real_files: Path) -> None:
+    for vintage in ("2021-12", "2022-12", "2023-12"):
+        rows, _ = read(
+            "state_monitor__minimum_income", real_files / "lsn_integration_monitor" / vintage / "indicator_6-2-1.csv"
+        )
+        codes = {
+            (row["period_code"][:4], row["territory_code"]) for row in rows if row["territory_name"] == "Göttingen"
+        }
+        assert {year for year, code in codes if code == "03152"} == {"2010", "2011", "2012", "2014"}
+        assert min(year for year, code in codes if code == "03159") == "2018"
 
 
 def test_osterode_under_the_key_of_goettingen(real_files: Path) -> None:
     path = real_files / "lsn_integration_monitor/2023-12/indicator_6-2-1.csv"
     rows, findings = read("state_monitor__minimum_income", path)
     assert {row["territory_code"] for row in rows if row["territory_name"] == "Osterode"} == {"03156"}
-    assert [f.row_count for f in findings if f.rule == "key.overridden"] == [24]
+    assert [f.row_count for f in findings if f.rule == "key.overridden"] == [24, 24]
 
 
 def test_an_indicator_number_that_changed_its_meaning_is_another_measure(real_files: Path) -> None:

@@ -187,6 +187,35 @@ def test_a_column_that_divides_nothing_is_a_warning(read: Read, column: str, cel
     assert result.findings[0].severity == "warning"
 
 
+QUOTA = "Quote je 1000 Einwohnerinnen und Einwohner der betreffenden Bevölkerungsgruppe"
+
+
+def test_a_district_before_its_merger_is_not_the_one_after_it(read: Read) -> None:
+    """Both stand under the key of the later district; where the other one has rows of its own, it is not merged yet."""
+    groups = ("Insgesamt", "Deutsche", "Ausländerinnen und Ausländer")
+    kinds = (("Empfängerinnen und Empfänger", "Anzahl", 100), (QUOTA, "Quote", 9))
+    lines = [
+        f"{year},{name},{kind},{group},{unit},K03159,{value + year - 2000 + len(name)}"
+        for year, names in ((2014, ("Göttingen", "Osterode")), (2018, ("Göttingen",)))
+        for name in names
+        for kind, unit, value in kinds
+        for group in groups
+    ]
+    result = read(
+        "state_monitor__minimum_income",
+        monitor(*lines, header="Year,Gebietseinheit,Kategorie,Nationalität,Units,GeoCode,Value"),
+    )
+    codes = {(row["territory_name"], row["period_code"][:4]): row["territory_code"] for row in result.rows}
+    assert codes == {("Göttingen", "2014"): "03152", ("Osterode", "2014"): "03156", ("Göttingen", "2018"): "03159"}
+    assert not result.critical
+
+
+def test_an_indicator_that_became_a_share_is_refused(read: Read) -> None:
+    """1-1-1 was the share of foreigners in one vintage."""
+    text = monitor("2005,Peine,Prozent,K03157,5", header="Year,Gebietseinheit,Units,GeoCode,Value")
+    assert read(POPULATION, text).critical == ["header.unknown_dimension"]
+
+
 # GENESIS flat: the unit is a column of its own
 
 

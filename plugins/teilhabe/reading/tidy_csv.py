@@ -185,7 +185,7 @@ class TidyReading(Reading):
             elif name != "territory_code":
                 columns[name] = self._mapped(name, cells, clean)
         if "territory_code" in self._columns:
-            columns["territory_code"] = self._territory(batch, columns.get("territory_name"), numbers)
+            columns["territory_code"] = self._territory(batch, columns, numbers)
         for name, value in self.layout.constants.items():
             columns.setdefault(name, constant(value, size))
         for name in GROUP_COLUMNS:
@@ -284,8 +284,9 @@ class TidyReading(Reading):
             )
         return codes
 
-    def _territory(self, batch: pa.RecordBatch, names: pa.Array | None, numbers: pa.Array) -> pa.Array:
+    def _territory(self, batch: pa.RecordBatch, columns: Columns, numbers: pa.Array) -> pa.Array:
         """Official keys; null where the file leaves the key out and only the name can tell."""
+        names = columns.get("territory_name")
         cells = batch.column(str(self._columns["territory_code"]))
         codes = self._mapped("territory_code", cells, self._without_prefix)
         for override in self.layout.key_overrides:
@@ -295,6 +296,8 @@ class TidyReading(Reading):
             if override.name is not None and names is not None:
                 same = self._same_name(names, override.name)
                 mask = same if mask is None else pc.and_(mask, same)
+            if override.beside is not None and mask is not None:
+                mask = pc.and_(mask, self._beside(columns, override.beside))
             if mask is None or not pc.any(mask).as_py():
                 continue
             codes = pc.if_else(mask, override.code, plain(codes))
@@ -312,6 +315,13 @@ class TidyReading(Reading):
         if names is not None:
             self._remember_names(names, codes)
         return codes
+
+    def _beside(self, columns: Columns, name: str) -> pa.Array:
+        """Rows of the periods in which there is a row of this name."""
+        if "territory_name" not in columns or "period_code" not in columns:
+            return pa.scalar(False)
+        periods = plain(columns["period_code"])
+        return pc.is_in(periods, pc.unique(periods.filter(self._same_name(columns["territory_name"], name))))
 
     @staticmethod
     def _same_name(names: pa.Array, name: str) -> pa.Array:
