@@ -276,3 +276,14 @@ def test_populations_that_are_known_date_the_register(read: Read, day: str) -> N
     result = read(REGISTER, register(day), "GV100AD.txt", populations=lambda: known)
     assert (result.rows[1]["population"], result.rows[1]["population_period_code"]) == ("1000", "2023-12-31")
     assert result.finding("period.population_recognised").found == "2023-12-31"
+
+
+# GENESIS: the unit in the title
+
+
+@pytest.mark.parametrize("unit", ["1000", "Prozent", "Tsd. Personen"])
+def test_a_table_in_another_unit_than_its_counts_is_refused(read: Read, unit: str) -> None:
+    table = (PROJECT / "tests" / "fixtures" / "reading" / "genesis_population.csv").read_text(encoding="utf-8")
+    assert "(Anzahl)" in table and not read("state_statistics__population", table).critical
+    finding = refused(read, "state_statistics__population", table.replace("(Anzahl)", f"({unit})"))
+    assert finding.rule == "header.unit" and finding.found == unit

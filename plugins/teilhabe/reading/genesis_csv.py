@@ -20,6 +20,7 @@ from teilhabe.reading.periods import is_valid, parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.symbols import Converted
 from teilhabe.reading.territory import from_genesis, is_genesis_key, map_distinct
+from teilhabe.reading.units import title_unit
 
 _FIRST_LINE = "GENESIS-Tabelle:"
 _TABLE = re.compile(r"(?:GENESIS-)?Tabelle:\s*([\w-]+)")
@@ -120,7 +121,22 @@ class GenesisReading(Reading):
             self._times = {period}
         self._check_header(header, wide)
         self.check_units(header.columns, wide[0].number if wide else None)
+        self._check_title_unit(titles)
         return header, period
+
+    def _check_title_unit(self, titles: list[_Row]) -> None:
+        """A table of one kind of number may have its unit in the title instead of above its columns."""
+        counted = self.counts(self.contract.constants.get("measure_code"))
+        for row in titles:
+            found = title_unit(row.cells[0])
+            if counted and found is not None and found[1] != "count":
+                raise self.report.error(
+                    "header.unit",
+                    f"In Zeile {row.number} steht die Einheit „{found[0]}“; vereinbart ist eine Anzahl.",
+                    row=row.number,
+                    found=found[0],
+                    expected="Anzahl",
+                )
 
     def _title_period(self, titles: list[_Row]) -> str | None:
         """The period a title line consists of; a line that says when the table was made does not count."""

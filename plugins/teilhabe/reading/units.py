@@ -18,6 +18,8 @@ _COUNTS = frozenset(
 )
 _SHARES = frozenset({"prozent", "inprozent", "percent", "percentage", "promille", "jetausend", "quote", "anteil"})
 _TOTALS = re.compile(r"(?:insgesamt|gesamt|total|zusammen|summe|alle|beide)\w*")
+_IN_BRACKETS = re.compile(r"\(([^()]+)\)$")
+_MULTIPLE = re.compile(r"(?:in )?(?:1[. ]?000|tsd\.?|tausend|mio\.?|millionen)(?: personen)?", re.IGNORECASE)
 _DIVIDING = re.compile(
     r"geschlecht|sex|gender|nationalit|staatsang|herkunft|migration|alter(?!nativ)|kategor|merkmal|auspraeg|aufenthalt"
     r"|schulform|abschluss|kontinent|religion|serie|(?:^|mass|mess)(?:einheit|unit)"
@@ -41,6 +43,15 @@ def header_unit(text: str) -> Unit | None:
     """The unit a header cell is about; words that may be the name of a measure (``Quote``) are none."""
     text = normalise(text)
     return "count" if text == "anzahl" else "share" if text in ("prozent", "inprozent") else None
+
+
+def title_unit(text: str) -> tuple[str, Unit] | None:
+    """The unit in brackets at the end of a title line: ``Bevölkerungsstand (Anzahl)``, ``(1000)``, ``(Prozent)``."""
+    found = _IN_BRACKETS.search(text.strip().rstrip(";"))
+    if found is None:
+        return None
+    unit = header_unit(found[1]) or ("other" if _MULTIPLE.fullmatch(found[1].strip()) else None)
+    return None if unit is None else (found[1].strip(), unit)
 
 
 def is_total(text: str, *, counted: bool, share: bool) -> bool:
