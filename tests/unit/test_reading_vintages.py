@@ -287,3 +287,32 @@ def test_a_table_in_another_unit_than_its_counts_is_refused(read: Read, unit: st
     assert "(Anzahl)" in table and not read("state_statistics__population", table).critical
     finding = refused(read, "state_statistics__population", table.replace("(Anzahl)", f"({unit})"))
     assert finding.rule == "header.unit" and finding.found == unit
+
+
+# GENESIS flat until 2024
+
+
+FORMER_HEADER = (
+    "Statistik_Code;Statistik_Label;Zeit_Code;Zeit_Label;Zeit;1_Merkmal_Code;1_Merkmal_Label;1_Auspraegung_Code;"
+    "1_Auspraegung_Label;2_Merkmal_Code;2_Merkmal_Label;2_Auspraegung_Code;2_Auspraegung_Label;{value}"
+)
+
+
+def former(value: str = "BEVSTD__Bevoelkerungsstand__Anzahl") -> str:
+    rows = [
+        f"12411;Fortschreibung;STAG;Stichtag;31.12.2019;KREISE;Kreise;03157;Peine;GES;Geschlecht;{code};{text};{number}"
+        for code, text, number in (("", "Insgesamt", 100), ("GESM", "männlich", 49), ("GESW", "weiblich", 51))
+    ]
+    return "\n".join([FORMER_HEADER.format(value=value), *rows]) + "\n"
+
+
+def test_the_flat_file_with_german_columns(read: Read) -> None:
+    result = read(FLAT, former())
+    values = {(row["territory_code"], row["period_code"], row["sex"]): row["value"] for row in result.rows}
+    assert values == {
+        ("03157", "2019-12-31", "total"): "100",
+        ("03157", "2019-12-31", "male"): "49",
+        ("03157", "2019-12-31", "female"): "51",
+    }
+    assert {row["_column_number"] for row in result.rows} == {14} and not result.critical
+    assert read(FLAT, former("BEVSTD__Bevoelkerungsstand__1000")).critical == ["value.unit"]

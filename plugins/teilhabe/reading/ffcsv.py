@@ -1,4 +1,7 @@
-"""Reader for the flat CSV of newer GENESIS installations: a row per number, codes instead of texts, columns by name."""
+"""Reader for the flat CSV of GENESIS: a row per number, codes instead of texts, columns by name.
+
+Until 2024 its columns had German names, and each kind of number a column of its own (``BEVSTD__Bevoelkerungsstand__Anzahl``).
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,9 @@ from teilhabe.reading.units import unit_of
 
 _NEEDED = ("statistics_code", "time", "value", "value_variable_code")
 _VARIABLE = re.compile(r"(\d+)_variable_code")
+_FORMERLY = {"Statistik_Code": "statistics_code", "Zeit": "time"}
+_FORMER_VARIABLE = re.compile(r"(\d+)_(Merkmal|Auspraegung)_(Code|Label)")
+_FORMER_VALUE = re.compile(r"([A-Z]\w*?)__.+?__(.+)")
 
 
 class FfcsvReading(Reading):
@@ -29,7 +35,9 @@ class FfcsvReading(Reading):
         if source.kind != "text":
             return source.kind_de
         lines = source.head_text.split("\n")
-        headers = [header.strip().strip('"') for header in lines[0].split(";")]
+        headers, values = _names([header.strip().strip('"') for header in lines[0].split(";")])
+        if values:
+            headers += ["value", "value_variable_code"]
         missing = next((name for name in _NEEDED if name not in headers), None)
         if missing:
             return f"im Kopf fehlt die Spalte „{missing}“"
@@ -40,7 +48,7 @@ class FfcsvReading(Reading):
 
     def _tidy(self) -> Iterator[Columns]:
         reader = csv.reader(self.source.text.split("\n"), delimiter=";")
-        headers = [header.strip() for header in next(reader)]
+        headers, values = _names([header.strip() for header in next(reader)])
         self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity, units=False)
         self._seen: list[dict[str, str]] = []
         self._times: set[str] = set()
@@ -57,14 +65,16 @@ class FfcsvReading(Reading):
                     expected=f"{len(headers)} Spalten",
                 )
                 continue
-            row = self._row(dict(zip(headers, cells, strict=True)), reader.line_num)
-            if row is not None:
-                rows.append(row | {"_row_number": reader.line_num})
-            if len(rows) == CHUNK_ROWS:
-                yield self._columns(rows, headers)
+            by_name = dict(zip(headers, cells, strict=True))
+            for position, kind in values or [(headers.index("value"), {})]:
+                row = self._row(by_name | {"value": cells[position]} | kind, reader.line_num)
+                if row is not None:
+                    rows.append(row | {"_row_number": reader.line_num, "_column_number": position + 1})
+            if len(rows) >= CHUNK_ROWS:
+                yield self._columns(rows)
                 rows = []
         if rows:
-            yield self._columns(rows, headers)
+            yield self._columns(rows)
         self.texts_used |= self._dictionary.used
         missing = self._dictionary.missing(self._seen, self._times)
         if missing:
@@ -140,7 +150,7 @@ class FfcsvReading(Reading):
                 expected="Anzahl" if counted else "%",
             )
 
-    def _columns(self, rows: list[dict[str, str | int | None]], headers: list[str]) -> Columns:
+    def _columns(self, rows: list[dict[str, str | int | None]]) -> Columns:
         names = [name for name in self.contract.column_names if any(name in row for row in rows)]
         columns = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
         for name in ("nationality", "sex", "age_band", "category"):
@@ -150,5 +160,22 @@ class FfcsvReading(Reading):
         converted = self.convert(columns["value"], numbers, "value")
         columns |= {"value": converted.value, "obs_status": converted.obs_status, "conf_status": converted.conf_status}
         columns["_row_number"] = numbers
-        columns["_column_number"] = pa.repeat(pa.scalar(headers.index("value") + 1, pa.int32()), len(rows))
+        columns["_column_number"] = pa.array([row["_column_number"] for row in rows], pa.int32())
         return columns
+
+
+def _names(headers: list[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The columns' names as they are now, and of a former file its columns of numbers and what each of them says."""
+    if "statistics_code" in headers:
+        return headers, []
+    names: list[str] = []
+    values: list[tuple[int, dict[str, str]]] = []
+    for position, header in enumerate(headers):
+        if found := _FORMER_VARIABLE.fullmatch(header):
+            part = "variable_attribute" if found[2] == "Auspraegung" else "variable"
+            names.append(f"{found[1]}_{part}_{found[3].lower()}")
+            continue
+        if found := _FORMER_VALUE.fullmatch(header):
+            values.append((position, {"value_variable_code": found[1], "value_unit": found[2]}))
+        names.append(_FORMERLY.get(header, header))
+    return names, values
