@@ -249,7 +249,7 @@ class Observations:
         if "territory_code" not in without:
             yield f"{name} ({code})" if name else territory_in_words(code)
         if "period_code" not in without:
-            yield period_in_words(table.text("period_code", at))
+            yield spell_period(table.text("period_code", at))
         measure = table.text("measure_code", at)
         if len(table.texts["measure_code"]) > 1 and "measure_code" not in without:
             yield self.measure(measure).name_de or measure
@@ -319,11 +319,6 @@ def previous_period(code: str, frequency: str) -> str | None:
     year, month = divmod(year * 12 + month - 1 - back, 12)
     last = calendar.monthrange(year, month + 1)[1]
     return f"{year}-{month + 1:02d}-{last if at_end else min(day, last):02d}"
-
-
-def period_in_words(code: str) -> str:
-    """A period as an office writes it; what is no period code stays as it is."""
-    return spell_period(code) if period_end(code) else code
 
 
 def territory_in_words(code: str) -> str:

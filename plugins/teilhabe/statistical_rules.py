@@ -29,11 +29,11 @@ from teilhabe.observations import (
     catalogue,
     is_of_level,
     number_in_words,
-    period_in_words,
     territory_in_words,
     tiling,
 )
 from teilhabe.periods import period_end
+from teilhabe.wording import spell_period
 
 DEVIATION: Mapping[SecrecyMethod, float] = {
     "none": 0, "min3": 0, "min3+secondary": 0, "min5": 0, "round3": 1, "round5": 2, "round10": 5, "ckm": 4,
@@ -617,7 +617,7 @@ class PeriodToBeComplete(Rule):
         place = f"{names[code]} ({code})" if names.get(code) else territory_in_words(code)
         group = seen.place(table, like, ("territory_code", "period_code")) if self.by and is_partly else ""
         return Evidence(
-            None, None, ", ".join(filter(None, (place, period_in_words(period), group))) + ": fehlt", "einen Eintrag"
+            None, None, ", ".join(filter(None, (place, spell_period(period), group))) + ": fehlt", "einen Eintrag"
         )
 
     def _territories(self, seen: Observations, table: Table, period: str, kept: Mask) -> list[str]:
@@ -640,12 +640,12 @@ class PeriodToBeComplete(Rule):
             if self.from_start_of_year or self.consecutive:
                 for number in sorted(set(range(first, max(numbers) + 1)) - set(numbers)):
                     code = f"{year}{number}" if year[-1] in "QH" else f"{year}{number:02d}"
-                    yield f"{period_in_words(code)}: fehlt"
+                    yield f"{spell_period(code)}: fehlt"
         years = sorted(int(period[:4]) for period in found if len(period) in (4, 10) and period[:4].isdigit())
         if self.consecutive and years:
             example = next(period for period in sorted(found) if period[:4].isdigit())
             for gap in sorted(set(range(years[0], years[-1] + 1)) - set(years)):
-                yield f"{period_in_words(str(gap) + example[4:])}: fehlt"
+                yield f"{spell_period(str(gap) + example[4:])}: fehlt"
 
 
 class TerritoriesToMatchPreviousPeriod(Rule):
@@ -688,8 +688,8 @@ class TerritoriesToMatchPreviousPeriod(Rule):
                 what = "verschwunden" if one[at] else "neu"
                 evidence.append(
                     Evidence(
-                        None, None, f"{place}, {period_in_words(now)}: {what}",
-                        f"dieselben Gebiete wie {period_in_words(before)} oder eine Gebietsänderung",
+                        None, None, f"{place}, {spell_period(now)}: {what}",
+                        f"dieselben Gebiete wie {spell_period(before)} oder eine Gebietsänderung",
                     )
                 )  # fmt: skip
         return Broken(compared, len(evidence), tuple(evidence[:EVIDENCE_LIMIT]))

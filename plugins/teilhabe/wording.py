@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from teilhabe.delivery_calendar import due_entries, years_around
+from teilhabe.periods import period_end
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract, Layout, LayoutBase, Server
@@ -82,7 +83,9 @@ CODES = {
 
 
 def spell_period(code: str) -> str:
-    """A period as an office writes it: ``2024-03`` -> März 2024, ``SY2023`` -> Schuljahr 2023/24."""
+    """A period as an office writes it: ``2024-03`` -> März 2024, ``SY2023`` -> Schuljahr 2023/24; no code stays as it is."""
+    if period_end(code) is None:
+        return code
     year = int(code[2:6]) if code[0].isalpha() else int(code[:4])
     following = f"{year}/{(year + 1) % 100:02d}"
     match code[:2] if code[0].isalpha() else code[5:6]:
@@ -103,6 +106,22 @@ def spell_period(code: str) -> str:
     if len(code) == len("2024-03"):
         return f"{MONTHS[int(code[5:7]) - 1]} {year}"
     return f"{code[8:10]}.{code[5:7]}.{year}"
+
+
+_EXAMPLES = {
+    "{month}": "März 2024",
+    "{quarter}": "1. Quartal 2024",
+    "{half_year}": "1. Halbjahr 2024",
+    "{school_year}": "Schuljahr 2023/24",
+    "{guidance_year}": "Berichtsjahr 2023/24",
+    "{allocation_half_year}": "WHJ 2023/24",
+    "{date}": "31.12.2024",
+}
+
+
+def wanted_period(template: str) -> str:
+    """What is expected where a period of this template does not stand."""
+    return f"ein Zeitraum wie „{_EXAMPLES.get(template, '2024')}“"
 
 
 def delivered_period(code: str, layout: LayoutBase) -> str | None:

@@ -35,6 +35,7 @@ from teilhabe.reading.source import Source
 from teilhabe.reading.territory import CODE
 from teilhabe.reading.thousands import Thousands
 from teilhabe.reading.units import header_unit
+from teilhabe.wording import spell_period
 
 CHUNK_ROWS = 250_000
 
@@ -275,10 +276,13 @@ class Reading(ABC):
                 continue
             time = " ".join(
                 part
-                for part in (validity.since and f"ab {validity.since}", validity.until and f"bis {validity.until}")
+                for part in (
+                    validity.since and f"ab {spell_period(validity.since)}",
+                    validity.until and f"bis {spell_period(validity.until)}",
+                )
                 if part
             )
-            delivered = ", ".join(sorted(periods)[:3])
+            delivered = ", ".join(map(spell_period, sorted(periods)[:3]))
             self.report.note(
                 "warning",
                 "header.outside_validity",
@@ -296,7 +300,7 @@ class Reading(ABC):
         if other:
             raise self.report.error(
                 "period.contradiction",
-                f"Die Datei ist für {other[0]}, angekündigt wurde {self.context.period}.",
+                f"Die Datei ist für {spell_period(other[0])}, angekündigt wurde {spell_period(self.context.period)}.",
                 found=other[0],
                 expected=self.context.period,
             )

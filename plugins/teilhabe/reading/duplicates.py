@@ -11,6 +11,7 @@ from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading.bytewise import hashes
 from teilhabe.reading.coded import coded, codes
 from teilhabe.reading.report import Report
+from teilhabe.wording import code_words, spell_period
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -22,6 +23,7 @@ class DuplicateRows:
     """Remembers 16 bytes per row (a hash of the key, a hash of the rest), across chunks."""
 
     def __init__(self, contract: Contract, report: Report) -> None:
+        self._contract = contract
         self._key = contract.unique_key
         self._rest = [name for name in contract.column_names if name not in self._key]
         self._report = report
@@ -88,10 +90,22 @@ class DuplicateRows:
             return
         some = table.take(pa.array(positions[:EVIDENCE_LIMIT])).to_pylist()
         evidence = [
-            Evidence(row["_row_number"], None, " / ".join(str(row[name]) for name in self._key if row[name] != "total"))
+            Evidence(
+                row["_row_number"],
+                None,
+                " / ".join(self._in_words(name, str(row[name])) for name in self._key if row[name] != "total"),
+            )
             for row in some
         ]
         self._report.rows(severity, rule, sentence, evidence, sheet=sheet, count=len(positions))  # type: ignore[arg-type]
+
+    def _in_words(self, name: str, code: str) -> str:
+        from teilhabe.observations import catalogue
+
+        if name == "period_code":
+            return spell_period(code)
+        measures = catalogue(self._contract.path.parents[2]) if name == "measure_code" else {}
+        return measures[code].name_de if code in measures else code_words(name, code)
 
     def _remember(self, keys: Hashes, rest: Hashes) -> None:
         """Sorted runs of growing size, merged like a binary counter: n log n in all, few runs to search."""

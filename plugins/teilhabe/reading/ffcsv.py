@@ -19,6 +19,7 @@ from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import from_genesis, is_genesis_key
 from teilhabe.reading.units import unit_of
+from teilhabe.wording import wanted_period
 
 _NEEDED = ("statistics_code", "time", "value", "value_variable_code")
 _VARIABLE = re.compile(r"(\d+)_variable_code")
@@ -96,7 +97,7 @@ class FfcsvReading(Reading):
                 row=number,
                 column="time",
                 found=cells["time"],
-                expected=f"ein Zeitraum für „{self.layout.period}“",
+                expected=wanted_period(self.layout.period),
             )
         self._times.add(period)
         codes = [("value_variable_code", cells["value_variable_code"])]

@@ -20,6 +20,7 @@ from teilhabe.reading.keys import complete, is_date, keys_in_name, probable_key,
 from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import find_periods, parse_period, periods_in_name
 from teilhabe.reading.source import Source, cell_text
+from teilhabe.wording import spell_period, wanted_period
 
 _NUMBER = re.compile(r"[\d.,\s]*\d")
 
@@ -279,7 +280,7 @@ class FormReading(Reading):
                 row=field.row + 1,
                 column=field.label,
                 found=shown(field.text),
-                expected=f"ein Zeitraum für „{self.layout.period}“",
+                expected=wanted_period(self.layout.period),
             )
         titles = [text for row in grid.rows[: field.row] for text in row if text.strip()]
         for where, found in (
@@ -290,7 +291,7 @@ class FormReading(Reading):
             if other is not None:
                 raise self.report.error(
                     "period.contradiction",
-                    f"Bei „{field.label}“ steht {code}, {where} nennt aber {other}.",
+                    f"Bei „{field.label}“ steht {spell_period(code)}, {where} nennt aber {spell_period(other)}.",
                     sheet=self.sheet,
                     row=field.row + 1,
                     column=field.label,

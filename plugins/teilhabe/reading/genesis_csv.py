@@ -21,6 +21,7 @@ from teilhabe.reading.source import Source
 from teilhabe.reading.symbols import Converted
 from teilhabe.reading.territory import from_genesis, is_genesis_key, map_distinct
 from teilhabe.reading.units import title_unit
+from teilhabe.wording import spell_period, wanted_period
 
 _FIRST_LINE = "GENESIS-Tabelle:"
 _TABLE = re.compile(r"(?:GENESIS-)?Tabelle:\s*([\w-]+)")
@@ -149,7 +150,8 @@ class GenesisReading(Reading):
             codes = list(found)
             raise self.report.error(
                 "period.contradiction",
-                f"Die Titelzeilen nennen zwei Berichtszeiträume: {codes[0]} und, in Zeile {found[codes[1]]}, {codes[1]}.",
+                f"Die Titelzeilen nennen zwei Berichtszeiträume: {spell_period(codes[0])} und, in Zeile {found[codes[1]]}, "
+                f"{spell_period(codes[1])}.",
                 row=found[codes[1]],
                 found=codes[1],
                 expected=codes[0],
@@ -236,7 +238,7 @@ class GenesisReading(Reading):
             raise self.report.error(
                 "period.not_found",
                 "Weder in den Titelzeilen noch im Tabellenkopf steht der Berichtszeitraum.",
-                expected=f"ein Zeitraum für „{self.layout.period}“",
+                expected=wanted_period(self.layout.period),
             )
         return period
 
@@ -283,7 +285,7 @@ class GenesisReading(Reading):
                 f"In Zeile {row.number} steht „{texts[wrong[0]].as_py()}“, wo der Berichtszeitraum stehen muss.",
                 row=row.number,
                 found=texts[wrong[0]].as_py(),
-                expected=f"ein Zeitraum für „{self.layout.period}“",
+                expected=wanted_period(self.layout.period),
             )
         return codes
 

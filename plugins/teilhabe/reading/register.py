@@ -19,6 +19,7 @@ from teilhabe.errors import Evidence
 from teilhabe.reading.base import Columns, Reading
 from teilhabe.reading.labels import normalise
 from teilhabe.reading.source import Cell, Source, cell_text
+from teilhabe.wording import spell_period
 
 _RECORD = re.compile(r"(10|20|30|40|50|60)\d{8}\d\d")
 _RECORD_LENGTH = 220
@@ -96,7 +97,7 @@ class Gv100adReading(_RegisterReading):
         if len(days) > 1:
             raise self.report.error(
                 "period.contradiction",
-                f"Die Sätze nennen verschiedene Gebietsstände: {days[0]} und {days[1]}.",
+                f"Die Sätze nennen verschiedene Gebietsstände: {spell_period(days[0])} und {spell_period(days[1])}.",
                 found=days[1],
                 expected=days[0],
             )

@@ -93,7 +93,7 @@ class Report:
         return Finding(
             entry.severity,
             entry.rule,
-            f"{', '.join(where)}: {sentence}{more}.",
+            f"{', '.join(where)}: {sentence[:1].upper()}{sentence[1:]}{more}.",
             sheet=entry.sheet,
             row=first.row,
             column=first.column,

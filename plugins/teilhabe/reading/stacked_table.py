@@ -20,6 +20,7 @@ from teilhabe.reading.keys import is_date, shown
 from teilhabe.reading.labels import clean, normalise
 from teilhabe.reading.periods import find_periods, of_year, periods_in_name
 from teilhabe.reading.source import Source, cell_text
+from teilhabe.wording import spell_period, wanted_period
 
 _HEADER_DEPTH = 30
 _KEY = re.compile(r"\d{3}|\d{6}")
@@ -150,16 +151,16 @@ class StackedTableReading(Reading):
             raise self.report.error(
                 "period.contradiction" if codes else "period.not_found",
                 f"Die Überschrift des Blatts „{grid.sheet}“ nennt "
-                + (f"mehrere Zeiträume ({', '.join(codes)})." if codes else "kein Jahr."),
+                + (f"mehrere Zeiträume ({', '.join(map(spell_period, codes))})." if codes else "kein Jahr."),
                 sheet=grid.sheet,
                 found=", ".join(codes) or None,
-                expected=f"ein Zeitraum für „{self.layout.period}“",
+                expected=wanted_period(self.layout.period),
             )
         in_name = periods_in_name(self.source.file_name, self.layout.period)
         if len(in_name) == 1 and in_name != codes:
             raise self.report.error(
                 "period.contradiction",
-                f"Die Überschrift des Blatts „{grid.sheet}“ nennt {codes[0]}, der Dateiname aber {in_name[0]}.",
+                f"Die Überschrift des Blatts „{grid.sheet}“ nennt {spell_period(codes[0])}, der Dateiname aber {spell_period(in_name[0])}.",
                 sheet=grid.sheet,
                 found=in_name[0],
                 expected=codes[0],

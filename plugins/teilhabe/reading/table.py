@@ -27,6 +27,7 @@ from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, norm
 from teilhabe.reading.periods import find_periods, is_valid, of_year, parse_period, periods_in_name
 from teilhabe.reading.source import Source, cell_text
 from teilhabe.reading.units import divides, is_total
+from teilhabe.wording import spell_period, wanted_period
 
 _HEADER_DEPTH = 30
 _KEY_ROWS = 3
@@ -515,7 +516,7 @@ class TableReading(Reading):
                 [Evidence(number, column, shown(text)) for number, text in wrong[:EVIDENCE_LIMIT]],
                 column=column,
                 sheet=self.sheet,
-                expected=f"ein Zeitraum für „{self.layout.period}“",
+                expected=wanted_period(self.layout.period),
                 count=len(wrong),
             )
         return pa.array([codes[text] for text in texts], pa.string())
@@ -551,7 +552,7 @@ class TableReading(Reading):
         self.report.note(
             "warning",
             "period.inferred",
-            f"Die Datei nennt ihren Berichtszeitraum nicht; {code} wurde {how}.",
+            f"Die Datei nennt ihren Berichtszeitraum nicht; {spell_period(code)} wurde {how}.",
             found=code,
             expected="ein Berichtszeitraum in der Datei",
         )
@@ -569,14 +570,14 @@ class TableReading(Reading):
         if other is not None:
             raise self.report.error(
                 "period.contradiction",
-                f"Die Datei nennt zwei Berichtszeiträume: {period} und, {where}, {other}.",
+                f"Die Datei nennt zwei Berichtszeiträume: {spell_period(period)} und, {where}, {spell_period(other)}.",
                 sheet=grid.sheet,
                 found=other,
                 expected=period,
             )
 
     def _no_period(self, in_name: list[str]) -> Exception:
-        several = f" und im Dateinamen mehrere ({', '.join(in_name)})" if in_name else ""
+        several = f" und im Dateinamen mehrere ({', '.join(map(spell_period, in_name))})" if in_name else ""
         what = "das Jahr" if "{year" in self.layout.period else "ihn"
         example = self.source.file_name.rsplit(".", 1)[0]
         return self.report.error(
@@ -584,7 +585,7 @@ class TableReading(Reading):
             f"Die Datei nennt ihren Berichtszeitraum nicht{several}; bitte {what} in den Dateinamen schreiben "
             f"(zum Beispiel „{example[:40]}_{_example(self.layout.period)}“) und neu senden.",
             found=self.source.file_name,
-            expected=f"ein Zeitraum für „{self.layout.period}“ im Kopf oder im Dateinamen",
+            expected=f"{wanted_period(self.layout.period)} im Kopf oder im Dateinamen",
         )
 
     def _year_of_population(self, keys: Columns, rows: list[list[str]], sheet: _Sheet, place: _Place) -> int | None:
