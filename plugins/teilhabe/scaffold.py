@@ -280,6 +280,9 @@ models:
 {columns}"""
 
 
+_SHARE = re.compile(r"quote|anteil|prozent|%", re.IGNORECASE)
+
+
 def _with_measures(settings: Settings, proposal: Proposal) -> str:
     """The catalogue with the new measures; what they are to be called in English and whether they add up is for a person."""
     path = settings.dbt_project / "seeds" / "measures.csv"
@@ -288,9 +291,12 @@ def _with_measures(settings: Settings, proposal: Proposal) -> str:
     writer = csv.DictWriter(target, next(csv.reader([text.split("\n", 1)[0]])), lineterminator="\n", restval="")
     behaviour = "stock" if proposal.layout["period"] == "{date}" else "flow"
     for code, name in proposal.measures.items():
+        is_share = bool(_SHARE.search(name))
+        adds_up = str(not is_share).lower()
         writer.writerow({
-            "measure_code": code, "name_de": name, "name_en": code.replace("_", " ").capitalize(), "unit": "cases",
-            "behaviour": behaviour, "is_additive_over_territory": "true", "is_additive_over_groups": "true",
+            "measure_code": code, "name_de": name, "name_en": code.replace("_", " ").capitalize(),
+            "unit": "per cent" if is_share else "cases", "behaviour": "average" if is_share else behaviour,
+            "is_additive_over_territory": adds_up, "is_additive_over_groups": adds_up,
             "description": "TODO what one unit is; check unit, behaviour and additivity.",
         })  # fmt: skip
     return text.rstrip("\n") + "\n" + target.getvalue()

@@ -29,6 +29,7 @@ from teilhabe.history import History, NoHistory
 from teilhabe.observations import ROW_LIMIT, build_context, number_in_words
 from teilhabe.periods import period_end
 from teilhabe.statistical_rules import RULES, Rule, parse_rule
+from teilhabe.wording import spell_period
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,11 +219,12 @@ def contract_expectations(contract: Contract) -> list[Expectation]:
     if "period_code" in names:
         rules += [
             _check("period_check", ["plausible", "future", "too_early"], "critical", "period.malformed", "period_code",
-                   "Der Zeitraum ist keiner.", "einen gültigen Zeitraum"),
+                   "Die Angabe ist kein gültiger Zeitraum.", "einen gültigen Zeitraum"),
             _check("period_check", ["plausible", "malformed", "too_early"], "critical", "period.future", "period_code",
                    "Der Zeitraum endet nach dem Eingang der Datei.", "einen abgeschlossenen Zeitraum"),
             _check("period_check", ["plausible", "malformed", "future"], "critical", "period.too_early", "period_code",
-                   "Der Zeitraum liegt vor dem vereinbarten Beginn der Reihe.", f"frühestens {contract.calendar.first_period}"),
+                   "Der Zeitraum liegt vor dem vereinbarten Beginn der Reihe.",
+                   f"frühestens {spell_period(contract.calendar.first_period)}"),
         ]  # fmt: skip
     rules += [
         Expectation("expect_column_values_to_be_in_set", {"column": name, "value_set": codes}, "critical", "code.unknown",
