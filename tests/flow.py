@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -149,3 +150,5 @@ class Flow:
             tables = conn.execute("select tablename from pg_tables where schemaname = 'raw'").fetchall()
             names = ", ".join(f"raw.{name}" for (name,) in tables)
             conn.execute(f"truncate ops.delivery, ops.build, {names} restart identity cascade".encode())
+        for folder in (self.settings.inbox, self.settings.home / "archive"):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -57,8 +57,6 @@ def running(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFact
 def flow(running: Flow) -> Flow:
     """A home in which nothing has arrived yet."""
     running.empty()
-    for folder in (running.settings.inbox, running.settings.home / "archive"):
-        shutil.rmtree(folder, ignore_errors=True)
     return running
 
 

@@ -41,8 +41,6 @@ def running(make_home: Callable[[], Path]) -> Iterator[Flow]:
 def flow(running: Flow) -> Flow:
     """A home in which nothing has arrived yet."""
     running.empty()
-    for folder in (running.settings.inbox, running.settings.home / "archive"):
-        shutil.rmtree(folder, ignore_errors=True)
     return running
 
 

@@ -984,7 +984,6 @@ def line(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
         flow = Flow(replace(settings_for(home), project=project), tmp_path / "drafts")
         pipeline.install(flow.settings)
         flow.empty()
-        shutil.rmtree(flow.settings.home / "archive", ignore_errors=True)
         return flow
 
     return make
