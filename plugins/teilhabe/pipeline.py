@@ -253,7 +253,7 @@ def _load_one(
 ) -> None:
     number = delivery.delivery_id
     with ops.step(conn, "load", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id) as outcome:
-        reading = open_delivery(conn, settings, contract, delivery, folder)
+        reading = open_delivery(settings, contract, delivery, folder)
         conn.commit()
         outcome.rows = loading.load(conn, contract, number, reading.chunks())
         _sender_as_the_file_says(conn, contract, delivery)
@@ -266,22 +266,27 @@ def _note_error(contract: Contract, delivery: ops.Delivery, error: Exception, er
     errors.append(error)
 
 
-def open_delivery(
-    conn: ops.Connection, settings: Settings, contract: Contract, delivery: ops.Delivery, folder: Path
-) -> Reading:
+def open_delivery(settings: Settings, contract: Contract, delivery: ops.Delivery, folder: Path) -> Reading:
     """The reading of an archived delivery, the same every time it is opened."""
     from teilhabe.reading import ReadingContext, open_reading
-    from teilhabe.register import populations
 
     path = landing.Archive(settings.archive_url).local(delivery.sha256, folder)
     context = ReadingContext(
         received_at=delivery.received_at,
         period=delivery.period_stated or delivery.period_inferred,
-        populations=lambda: populations(conn),
+        populations=lambda: _populations(settings),
         sender=delivery.sender_code,
         others=lambda: contracts(settings),
     )
     return open_reading(contract, path, _bare_name(delivery), context=context)
+
+
+def _populations(settings: Settings) -> dict[str, dict[str, float]]:
+    """Asked while a file is read, so on a connection of its own: the other may be in the middle of a COPY."""
+    from teilhabe.register import populations
+
+    with loading.session(settings) as conn:
+        return populations(conn)
 
 
 def unfinished(settings: Settings, dataset_id: str) -> int:
@@ -560,7 +565,7 @@ def _judge_one(
         conn, "validate", dataset_id=contract.dataset_id, delivery_id=delivery.delivery_id, run_id=run_id
     ) as outcome:
         try:
-            reading = open_delivery(conn, settings, contract, delivery, folder)
+            reading = open_delivery(settings, contract, delivery, folder)
             verdict = validate(
                 contract,
                 suite,
