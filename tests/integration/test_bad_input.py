@@ -134,7 +134,7 @@ CASES = {
         POPULATION, changed(f"31.12.{YEAR}", "31.12.2033"), "period.future", ("zahlen.csv", "Zeile 8", "2033-12-31"), row=8,
     ),
     "a period before the series began": Case(
-        POPULATION, changed(f"31.12.{YEAR}", "31.12.1985"), "period.too_early", ("zahlen.csv", "1985-12-31", "1995-12-31"), row=8,
+        POPULATION, changed(f"31.12.{YEAR}", "31.12.1985"), "period.too_early", ("zahlen.csv", "1985-12-31", "31.12.1995"), row=8,
     ),
     "text in a number column": Case(
         POPULATION, changed(";300;150;150", ";300;ca. 150;150"), "value.not_a_number", ("zahlen.csv", "Zeile 10", "Spalte", "ca. 150"),
