@@ -43,6 +43,7 @@ format: setup
 
 bench: setup
 	@$(VENV)/python -m bench
+	@$(VENV)/python -m bench.history --write bench/results/history.md
 
 docs: setup
 	@$(VENV)/python scripts/docs.py

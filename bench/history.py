@@ -28,8 +28,8 @@ from demo.handout import LOADED, Handout
 from teilhabe import landing, loading, warehouse
 from teilhabe.settings import Settings, get_settings
 
-LATEST = "state_monitor__naturalisations"
-"""The dataset of the single file at the end."""
+LATEST = "housing__accommodation"
+"""The dataset of the single file at the end: one municipality, one month."""
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,25 @@ def _endless() -> Iterator[Handout]:
 def through_the_line(settings: Settings, handouts: list[Handout], drafts: Path) -> tuple[Measured, Measured]:
     """All files in one run, and one more file alone: from handing it in until it is in the marts."""
     _teilhabe(settings, "up")
-    for handout, path in files.write(drafts, handouts):
+    last = next(h for h in reversed(handouts) if h.dataset_id == LATEST)
+    for handout, path in files.write(drafts, [h for h in handouts if h is not last]):
         landing.hand_in(settings, handout.dataset_id, [path], handout.received_at, handout.address)
     started = time.perf_counter()
     _teilhabe(settings, "run", "--until-idle")
     history = time.perf_counter() - started
     loaded, rows = _loaded(settings)
 
-    last = next(h for h in reversed(handouts) if h.dataset_id == LATEST)
-    path = drafts / "noch_eine.csv"
-    path.write_bytes(last.content.rstrip() + b"\r\n\r\n")
+    path = drafts / last.name
+    path.write_bytes(last.content)
     started = time.perf_counter()
-    at = f"{last.received_at + timedelta(days=900):%Y-%m-%d}"
-    _teilhabe(settings, "deliver", LATEST, str(path), "--received-at", at)
+    _teilhabe(
+        settings, "deliver", LATEST, str(path), "--received-at", last.received_at.isoformat(), "--from", last.address
+    )
     _teilhabe(settings, "run")
     alone = time.perf_counter() - started
     more, rows_after = _loaded(settings)
+    if more != loaded + 1:
+        raise SystemExit("the single file was not loaded: there is nothing to report")
     return (
         Measured("teilhabe: archive, validate, load, build the marts", loaded, rows, history),
         Measured("teilhabe: one more file, from hand-in to the marts", more - loaded, rows_after - rows, alone),
@@ -116,7 +119,8 @@ def per_file(settings: Settings, handouts: list[Handout]) -> Measured:
             ):
                 batch.validate(check)
             table = f"per_file__{handout.dataset_id}_{len(frame.columns)}"[:60]
-            rows += int(frame.to_sql(table, conn, schema="raw", if_exists="append", index=False) or 0)
+            frame.to_sql(table, conn, schema="raw", if_exists="append", index=False)
+            rows += len(frame)
             conn.commit()
     return Measured("script per file: pandas, three checks, to_sql", len(handouts), rows, time.perf_counter() - started)
 

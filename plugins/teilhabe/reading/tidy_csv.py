@@ -25,6 +25,7 @@ from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.units import divides, is_total
+from teilhabe.wording import wanted_period
 
 _BLOCK = 12 << 20
 _DELIMITERS: tuple[str, ...] = (";", ",", "\t", "|")
@@ -279,7 +280,7 @@ class TidyReading(Reading):
                 "„{found}“ ist kein Berichtszeitraum",
                 evidence,
                 column=self._headers[position],
-                expected=f"ein Zeitraum für „{self.layout.period}“",
+                expected=wanted_period(self.layout.period),
                 count=len(wrong),
             )
         return codes
