@@ -165,7 +165,7 @@ def _workbooks(good: Handout, county: County) -> Iterator[Handout]:
         months = str(sheet["B9"].value)
         sheet["B9"].value = f"{months[:-3]},{months[-3:]}"
 
-    yield spoilt(good, "komma_als_tausender", "value.not_whole", _edited(good, english))
+    yield spoilt(good, "komma_als_tausender", "value.ambiguous_thousands", _edited(good, english))
     yield spoilt(good, "summe_passt_nicht", "parts.sum", _edited(good, does_not_add_up), days=-3)
     yield spoilt(
         good,

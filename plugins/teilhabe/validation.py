@@ -371,8 +371,12 @@ class _Checks:
         return _per_combination(chunk, [c for c in ("value", "measure_code") if c in names], self._value)
 
     def _value(self, value: str, measure: str = "") -> str:
+        from teilhabe.reading.thousands import looks_like_thousands
+
         counted = (measure or self._contract.constants.get("measure_code", "")) in self._counts
-        return "fraction" if counted and "." in value and value.partition(".")[2].strip("0") else "plausible"
+        if not counted or not value.partition(".")[2].strip("0"):
+            return "plausible"
+        return "plausible" if looks_like_thousands(value) else "fraction"  # the reading has told of those
 
     def _key(self, code: str, period: str = "") -> str:
         # The register is what defines keys; it is not checked against itself.

@@ -206,7 +206,7 @@ CASES = {
         FOREIGNERS, monitor([(2022, "x" * 2_000_000, "K03157", 1)]), "row.too_long", ("zahlen.csv", "Zeile 2"), row=2,
     ),
     "a thousands comma where it was not agreed": Case(
-        POPULATION, changed(";300;150;150", ";7,250;150;150"), "value.not_whole", ("zahlen.csv",), row=10,
+        POPULATION, changed(";300;150;150", ";7,250;150;150"), "value.ambiguous_thousands", ("zahlen.csv",), row=10,
     ),
     "an offence key of five digits": Case(
         OFFENCES, "".join(line.replace("892000", "92000", 1) for line in PKS_LINES).encode("cp1252"), "offence_key.malformed",

@@ -123,6 +123,7 @@ def test_a_good_delivery_has_no_findings(judge: Judge) -> None:
         ({"period_code": "31.12.2023"}, "critical", "period.malformed", "Stichtag", "31.12.2023"),
         ({"value": "-5"}, "critical", "value.negative", "Bevölkerungsstand", "-5"),
         ({"value": "90000001"}, "critical", "value.too_large", "Bevölkerungsstand", "90000001"),
+        ({"value": "12000.5"}, "critical", "value.not_whole", "Bevölkerungsstand", "12000.5"),
         ({"sex": "women"}, "critical", "code.unknown", "Geschlecht", "women"),
         ({"obs_status": "Z"}, "critical", "value.status", "Bevölkerungsstand", "12000"),
         ({"conf_status": "G"}, "critical", "value.confidentiality", "Geheimhaltung", "G"),

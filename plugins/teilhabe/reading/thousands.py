@@ -6,6 +6,8 @@ taken for one only where the file has others that cannot be thousands.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -17,6 +19,11 @@ from teilhabe.reading.report import Report
 
 _THOUSANDS = r"^-?[1-9]\d{0,2}\.\d{3}$"
 _FRACTION = r"^-?(\d+\.(\d{1,2}|\d{4,})|0\.\d{3}|\d{4,}\.\d{3})$"
+
+
+def looks_like_thousands(value: str) -> bool:
+    """Whether a converted value is one this module tells of where a whole number is counted."""
+    return re.match(_THOUSANDS, value) is not None
 
 
 class Thousands:
