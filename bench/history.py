@@ -171,7 +171,7 @@ def report(measured: list[Measured]) -> str:
         f"Per file the line takes {whole.seconds / whole.files / (script.seconds / script.files):.1f} times as long as the script, "
         "which archives nothing, knows no layout, compares nothing with what came before and builds no marts.",
         f"One more file is in the marts after {alone.seconds:.0f} seconds. "
-        f"{os.cpu_count()} processors, load average {load} at the end; `python -m bench.history --files {whole.files}`.",
+        f"{os.cpu_count()} processors, load average {load} at the end; `python -m bench.history --files {script.files}`.",
         "",
     ])  # fmt: skip
 
