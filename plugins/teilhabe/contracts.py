@@ -535,11 +535,6 @@ class Contract(Strict):
         return "value" in self.column_names
 
     @property
-    def period_range(self) -> tuple[str, str | None]:
-        """Earliest period that may be delivered, and the latest (open)."""
-        return (self.calendar.first_period, None)
-
-    @property
     def measures(self) -> list[str]:
         """Every measure code a delivery can yield."""
         codes = {value for column, value in self._coordinates() if column == "measure_code"}
