@@ -64,20 +64,36 @@
 
 {#
   Predicate "this row belongs to a stale partition". A short list is written out, because a planner that sees the values
-  takes the index; a long one stays a subquery.
+  takes the index; a long one stays a subquery. Published facts carry keys instead of codes: `keyed`.
 #}
-{% macro in_stale(part, period) %}
+{% macro in_stale(part, period, keyed=false) %}
     {% if not execute %}{{ return('true') }}{% endif %}
-    {% set stale = run_query(stale_partitions()).rows %}
-    {% if stale | length == 0 %}{{ return('false') }}{% endif %}
-    {% if stale | length > 200 %}
-        {{ return('(' ~ part ~ ', ' ~ period ~ ') in (' ~ stale_partitions() ~ ')') }}
+    {% set query = stale_partitions() %}
+    {% if keyed %}
+        {% set query %}
+            select
+                {{ surrogate_key(['stale.part_code']) }} as part_key,
+                {{ surrogate_key(['stale.period_code']) }} as period_key
+            from ({{ stale_partitions() }}) as stale
+        {% endset %}
     {% endif %}
-    {% set pairs = [] %}
-    {% for row in stale %}
-        {% do pairs.append("('" ~ row[0] | replace("'", "''") ~ "', '" ~ row[1] | replace("'", "''") ~ "')") %}
+    {{ return(in_rows(part ~ ', ' ~ period, query, 200)) }}
+{% endmacro %}
+
+{# Predicate: the columns are one of the rows of the query; written out where there are few. #}
+{% macro in_rows(columns, query, few) %}
+    {% set found = run_query(query).rows %}
+    {% if found | length == 0 %}{{ return('false') }}{% endif %}
+    {% if found | length > few %}{{ return('(' ~ columns ~ ') in (' ~ query ~ ')') }}{% endif %}
+    {% set listed = [] %}
+    {% for row in found %}
+        {% set values = [] %}
+        {% for value in row.values() %}
+            {% do values.append(value | string if value is number else "'" ~ value | replace("'", "''") ~ "'") %}
+        {% endfor %}
+        {% do listed.append('(' ~ values | join(', ') ~ ')') %}
     {% endfor %}
-    {{ return('(' ~ part ~ ', ' ~ period ~ ') in (' ~ pairs | join(', ') ~ ')') }}
+    {{ return('(' ~ columns ~ ') in (' ~ listed | join(', ') ~ ')') }}
 {% endmacro %}
 
 {# Post-hook, in the transaction that wrote the table: remember what it was made from. #}

@@ -21,29 +21,3 @@
         or {{ correction }}.from_value = {{ delivered }}.value
     )
 {%- endmacro %}
-
-{#
-  Post-hook of the vintages: which delivered numbers a correction touches. Old vintages are not written again when a
-  correction is added, only marked.
-#}
-{% macro mark_corrections() %}
-    update {{ this }} as delivered
-    set correction_id = marked.correction_id
-    from (
-        select delivered.ctid as place, correction.correction_id
-        from {{ ref('corrections') }} as correction
-        inner join {{ this }} as delivered
-            on {{ corrected_by('correction', 'delivered') }}
-    ) as marked
-    where delivered.ctid = marked.place and delivered.correction_id is distinct from marked.correction_id;
-    update {{ this }} as delivered
-    set correction_id = null
-    where
-        delivered.correction_id is not null
-        and not exists (
-            select 1 from {{ ref('corrections') }} as correction
-            where
-                correction.correction_id = delivered.correction_id
-                and {{ corrected_by('correction', 'delivered') }}
-        )
-{% endmacro %}

@@ -17,7 +17,7 @@
 {# Partitions of an indicator: one per definition and period; made from the deliveries of all cells its terms look at. #}
 {% macro wanted_indicator_partitions() %}
     select
-        needed.indicator_code || '/' || needed.definition_version as part_code,
+        needed.indicator_code || '|' || needed.definition_version as part_code,
         needed.period_code,
         md5(
             {{ rules_digest() }}
@@ -51,27 +51,31 @@
     ) / (1 + {{ z * z }} / {{ n }}))::numeric
 {%- endmacro %}
 
-{#
-  Predicate "this observation may be a cell of a stale partition", written out like `in_stale` so that the index on
-  measure and period serves it.
-#}
-{% macro may_be_cell(observed) %}
+{# Query of (measure, period): the cells of the stale partitions of indicators, as codes or as keys. #}
+{% macro cells_of_stale(keyed=false) %}
+    select distinct
+        {% if keyed %}
+        {{ surrogate_key(['needed.measure_code']) }} as measure_key,
+        {{ surrogate_key(['needed.cell_period_code']) }} as period_key
+        {% else %}
+        needed.measure_code,
+        needed.cell_period_code
+        {% endif %}
+    from ({{ stale_partitions() }}) as stale
+    inner join {{ ref('int_indicator__periods') }} as needed
+        on
+            stale.part_code = needed.indicator_code || '|' || needed.definition_version
+            and stale.period_code = needed.period_code
+{% endmacro %}
+
+{# Predicate "this observation may be a cell of a stale partition", so that the index on measure and period serves it. #}
+{% macro may_be_cell(columns, keyed=false) %}
     {% if not execute %}{{ return('true') }}{% endif %}
-    {% set query %}
-        select distinct
-            needed.measure_code,
-            needed.cell_period_code
-        from ({{ stale_partitions() }}) as stale
-        inner join {{ ref('int_indicator__periods') }} as needed
-            on
-                stale.part_code = needed.indicator_code || '/' || needed.definition_version
-                and stale.period_code = needed.period_code
-    {% endset %}
-    {% set pairs = [] %}
-    {% for row in run_query(query).rows %}
-        {% do pairs.append("('" ~ row[0] | replace("'", "''") ~ "', '" ~ row[1] | replace("'", "''") ~ "')") %}
-    {% endfor %}
-    {% if not pairs %}{{ return('false') }}{% endif %}
-    {% if pairs | length > 500 %}{{ return('true') }}{% endif %}
-    {{ return('(' ~ observed ~ '.measure_code, ' ~ observed ~ '.period_code) in (' ~ pairs | join(', ') ~ ')') }}
+    {{ return(in_rows(columns, cells_of_stale(keyed), 500)) }}
+{% endmacro %}
+
+{# How far a number is from what was delivered, the furthest first: territorial_method of a result is that of its worst cell. #}
+{% macro territorial_methods() %}
+    {{ return("array['factor_area', 'factor_population', 'exact_sum', 'moved_key', 'sum_of_municipalities', "
+        ~ "'sum_of_categories', 'as_delivered']") }}
 {% endmacro %}

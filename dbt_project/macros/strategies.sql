@@ -3,22 +3,38 @@
   rows until the new ones are complete. No `merge`: it does not work on distributed tables.
 #}
 
-{# All rows: small dimensions. #}
+{# All rows, but only what differs is written: small dimensions. #}
 {% macro get_incremental_replace_sql(arg_dict) %}
     {% set columns = get_quoted_csv(arg_dict.dest_columns | map(attribute='name')) %}
-    delete from {{ arg_dict.target_relation }};
+    delete from {{ arg_dict.target_relation }} as old
+    where
+        not exists (
+            select 1 from {{ arg_dict.temp_relation }} as new_row
+            where
+                {%- for column in arg_dict.dest_columns %}
+                new_row.{{ column.quoted }} is not distinct from old.{{ column.quoted }}{{ ' and' if not loop.last }}
+                {%- endfor %}
+        );
     insert into {{ arg_dict.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arg_dict.temp_relation }}
+    except
+    select {{ columns }} from {{ arg_dict.target_relation }}
 {% endmacro %}
 
 {# Whole deliveries: add the new, remove those no longer accepted. Nothing else is touched. #}
 {% macro get_incremental_replace_deliveries_sql(arg_dict) %}
     {% set columns = get_quoted_csv(arg_dict.dest_columns | map(attribute='name')) %}
-    delete from {{ arg_dict.target_relation }} as target
+    delete from {{ arg_dict.target_relation }}
     where
-        target.delivery_id in (select new_rows.delivery_id from {{ arg_dict.temp_relation }} as new_rows)
-        or target.delivery_id not in (
-            select delivery.delivery_id from {{ source('ops', 'delivery') }} as delivery where delivery.state = 'loaded'
+        delivery_id in (
+            select new_rows.delivery_id from {{ arg_dict.temp_relation }} as new_rows
+            union
+            select held.delivery_id from {{ held_deliveries() }} as held
+            where
+                not exists (
+                    select 1 from {{ source('ops', 'delivery') }} as delivery
+                    where delivery.delivery_id = held.delivery_id and delivery.state = 'loaded'
+                )
         );
     insert into {{ arg_dict.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arg_dict.temp_relation }}
@@ -27,9 +43,9 @@
 {# Stale partitions, see build_state.sql. #}
 {% macro get_incremental_replace_partitions_sql(arg_dict) %}
     {% set columns = get_quoted_csv(arg_dict.dest_columns | map(attribute='name')) %}
-    {% set part = (config.get('meta') or {}).get('part', 'measure_code') %}
+    {% set key = (config.get('meta') or {}).get('part_key') %}
     delete from {{ arg_dict.target_relation }}
-    where {{ in_stale(part, 'period_code') }};
+    where {{ in_stale(key, 'period_key', keyed=true) if key else in_stale('measure_code', 'period_code') }};
     insert into {{ arg_dict.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arg_dict.temp_relation }}
 {% endmacro %}

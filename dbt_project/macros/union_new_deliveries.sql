@@ -40,9 +40,8 @@
     {% set waiting = {} %}
     {% if not everything %}
         {% set rows = run_query(
-            "select d.dataset_id, string_agg(d.delivery_id::text, ', ' order by d.delivery_id) from "
-            ~ source('ops', 'delivery') ~ " as d where d.state = 'loaded' and not exists (select 1 from " ~ this
-            ~ ' as u where u.delivery_id = d.delivery_id) group by d.dataset_id'
+            "select w.dataset_id, string_agg(w.delivery_id::text, ', ' order by w.delivery_id) from ("
+            ~ waiting_deliveries() ~ ') as w group by w.dataset_id'
         ).rows %}
         {% for row in rows %}{% do waiting.update({row[0]: row[1]}) %}{% endfor %}
     {% endif %}

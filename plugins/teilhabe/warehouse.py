@@ -585,6 +585,7 @@ SCHEMAS: dict[str, str] = {
     "raw": "loader",
     "staging": "transformer",
     "intermediate": "transformer",
+    "candidate": "transformer",
     "marts": "transformer",
     "internal": "transformer",
 }

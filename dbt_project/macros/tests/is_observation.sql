@@ -18,11 +18,5 @@ where
         or (value is null and conf_status = 'F' and obs_status not in ('Q', 'O', 'M'))
         or (value is not null and (conf_status <> 'F' or obs_status in ('Q', 'M')))
     )
-    {% if execute and load_relation(api.Relation.create(
-        database=target.database, schema='intermediate', identifier='int_observation__unioned'
-    )) %}
-    and not exists (
-        select 1 from intermediate.int_observation__unioned as united where united.delivery_id = observed.delivery_id
-    )
-    {% endif %}
+    and {{ in_waiting_deliveries('observed.delivery_id') }}
 {% endtest %}

@@ -7,18 +7,18 @@ with touched as (
         correction.correction_id,
         bool_or(observed.correction_id = correction.correction_id) as still_shows
     from {{ ref('corrections') }} as correction
-    inner join {{ ref('int_observation__current') }} as observed
+    inner join {{ ref('int_observation__known') }} as observed
         on {{ same_cell('correction', 'observed', 'correction.territory_code') }}
-    where correction.status <> 'repaired'
+    where correction.status <> 'repaired' and observed.known_until is null
     group by correction.correction_id
 ),
 
 targets as (
     select distinct correction.correction_id
     from {{ ref('corrections') }} as correction
-    inner join {{ ref('int_observation__current') }} as observed
+    inner join {{ ref('int_observation__known') }} as observed
         on {{ same_cell('correction', 'observed', 'correction.to_territory_code') }}
-    where correction.guard = 'target_has_value' and observed.value is not null
+    where correction.guard = 'target_has_value' and observed.known_until is null and observed.value is not null
 )
 
 select

@@ -1,9 +1,10 @@
 {{ config(materialized='view') }}
 
--- Everything that could answer for a number: one row per number and dataset, delivered or derived, with the rank of the
--- dataset among those that deliver the measure.
+-- Everything that could answer for a number: one row per number, basis, dataset and time of knowledge, delivered or derived, with
+-- the rank of the dataset among those that deliver the measure.
 {% set columns = key_columns() + [
-    'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'correction_id',
+    'territorial_basis', 'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'known_until',
+    'correction_id',
 ] %}
 select
     candidate.*,
@@ -11,26 +12,28 @@ select
 from (
     select
         {{ columns | join(', ') }},
-        category_name,
         row_number,
         column_number,
         territorial_method,
+        1::numeric as territorial_factor,
         is_derived
     from {{ ref('int_observation__territorial') }}
-    {% for relation, category_name, method in [
-        (ref('int_observation__age_banded'), 'category_name', 'territorial_method'),
-        (ref('int_observation__rolled_up'), 'category_name', "'sum_of_municipalities'"),
-        (ref('int_observation__totaled'), 'null', "'sum_of_categories'"),
+    {% for relation, method, factor, condition in [
+        (ref('int_observation__age_banded'), 'territorial_method', '1', 'true'),
+        (ref('int_observation__converted'), 'territorial_method', 'territorial_factor', 'true'),
+        (ref('int_observation__rolled_up'), "'sum_of_municipalities'", '1', 'not is_beside_own'),
+        (ref('int_observation__totaled'), "'sum_of_categories'", '1', 'true'),
     ] %}
     union all
     select
         {{ columns | join(', ') }},
-        {{ category_name }},
         null::integer,
         null::integer,
         {{ method }},
+        {{ factor }},
         true
     from {{ relation }}
+    where {{ condition }}
     {% endfor %}
 ) as candidate
 left join {{ ref('measure_sources') }} as source

@@ -4,77 +4,76 @@
     unique_key=['measure_code', 'period_code'],
     unlogged=true,
     indexes=[{'columns': ['measure_code', 'period_code']}],
-    post_hook=['{{ remember_partitions() }}', 'analyze {{ this }}'],
+    pre_hook='{{ join_by_hashing() }}',
+    post_hook=['{{ remember_partitions() }}', '{{ analyze_if_due() }}'],
     meta={'rules': ['territory', 'measures', 'age_bands', 'listings', 'corrections']},
 ) }}
--- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }}
+-- depends_on: {{ ref('int_delivery__contents') }} {{ ref('int_rule__digest') }} {{ ref('int_delivery__vintages') }}
 
--- Counties and states a dataset leaves out, as sums of their municipalities - all of them, or no sum at all.
+-- Counties and states as sums of their municipalities - all of them, or no sum at all. Where the dataset delivers the county
+-- itself, the sum stands beside it (`is_beside_own`): the delivered figure counts, the difference is explained.
 -- An edition of the register is complete by nature, unincorporated areas included: it is summed as it stands, one edition
 -- at a time. A listing names all that exists, and what it does not name is not there. Any other dataset must deliver every
--- municipality that is valid at the reference date.
+-- municipality that is valid at the reference date. A county that has changed since is summed a second time, from its
+-- municipalities in the chosen territorial state.
 {% set group_columns = ['measure_code', 'period_code', 'nationality', 'sex', 'age_band', 'category'] %}
 {% set value_columns = [
-    'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'category_name',
-    'correction_id',
+    'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'known_until', 'correction_id',
+    'territorial_basis',
 ] %}
-with municipal as (
+{% set register = "'register__municipalities'" %}
+with observed as (
+    {% for relation in [
+        ref('int_observation__territorial'), ref('int_observation__age_banded'), ref('int_observation__converted'),
+    ] %}
     select
         {{ (key_columns() + value_columns) | join(', ') }}
-    from {{ ref('int_observation__territorial') }}
-    where
-        length(territory_code) = 8
-        {% if is_incremental() %}
-            and {{ in_stale('measure_code', 'period_code') }}
-        {% endif %}
-    union all
-    select
-        {{ (key_columns() + value_columns) | join(', ') }}
-    from {{ ref('int_observation__age_banded') }}
-    where
-        length(territory_code) = 8
-        {% if is_incremental() %}
-            and {{ in_stale('measure_code', 'period_code') }}
-        {% endif %}
+    from {{ relation }}
+    {% if is_incremental() %}
+        where {{ in_stale('measure_code', 'period_code') }}
+    {% endif %}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 register_editions as (
-    select distinct on (measure_code, period_code)
+    select
         measure_code,
         period_code,
-        delivery_id
-    from municipal
-    where dataset_id = 'register__municipalities'
-    order by measure_code, period_code, known_from desc, delivery_id desc
+        delivery_id,
+        lead(known_from) over (partition by measure_code, period_code order by known_from, delivery_id) as known_until
+    from {{ ref('int_delivery__contents') }}
+    where dataset_id = {{ register }}
 ),
 
 reference_dates as (
-    select distinct period.reference_date
-    from {{ ref('int_period__parsed') }} as period
-    where
-        period.period_code in (
-            select municipal.period_code from municipal where municipal.dataset_id <> 'register__municipalities'
-        )
+    select distinct reference_date from {{ ref('int_period__parsed') }}
 ),
 
+-- Municipalities by the day they count on; a second time for the converted series, which count them as they are in the chosen
+-- state whatever the day.
 valid_municipalities as (
     select
         reference_dates.reference_date,
+        state.counted_as,
         validity.territory_code,
         validity.county_code,
         validity.state_code,
         validity.is_unincorporated
     from reference_dates
+    cross join lateral (
+        values ('as_delivered', reference_dates.reference_date), ('converted', {{ territorial_state() }})
+    ) as state (counted_as, counted_on)
     inner join {{ ref('int_territory__validity') }} as validity
         on
             validity.level = 'municipality'
-            and reference_dates.reference_date
-            between validity.valid_from and coalesce(validity.valid_to, date '9999-12-31')
+            and state.counted_on between validity.valid_from and coalesce(validity.valid_to, date '9999-12-31')
 ),
 
 expected as (
     select
         valid_municipalities.reference_date,
+        valid_municipalities.counted_as,
         target.territory_code,
         count(*) filter (where not valid_municipalities.is_unincorporated) as municipality_count
     from valid_municipalities
@@ -87,79 +86,127 @@ expected as (
         or target.territory_code in (
             select state.territory_code from {{ ref('int_territory__validity') }} as state where state.is_in_register
         )
-    group by valid_municipalities.reference_date, target.territory_code
+    group by
+        valid_municipalities.reference_date, valid_municipalities.counted_as, target.territory_code
+),
+
+-- A register knows its own municipalities; for other datasets those of the reference date count.
+members as (
+    select
+        {% for column in key_columns() + value_columns if column != 'known_until' %}
+        observed.{{ column }},
+        {% endfor %}
+        least(observed.known_until, register_editions.known_until) as known_until,
+        period.reference_date,
+        basis.counted_as,
+        left(observed.territory_code, 5) as county_code,
+        left(observed.territory_code, 2) as state_code,
+        false as is_counted
+    from observed
+    inner join {{ ref('int_period__parsed') }} as period
+        on observed.period_code = period.period_code
+    inner join register_editions
+        on
+            observed.measure_code = register_editions.measure_code
+            and observed.period_code = register_editions.period_code
+            and observed.delivery_id = register_editions.delivery_id
+    inner join (values ('as_delivered'), ('converted')) as basis (counted_as)
+        on observed.territorial_basis in ('both', basis.counted_as)
+    where observed.dataset_id = {{ register }} and length(observed.territory_code) = 8
+    union all
+    select
+        {% for column in key_columns() + value_columns if column != 'known_until' %}
+        observed.{{ column }},
+        {% endfor %}
+        observed.known_until,
+        period.reference_date,
+        valid_municipalities.counted_as,
+        valid_municipalities.county_code,
+        valid_municipalities.state_code,
+        not valid_municipalities.is_unincorporated
+    from observed
+    inner join {{ ref('int_period__parsed') }} as period
+        on observed.period_code = period.period_code
+    inner join valid_municipalities
+        on
+            observed.territory_code = valid_municipalities.territory_code
+            and period.reference_date = valid_municipalities.reference_date
+            and observed.territorial_basis in ('both', valid_municipalities.counted_as)
+    where observed.dataset_id <> {{ register }}
 ),
 
 parts as (
     select
-        municipal.*,
-        null::date as reference_date,
-        false as is_counted
-    from municipal
-    inner join register_editions
-        on
-            municipal.measure_code = register_editions.measure_code
-            and municipal.period_code = register_editions.period_code
-            and municipal.delivery_id = register_editions.delivery_id
-    where municipal.dataset_id = 'register__municipalities'
-    union all
-    select
-        municipal.*,
-        valid_municipalities.reference_date,
-        not valid_municipalities.is_unincorporated
-    from municipal
-    inner join {{ ref('int_period__parsed') }} as period
-        on municipal.period_code = period.period_code
-    inner join valid_municipalities
-        on
-            municipal.territory_code = valid_municipalities.territory_code
-            and period.reference_date = valid_municipalities.reference_date
-    where municipal.dataset_id <> 'register__municipalities'
+        members.*,
+        target.territory_code as target_code,
+        case
+            when members.counted_as = 'converted' then 'converted'
+            when changed.territory_code is null then 'both'
+            else 'as_delivered'
+        end as target_basis
+    from members
+    inner join {{ ref('measures') }} as measure
+        on members.measure_code = measure.measure_code and measure.is_additive_over_territory
+    cross join lateral (values (members.county_code), (members.state_code)) as target (territory_code)
+    left join {{ ref('int_territory__changed') }} as changed
+        on target.territory_code = changed.territory_code and members.reference_date = changed.reference_date
+    -- an unchanged unit is the same sum on both bases
+    where members.counted_as = 'as_delivered' or changed.territory_code is not null
 ),
 
 sums as (
     select
-        target.territory_code,
+        parts.target_code as territory_code,
         {% for column in group_columns %}
         parts.{{ column }},
         {% endfor %}
         parts.dataset_id,
+        parts.target_basis as territorial_basis,
+        parts.counted_as,
+        parts.reference_date,
+        vintage.known_from,
+        vintage.known_until,
         {{ sum_or_blocked('parts.value') }} as value,
         {{ combined_obs_status('parts.value', 'parts.obs_status', 'parts.conf_status') }} as obs_status,
         {{ combined_conf_status('parts.conf_status') }} as conf_status,
         max(parts.delivery_id) as delivery_id,
-        max(parts.known_from) as known_from,
-        max(parts.category_name) as category_name,
         max(parts.correction_id) as correction_id,
-        parts.reference_date,
+        count(*) as part_count,
         count(*) filter (where parts.is_counted) as municipality_count
     from parts
-    inner join {{ ref('measures') }} as measure
-        on parts.measure_code = measure.measure_code
-    cross join lateral (
-        values (left(parts.territory_code, 5)), (left(parts.territory_code, 2))
-    ) as target (territory_code)
-    where measure.is_additive_over_territory
+    {{ at_vintages('parts') }}
     group by
-        target.territory_code,
+        parts.target_code,
         {% for column in group_columns %}
         parts.{{ column }},
         {% endfor %}
-        parts.dataset_id, parts.reference_date
+        parts.dataset_id, parts.target_basis, parts.counted_as, parts.reference_date,
+        vintage.known_from, vintage.known_until
 )
 
 select
     {% for column in key_columns() + value_columns %}
-    sums.{{ column }}{{ ',' if not loop.last }}
+    sums.{{ column }},
     {% endfor %}
+    sums.part_count,
+    own.territory_code is not null as is_beside_own
 from sums
 left join expected
-    on sums.territory_code = expected.territory_code and sums.reference_date = expected.reference_date
+    on
+        sums.territory_code = expected.territory_code
+        and sums.reference_date = expected.reference_date
+        and sums.counted_as = expected.counted_as
 left join {{ ref('listings') }} as listing
     on sums.dataset_id = listing.dataset_id and sums.measure_code = listing.measure_code
+left join observed as own
+    on
+        {% for column in key_columns() + ['dataset_id', 'territorial_basis'] %}
+        own.{{ column }} = sums.{{ column }}
+        and {% endfor %}{{ holds_at('own', 'sums.known_from') }}
+        and length(own.territory_code) < 8
 where
     (
-        sums.dataset_id = 'register__municipalities'
+        sums.dataset_id = {{ register }}
         or (listing.dataset_id is not null and length(sums.territory_code) = 5)
         or sums.municipality_count = expected.municipality_count
     )
@@ -169,12 +216,3 @@ where
         from {{ ref('int_territory__validity') }} as unit
         where unit.level in ('county', 'state')
     )
-    {% for relation in [ref('int_observation__current'), ref('int_observation__age_banded')] %}
-    and not exists (
-        select 1 from {{ relation }} as own
-        where
-            {% for column in key_columns() + ['dataset_id'] %}
-            own.{{ column }} = sums.{{ column }}{{ ' and' if not loop.last }}
-            {% endfor %}
-    )
-    {% endfor %}

@@ -3,7 +3,7 @@
     incremental_strategy='replace_deliveries',
     unique_key='delivery_id',
     unlogged=true,
-    post_hook='analyze {{ this }}',
+    post_hook='{{ analyze_if_due() }}',
     indexes=[{'columns': ['delivery_id']}, {'columns': ['measure_code', 'period_code']}],
 ) }}
 

@@ -2,7 +2,7 @@
 
 -- Fingerprints of what decides results besides deliveries; a changed seed or territory makes partitions stale.
 {% set rules = {
-    'territory': ['int_territory__validity', 'int_territory__lineage'],
+    'territory': ['int_territory__validity', 'int_territory__lineage', 'int_territory__conversion'],
     'measures': ['measures'],
     'measure_sources': ['measure_sources'],
     'age_bands': ['age_band_members'],

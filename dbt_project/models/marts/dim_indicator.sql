@@ -15,6 +15,7 @@ with roles as (
 )
 
 select
+    {{ surrogate_key(['definition.indicator_code', 'definition.definition_version::text']) }} as indicator_key,
     definition.indicator_code,
     definition.definition_version,
     definition.is_default,

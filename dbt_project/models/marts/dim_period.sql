@@ -1,6 +1,7 @@
 {{ config(materialized='incremental', incremental_strategy='replace') }}
 
 select
+    {{ surrogate_key(['period_code']) }} as period_key,
     period_code,
     period_type,
     start_date,

@@ -59,7 +59,9 @@ united as (
 )
 
 select
-    united.territory_code || '@' || united.valid_from as territory_key,
+    {{ surrogate_key(['united.territory_code', 'united.valid_from::text']) }} as territory_key,
+    date '0001-01-01' as covers_from,
+    date '9999-12-31' as covers_to,
     united.territory_code,
     united.territory_name,
     united.level,

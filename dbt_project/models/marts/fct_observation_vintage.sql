@@ -1,32 +1,111 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_deliveries',
-    unique_key='delivery_id',
-    indexes=[{'columns': ['delivery_id']}, {'columns': ['territory_code', 'measure_code', 'period_code']}],
-    post_hook=['{{ create_observation_as_of() }}', '{{ mark_corrections() }}', 'analyze {{ this }}'],
+    incremental_strategy='replace_partitions',
+    unique_key=['measure_key', 'period_key'],
+    unlogged=true,
+    indexes=[{'columns': ['territory_key', 'measure_key', 'period_key']}],
+    pre_hook='{{ join_by_hashing() }}',
+    post_hook=['{{ remember_partitions() }}', '{{ create_observation_as_of() }}', '{{ analyze_if_due() }}'],
+    meta={
+        'part_key': 'measure_key',
+        'rules': ['territory', 'measures', 'age_bands', 'measure_sources', 'listings', 'corrections'],
+    },
 ) }}
--- depends_on: {{ ref('dim_measure_source') }} {{ ref('corrections') }}
+-- depends_on: {{ ref('int_rule__digest') }} {{ ref('int_delivery__contents') }}
+
+-- One answer per number, basis and time of knowledge: delivered before derived, then the authoritative dataset.
+-- Where one delivery alone speaks about a measure and period there is nothing to choose, and nothing to sort.
+{% set key = key_columns() + ['territorial_basis'] %}
+{% set values = [
+    'value', 'obs_status', 'conf_status', 'territorial_method', 'territorial_factor', 'is_derived', 'dataset_id',
+    'delivery_id', 'row_number', 'column_number', 'correction_id',
+] %}
+with contested as materialized (
+    select
+        measure_code,
+        period_code
+    from {{ ref('int_delivery__contents') }}
+    group by measure_code, period_code
+    having count(*) > 1
+),
+
+chosen as (
+    select distinct on ({{ key | join(', ') }}, known_from)
+        {% for column in key + values %}
+        candidate.{{ column }},
+        {% endfor %}
+        vintage.known_from,
+        vintage.known_until
+    from {{ ref('int_observation__candidates') }} as candidate
+    inner join {{ ref('int_delivery__vintages') }} as vintage
+        on
+            candidate.measure_code = vintage.measure_code
+            and candidate.period_code = vintage.period_code
+            and vintage.dataset_id = '*'
+            and {{ holds_at('candidate', 'vintage.known_from') }}
+    where
+        (candidate.measure_code, candidate.period_code) in (
+            select contested.measure_code, contested.period_code from contested
+        )
+        {% if is_incremental() %}
+        and {{ in_stale('candidate.measure_code', 'candidate.period_code') }}
+        {% endif %}
+    order by
+        {{ key | join(', ') }}, known_from, candidate.is_derived, candidate.source_priority, candidate.dataset_id
+),
+
+resolved as (
+    select
+        {{ (key + values) | join(',\n        ') }},
+        known_from,
+        known_until
+    from {{ ref('int_observation__candidates') }}
+    where
+        (measure_code, period_code) not in (select contested.measure_code, contested.period_code from contested)
+        {% if is_incremental() %}
+        and {{ in_stale('measure_code', 'period_code') }}
+        {% endif %}
+    union all
+    {{ merge_equal_neighbours('chosen', key, values) }}
+)
 
 select
-    {{ key_columns() | join(', ') }},
-    dataset_id,
-    delivery_id,
-    value,
-    obs_status,
-    conf_status,
-    row_number,
-    column_number,
-    known_from,
-    category_name,
-    null::text as correction_id
-from {{ ref('int_observation__unioned') }}
-{% if is_incremental() and not is_full_refresh() %}
-    where
-        delivery_id in (
-            select delivery.delivery_id
-            from {{ source('ops', 'delivery') }} as delivery
-            where
-                delivery.state = 'loaded'
-                and not exists (select 1 from {{ this }} as built where built.delivery_id = delivery.delivery_id)
-        )
-{% endif %}
+    measure.measure_key,
+    period.period_key,
+    territory.territory_key,
+    population_group.population_group_key,
+    category.category_key,
+    resolved.territorial_basis,
+    resolved.known_from,
+    resolved.known_until,
+    resolved.value,
+    resolved.obs_status,
+    resolved.conf_status,
+    resolved.territorial_method,
+    resolved.territorial_factor,
+    resolved.is_derived,
+    dataset.dataset_key,
+    resolved.delivery_id,
+    resolved.row_number,
+    resolved.column_number,
+    resolved.correction_id
+from resolved
+left join {{ ref('dim_measure') }} as measure
+    on resolved.measure_code = measure.measure_code
+left join {{ ref('dim_period') }} as period
+    on resolved.period_code = period.period_code
+left join {{ ref('dim_territory') }} as territory
+    on
+        resolved.territory_code = territory.territory_code
+        and case
+            when resolved.territorial_basis = 'converted' then {{ territorial_state() }} else period.reference_date
+        end between territory.covers_from and territory.covers_to
+left join {{ ref('dim_population_group') }} as population_group
+    on
+        resolved.nationality = population_group.nationality
+        and resolved.sex = population_group.sex
+        and resolved.age_band = population_group.age_band
+left join {{ ref('dim_category') }} as category
+    on resolved.category = category.category_code
+left join {{ ref('dim_dataset') }} as dataset
+    on resolved.dataset_id = dataset.dataset_id

@@ -1,0 +1,21 @@
+{#
+  SQL expression: the day on whose territories converted series stand. The dbt variable `territorial_state` (ISO date) chooses it;
+  without, it is the day of the build.
+#}
+{% macro territorial_state() -%}
+    {% if var('territorial_state', '') %}date '{{ var("territorial_state") }}'{% else %}current_date{% endif %}
+{%- endmacro %}
+
+{# Predicate: the number is booked under a key that was dead at its reference date, and the valid key is known. #}
+{% macro booked_under_dead_key(row, period, lineage) -%}
+    {{ row }}.territory_code = {{ lineage }}.old_code
+    and {{ period }}.reference_date >= {{ lineage }}.dead_from
+    and {{ period }}.reference_date >= {{ lineage }}.new_valid_from
+    and {{ period }}.reference_date <= coalesce({{ lineage }}.new_valid_to, date '9999-12-31')
+{%- endmacro %}
+
+{# Predicate: this row of int_territory__validity is the unit as it was on that day. #}
+{% macro valid_on(unit, code, day) -%}
+    {{ unit }}.territory_code = {{ code }}
+    and {{ day }} between {{ unit }}.valid_from and coalesce({{ unit }}.valid_to, date '9999-12-31')
+{%- endmacro %}

@@ -1,0 +1,3 @@
+{{ config(materialized='published_view') }}
+
+{{ report_indicators('as_delivered', with_default=true) }}

@@ -1,0 +1,3 @@
+{{ config(materialized='published_view') }}
+
+{{ report_observations('converted') }}
