@@ -34,7 +34,7 @@ with roles as materialized (
         coalesce(sum({{ cells_of_rule('period_rule') }}) filter (where not is_optional), 0) as required_cells,
         max(case when period_rule like '%mean%' then {{ cells_of_rule('period_rule') }} else 1 end) as divisor,
         count(*) = 1 and max({{ cells_of_rule('period_rule') }}) = 1 as is_single
-    from {{ ref('indicator_terms') }}
+    from {{ ref('int_indicator__terms') }}
     group by indicator_code, definition_version, role
 ),
 
@@ -47,7 +47,7 @@ followed as materialized (
         bool_or({{ column }} = 'same') as follows_{{ column }},
         {% endfor %}
         bool_or(dataset_rule = 'same') as follows_dataset
-    from {{ ref('indicator_terms') }}
+    from {{ ref('int_indicator__terms') }}
     where role = 'denominator'
     group by indicator_code, definition_version
 ),
@@ -60,7 +60,7 @@ terms as materialized (
         coalesce(followed.follows_{{ column }}, false) as follows_{{ column }},
         {% endfor %}
         coalesce(followed.follows_dataset, false) as follows_dataset
-    from {{ ref('indicator_terms') }} as term
+    from {{ ref('int_indicator__terms') }} as term
     inner join roles
         on
             term.indicator_code = roles.indicator_code
@@ -338,7 +338,7 @@ shown as (
         definition.multiplier,
         definition.is_proportion
     from paired
-    inner join {{ ref('indicators') }} as definition
+    inner join {{ ref('int_indicator__definitions') }} as definition
         on
             paired.indicator_code = definition.indicator_code
             and paired.definition_version = definition.definition_version
@@ -355,7 +355,7 @@ with_headline as (
         shown.*,
         'total'
     from shown
-    inner join {{ ref('indicators') }} as definition
+    inner join {{ ref('int_indicator__definitions') }} as definition
         on
             shown.indicator_code = definition.indicator_code
             and shown.definition_version = definition.definition_version
