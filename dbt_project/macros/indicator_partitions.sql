@@ -8,6 +8,7 @@
         when 'quarter_sum' then 3
         when 'quarter_mean' then 3
         when 'half_year_sum' then 2
+        when 'year_mean' then 12
         when 'rolling_12_sum' then 12
         when 'rolling_12_mean_before' then 12
         else 1

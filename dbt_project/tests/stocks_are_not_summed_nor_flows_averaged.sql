@@ -1,13 +1,14 @@
--- Over time stocks and rates are never summed, flows and year groups never averaged.
+-- Over time stocks and rates are never summed, flows and year groups never averaged, and only stocks and rates have a state at a
+-- day or month that stands for a longer period. Formulas are spelled out, so it holds for their parts.
+{% set query %}
 select
-    term.indicator_code,
-    term.definition_version,
-    term.measure_code,
-    measure.behaviour,
-    term.period_rule
-from {{ ref('indicator_terms') }} as term
-inner join {{ ref('measures') }} as measure
-    on term.measure_code = measure.measure_code
+    format(
+        'Indicator %s, definition %s: %s is a %s and cannot be taken by the rule %s (%s).',
+        indicator_code, definition_version, measure_code, behaviour, period_rule, takes
+    ) as sentence
+from {{ ref('int_indicator__terms') }}
 where
-    (term.period_rule like '%sum%' and measure.behaviour not in ('flow', 'cohort'))
-    or (term.period_rule like '%mean%' and measure.behaviour not in ('stock', 'average'))
+    (takes = 'sum' and behaviour not in ('flow', 'cohort'))
+    or (takes in ('mean', 'state') and behaviour not in ('stock', 'average'))
+{% endset %}
+{{ refuse_with_sentences(query) }}

@@ -181,7 +181,7 @@ def _cells(cursor: Any, role: str, row: dict[str, Any]) -> list[dict[str, Any]]:
     terms = cursor.execute(
         """
         select t.*, p.cell_period_code
-        from staging.indicator_terms as t
+        from intermediate.int_indicator__terms as t
         inner join intermediate.int_indicator__periods as p
             on t.indicator_code = p.indicator_code and t.definition_version = p.definition_version
                 and t.role = p.role and t.term = p.term

@@ -324,6 +324,35 @@ def test_every_core_indicator_of_the_catalogue_is_there(star: Star) -> None:
     assert rows == [(52,)]
 
 
+def test_the_catalogue_is_in_the_star(star: Star) -> None:
+    assert star.ask("select count(distinct indicator_code) from marts.dim_indicator") == [(63,)]
+    definition = "select numerator_measure_code, denominator_measure_code, denominator_period_en, is_summable from marts.dim_indicator"
+    assert star.ask(f"{definition} where indicator_code = 'DEM-05'") == [
+        ("moves_in - moves_out", "population", "31 December of the year before", False)
+    ]
+    assert star.ask(f"{definition} where indicator_code = 'WOH-04'") == [
+        ("allocation_admitted", "allocation_quota + allocation_carry_over", "the same period or reference date", True)
+    ]
+    assert star.ask(
+        "select definition_version, framework_code, frameworks from marts.dim_indicator where indicator_code = 'DEM-04'"
+        " order by 1"
+    ) == [
+        (1, "intmk", "IntMK B2a; IntMK B2b; KGSt; Zaragoza"),
+        (2, "nds_monitor", "Nds 2.3.3"),
+        (3, "nds_monitor", "Nds 2.3.3"),
+    ]
+    assert star.ask(
+        "select target_low, target_high from marts.dim_indicator_target inner join marts.dim_indicator using (indicator_key)"
+        " where name_en = 'Occupancy of accommodation'"
+    ) == [(75, 90)]
+    breaks = star.ask(
+        "select distinct break_code from marts.dim_series_break as b inner join marts.dim_indicator_term as t"
+        " on b.measure_key = t.measure_key where t.indicator_code = 'SPB-09' order by 1"
+    )
+    assert breaks == [("nine_years_2020",)]
+    assert star.ask("select count(*) from marts.dim_series_break where indicator_key is not null")[0][0] > 0
+
+
 def test_explain_names_every_cell_of_a_sum_the_correction_and_the_demo(star: Star) -> None:
     quarter = "\n".join(reporting.explain(star.settings, "WOH-06", "03157006", "2024-Q1"))
     assert "numerator    6: moves_to_own_flat, 2024-01/2024-03" in quarter

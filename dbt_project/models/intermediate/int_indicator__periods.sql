@@ -1,7 +1,8 @@
 {{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}') }}
 
--- Which periods of which measure a result is made of: what the period rules of the terms mean, in one place. Results exist
--- for the periods in which a term that leads was delivered: the numerator where it can, otherwise the denominator.
+-- Which periods of which measure a result is made of: what the rules of seed `period_rules` mean, in one place. Results exist
+-- for the periods in which a term that leads was delivered - the numerator where it can, otherwise the denominator - and whose
+-- reference date lies within the validity of the definition.
 with delivered as (
     select distinct
         contents.measure_code,
@@ -23,7 +24,7 @@ led as (
             when term.period_rule in ('quarter_sum', 'quarter_mean') then {{ quarter_code('delivered.start_date') }}
             when term.period_rule = 'half_year_sum' then {{ half_year_code('delivered.start_date') }}
         end as period_code
-    from {{ ref('indicator_terms') }} as term
+    from {{ ref('int_indicator__terms') }} as term
     inner join delivered
         on term.measure_code = delivered.measure_code
     where
@@ -38,15 +39,25 @@ results as (
         led.definition_version,
         led.period_code
     from led
+    inner join {{ ref('int_period__parsed') }} as period
+        on led.period_code = period.period_code
+    inner join {{ ref('int_indicator__definitions') }} as definition
+        on
+            led.indicator_code = definition.indicator_code
+            and led.definition_version = definition.definition_version
     where
-        led.role = 'numerator'
-        or not exists (
-            select 1 from led as numerator
-            where
-                numerator.role = 'numerator'
-                and numerator.indicator_code = led.indicator_code
-                and numerator.definition_version = led.definition_version
+        (
+            led.role = 'numerator'
+            or not exists (
+                select 1 from led as numerator
+                where
+                    numerator.role = 'numerator'
+                    and numerator.indicator_code = led.indicator_code
+                    and numerator.definition_version = led.definition_version
+            )
         )
+        and (definition.valid_from is null or period.reference_date >= definition.valid_from)
+        and (definition.valid_to is null or period.reference_date <= definition.valid_to)
 ),
 
 cells as (
@@ -62,7 +73,7 @@ cells as (
     from results
     inner join {{ ref('int_period__parsed') }} as period
         on results.period_code = period.period_code
-    inner join {{ ref('indicator_terms') }} as term
+    inner join {{ ref('int_indicator__terms') }} as term
         on
             results.indicator_code = term.indicator_code
             and results.definition_version = term.definition_version
@@ -100,6 +111,12 @@ cells as (
             0
         from generate_series(0, 1) as quarters
         where term.period_rule = 'half_year_sum' and period.period_type = 'half_year'
+        union all
+        select
+            to_char(period.start_date + months * interval '1 month', 'YYYY-MM'),
+            0
+        from generate_series(0, 11) as months
+        where term.period_rule = 'year_mean' and period.period_type = 'year'
         union all
         select
             to_char(period.start_date - months * interval '1 month', 'YYYY-MM'),

@@ -8,7 +8,7 @@
     'age_bands': ['age_band_members'],
     'listings': ['listings'],
     'corrections': ['corrections'],
-    'indicators': ['indicators', 'indicator_terms'],
+    'indicators': ['int_indicator__definitions', 'int_indicator__terms'],
 } %}
 {% for rule, relations in rules.items() %}
 select
