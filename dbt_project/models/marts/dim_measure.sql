@@ -1,6 +1,7 @@
 {{ config(materialized='incremental', incremental_strategy='replace') }}
 
 select
+    {{ surrogate_key(['measure_code']) }} as measure_key,
     measure_code,
     name_de,
     name_en,
