@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 from psycopg.rows import class_row, dict_row
 
 from teilhabe.errors import Evidence, Finding
+
+if TYPE_CHECKING:
+    from teilhabe.contracts import Contract
 
 Connection = psycopg.Connection[Any]
 State = Literal["received", "validated", "loaded", "quarantined", "duplicate", "failed", "unpacked"]
@@ -211,6 +214,51 @@ def record_findings(conn: Connection, delivery_id: int, findings: Iterable[Findi
                 "insert into ops.evidence (finding_id, position, row_number, column_name, found) values (%s, %s, %s, %s, %s)",
                 [(row[0], n, e.row, e.column, e.found) for n, e in enumerate(finding.evidence, start=1)],
             )
+
+
+def record_datasets(conn: Connection, contracts: Iterable[Contract]) -> None:
+    """Bring ``ops.dataset`` up to what the contracts say: all of them, for a dataset not among them has none any more."""
+    rows = [
+        {
+            "dataset_id": contract.dataset_id,
+            "agency_code": contract.agency,
+            "office_name": contract.office,
+            "title_de": contract.title_de,
+            "purpose_en": contract.purpose,
+            "limitations_en": contract.limitations,
+            "contract_version": contract.version,
+            "contract_status": contract.status,
+            "licence": contract.licence,
+            "licence_url": contract.licence_url,
+            "attribution": contract.attribution,
+            "frequency": contract.calendar.frequency,
+            "reference": contract.calendar.reference,
+            "first_period_code": contract.calendar.first_period,
+            "lag_days": contract.calendar.lag_days,
+            "grace_days": contract.calendar.grace_days,
+            "secrecy_method": contract.secrecy_method,
+            "symbol_regime": contract.symbol_regime,
+            "territory_levels": list(contract.levels),
+            "layouts": [layout.name for layout in contract.layouts],
+            "is_active": True,
+        }
+        for contract in contracts
+    ]
+    conn.execute(
+        "update ops.dataset set is_active = false where is_active and dataset_id <> all(%s)",
+        ([row["dataset_id"] for row in rows],),
+    )
+    names = list(rows[0]) if rows else []
+    columns = ", ".join(names)
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            f"""
+            insert into ops.dataset as known ({columns}) values ({", ".join(f"%({name})s" for name in names)})
+            on conflict (dataset_id) do update set ({columns}) = ({", ".join(f"excluded.{name}" for name in names)})
+            where known is distinct from excluded
+            """,
+            rows,
+        )
 
 
 @dataclass

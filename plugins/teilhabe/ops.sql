@@ -189,3 +189,30 @@ select * from ops.delivery_calendar_at((now() at time zone 'Europe/Berlin')::dat
 comment on view ops.delivery_due is 'The calendar as it stands today.';
 -- Functions are nobody's but their owner's, and a view asks for the rights of whoever reads it.
 grant execute on function ops.delivery_calendar_at(date) to teilhabe_transformer, teilhabe_steward;
+
+create table if not exists ops.dataset (
+    dataset_id text primary key,
+    agency_code text not null,
+    office_name text not null,
+    title_de text not null,
+    purpose_en text not null,
+    limitations_en text not null,
+    contract_version text not null,
+    contract_status text not null,
+    licence text not null,
+    licence_url text not null,
+    attribution text not null,
+    frequency text not null,
+    reference text not null,
+    first_period_code text not null,
+    lag_days integer not null,
+    grace_days integer not null,
+    secrecy_method text not null,
+    symbol_regime text not null,
+    territory_levels text[] not null,
+    layouts text[] not null,
+    is_active boolean not null
+);
+comment on table ops.dataset is
+    'One row per dataset that has or had a contract, as the contract last said. Written before each build.';
+comment on column ops.dataset.is_active is 'There is a contract. Without one the row stays: its deliveries still count.';

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from datetime import date
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from teilhabe.delivery_calendar import due_entries, years_around
 from teilhabe.periods import period_end
+from teilhabe.settings import get_settings
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract, Layout, LayoutBase, Server
@@ -67,18 +71,6 @@ SECRECY = {
     "round5": "Alle Werte sind auf ein Vielfaches von 5 gerundet; Summen können abweichen.",
     "round10": "Alle Werte sind auf ein Vielfaches von 10 gerundet; Summen können abweichen.",
     "ckm": "Die Werte sind mit der Cell-Key-Methode leicht verändert; Summen können abweichen.",
-}
-CODES = {
-    "total": "insgesamt",
-    "german": "Deutsche",
-    "foreign": "Ausländerinnen und Ausländer",
-    "asylum8": "Asylherkunftsländer (8 Länder)",
-    "refugee_context": "Kontext Fluchtmigration",
-    "protection_seeker": "Schutzsuchende",
-    "ukrainian": "Ukrainerinnen und Ukrainer",
-    "male": "männlich",
-    "female": "weiblich",
-    "diverse": "divers",
 }
 
 
@@ -186,15 +178,36 @@ def sign_lines(contract: Contract, layout: LayoutBase | None = None) -> list[tup
 
 
 def code_words(column: str, code: str) -> str:
-    """A code in words."""
-    if column == "age_band" and code != "total":
-        if code.startswith("u"):
-            return f"unter {code[1:]} Jahre"
-        if code.endswith("plus"):
-            return f"{code.removesuffix('plus')} Jahre und älter"
-        first, _, last = code.partition("_")
-        return f"{first} Jahre" if first == last else f"{first} bis {last} Jahre"
-    return CODES.get(code, code)
+    """A code in words, as the seeds of labels say it for the warehouse too; a code without a label stays as it is."""
+    if column == "category":
+        return _category_labels().get(code, code)
+    for pattern, label in _group_labels().get(column, ()):
+        if found := pattern.fullmatch(code):
+            return found.expand(label)
+    return code
+
+
+@cache
+def _group_labels() -> dict[str, list[tuple[re.Pattern[str], str]]]:
+    """Coordinate -> patterns of its codes and what they are called; the first that fits counts."""
+    labels: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+    for row in sorted(_seed("group_labels"), key=lambda row: int(row["priority"])):
+        labels.setdefault(row["coordinate"], []).append((re.compile(row["pattern"]), row["label_de"]))
+    return labels
+
+
+@cache
+def _category_labels() -> dict[str, str]:
+    return {row["category_code"]: row["label_de"] for row in _seed("category_labels")}
+
+
+def _seed(name: str) -> list[dict[str, str]]:
+    """The rows of a seed; none where the project carries no warehouse."""
+    path = get_settings().dbt_project / "seeds" / f"{name}.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
 
 
 def way(server: Server, contract: Contract) -> str:

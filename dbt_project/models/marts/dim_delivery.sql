@@ -1,5 +1,6 @@
 {{ config(materialized='incremental', incremental_strategy='replace') }}
 
+-- Who handed a file in stays in ops: an address may be a person's.
 select
     delivery_id,
     dataset_id,
@@ -15,5 +16,7 @@ select
     layout,
     row_count,
     loaded_at,
-    is_demo
+    is_demo,
+    {{ surrogate_key(['dataset_id']) }} as dataset_key,
+    {{ surrogate_key(["split_part(dataset_id, '__', 1)"]) }} as agency_key
 from {{ source('ops', 'delivery') }}

@@ -18,5 +18,16 @@ select
         when 'guidance_year' then 'Berufsberatungsjahr ' || year || '/' || to_char(end_date, 'YY')
         when 'winter_half' then 'Winterhalbjahr ' || year || '/' || to_char(end_date, 'YY')
         when 'summer_half' then 'Sommerhalbjahr ' || year
-    end as label_de
+    end as label_de,
+    case period_type
+        when 'year' then 'Year ' || year
+        when 'half_year' then 'Half-year ' || right(period_code, 1) || ' of ' || year
+        when 'quarter' then 'Quarter ' || right(period_code, 1) || ' of ' || year
+        when 'month' then to_char(start_date, 'FMMonth YYYY')
+        when 'date' then to_char(start_date, 'FMDD FMMonth YYYY')
+        when 'school_year' then 'School year ' || year || '/' || to_char(end_date, 'YY')
+        when 'guidance_year' then 'Vocational guidance year ' || year || '/' || to_char(end_date, 'YY')
+        when 'winter_half' then 'Winter half-year ' || year || '/' || to_char(end_date, 'YY')
+        when 'summer_half' then 'Summer half-year ' || year
+    end as label_en
 from {{ ref('int_period__parsed') }}
