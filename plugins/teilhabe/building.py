@@ -1,4 +1,4 @@
-"""The warehouse build: one ``dbt build`` of all layers, its results recorded in ``ops``.
+"""The warehouse build: one ``dbt build`` of all layers, then a release; its results recorded in ``ops``.
 
 dbt runs in a process of its own: it is slow to import and must not share a process with Airflow's task code.
 """
@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from teilhabe import loading, ops, warehouse
+from teilhabe import loading, ops, releasing, warehouse
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
 
@@ -42,6 +42,11 @@ def new_deliveries(settings: Settings) -> list[int]:
         return ops.deliveries_to_build(conn)
 
 
+def is_due(settings: Settings) -> bool:
+    """Whether a build has something to do: new deliveries, or a tested candidate whose publishing was killed."""
+    return bool(new_deliveries(settings)) or releasing.unpublished(settings)
+
+
 def waits(settings: Settings, dataset_id: str) -> bool:
     """Whether a loaded delivery of the dataset is in no build yet."""
     with loading.session(settings) as conn:
@@ -52,19 +57,21 @@ def waits(settings: Settings, dataset_id: str) -> bool:
 
 
 def build(settings: Settings, run_id: str | None = None, *, force: bool = False) -> int:
-    """Build and test all layers; returns the id of the build. ``force`` computes everything anew.
+    """Build and test all layers, then publish; returns the id of the build. ``force`` computes everything anew.
 
-    One dbt process for all layers: its start takes longer than most of what it builds. It ends at the first failure,
-    and everything downstream depends on all of staging, so nothing is published that a test of an earlier layer refuses.
-    The deliveries count as built only after success; ``WarehouseError`` names what failed.
+    One dbt process for all layers: its start takes longer than most of what it builds. It writes beside what readers see and
+    ends at the first failure; only what passed all tests is published. The deliveries count as built only after that;
+    ``WarehouseError`` names what failed. A build waits for another one to end.
     """
     with loading.session(settings) as conn:
+        conn.execute("select pg_advisory_lock(hashtext('teilhabe.build'))")
         new = ops.deliveries_to_build(conn)
         build_id = ops.start_build(conn, new, code_version=code_version(settings), run_id=run_id, force=force)
         conn.commit()
         try:
             with ops.step(conn, "build", run_id=run_id) as outcome:
-                nodes = dbt(settings, "build", "--fail-fast", *_selection(settings, conn, build_id))
+                anew = ["--full-refresh"] if force else []
+                nodes = dbt(settings, "build", "--fail-fast", *anew, *_selection(settings, conn, build_id))
                 outcome.rows = len(nodes)
                 outcome.message = "; ".join(["all layers", *needless_corrections(settings)])
             for layer, ran in _by_layer(settings, nodes).items():
@@ -72,6 +79,11 @@ def build(settings: Settings, run_id: str | None = None, *, force: bool = False)
                 ops.record_outcome(
                     conn, "build", started=started, finished=finished, rows=len(ran), message=layer, run_id=run_id
                 )
+            releasing.approve(settings, build_id)
+            with ops.step(conn, "publish", run_id=run_id) as outcome:
+                release = releasing.publish(settings, build_id, territorial_state=settings.territorial_state)
+                outcome.rows = release.added + release.removed
+                outcome.message = str(release)
         except WarehouseError as error:
             ops.finish_build(conn, build_id, succeeded=False, message=str(error))
             conn.commit()
@@ -146,7 +158,9 @@ def dbt(settings: Settings, *arguments: str) -> list[Node]:
     results.unlink(missing_ok=True)
     command = [str(Path(sys.executable).parent / "dbt"), "--quiet", "--no-use-colors", *arguments]
     # A correction no longer needed is told, see `needless_corrections`; it must not hold up everybody's numbers.
-    variables = {"observation_models": observation_models(settings), "repaired_corrections": "warn"}
+    variables: dict[str, Any] = {"observation_models": observation_models(settings), "repaired_corrections": "warn"}
+    if settings.territorial_state is not None:
+        variables["territorial_state"] = settings.territorial_state.isoformat()
     command += ["--vars", json.dumps(variables)]
     done = subprocess.run(  # noqa: S603 - our own words
         command, cwd=settings.dbt_project, env=environment, capture_output=True, text=True, check=False

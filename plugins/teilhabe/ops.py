@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[Any]
 State = Literal["received", "validated", "loaded", "quarantined", "duplicate", "failed", "unpacked"]
-Step = Literal["fetch", "archive", "read", "validate", "load", "build"]
+Step = Literal["fetch", "archive", "read", "validate", "load", "build", "publish"]
 Status = Literal["ok", "refused", "duplicate", "failed"]
 
 UNFINISHED: tuple[State, ...] = ("received", "validated", "failed")

@@ -64,7 +64,9 @@ comment on column ops.delivery.rules_version is 'Fingerprint of contract and sui
 
 create table if not exists ops.outcome (
     outcome_id bigint generated always as identity primary key,
-    step text not null check (step in ('fetch', 'archive', 'read', 'validate', 'load', 'build')),
+    step text not null
+        constraint outcome_step_check
+        check (step in ('fetch', 'archive', 'read', 'validate', 'load', 'build', 'publish')),
     status text not null check (status in ('ok', 'refused', 'duplicate', 'failed')),
     dataset_id text,
     delivery_id bigint references ops.delivery (delivery_id),
@@ -74,6 +76,20 @@ create table if not exists ops.outcome (
     row_count bigint,
     message text
 );
+do $$
+begin
+    if not exists (
+        select 1 from pg_constraint
+        where conrelid = 'ops.outcome'::regclass and conname = 'outcome_step_check'
+            and pg_get_constraintdef(oid) like '%publish%'
+    ) then
+        alter table ops.outcome drop constraint outcome_step_check;
+        alter table ops.outcome add constraint outcome_step_check check (
+            step in ('fetch', 'archive', 'read', 'validate', 'load', 'build', 'publish')
+        );
+    end if;
+end
+$$;
 create index if not exists outcome_by_delivery on ops.outcome (delivery_id);
 comment on table ops.outcome is 'One row per step that ran, successful or not. Append-only.';
 
@@ -119,7 +135,7 @@ create table if not exists ops.build_delivery (
     delivery_id bigint not null references ops.delivery (delivery_id),
     primary key (build_id, delivery_id)
 );
-comment on table ops.build is 'One row per warehouse build.';
+comment on table ops.build is 'One row per warehouse build; it has succeeded when it is published, see marts.release.';
 comment on column ops.build.is_full is 'Everything was computed anew, because the code had changed or somebody asked for it.';
 comment on table ops.build_delivery is 'Which loaded deliveries a build took in for the first time.';
 

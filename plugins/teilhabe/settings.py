@@ -10,6 +10,7 @@ import secrets as random_source
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -25,6 +26,8 @@ class Settings:
     home: Path
     archive_url: str
     warehouse_url: str | None = None
+    territorial_state: date | None = None
+    """Day on whose territories converted series stand; None is the day of the build."""
 
     @property
     def inbox(self) -> Path:
@@ -81,6 +84,7 @@ def get_settings(environ: Mapping[str, str] | None = None) -> Settings:
         home=home,
         archive_url=env.get("TEILHABE_ARCHIVE_URL") or (home / "archive").as_uri(),
         warehouse_url=_warehouse_url(env),
+        territorial_state=_territorial_state(env),
     )
 
 
@@ -147,6 +151,14 @@ def _warehouse_url(env: Mapping[str, str]) -> str | None:
         name = "AIRFLOW_CONN_WAREHOUSE"
         return _as_postgresql(_from_json(connection, name) if connection.startswith("{") else connection, name)
     return None
+
+
+def _territorial_state(env: Mapping[str, str]) -> date | None:
+    text = env.get("TEILHABE_TERRITORIAL_STATE", "").strip()
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ContractError("TEILHABE_TERRITORIAL_STATE must be a day like 2026-01-01.") from None
 
 
 def _as_postgresql(url: str, name: str) -> str:

@@ -600,6 +600,10 @@ READERS: dict[str, tuple[str, ...]] = {
 
 ANALYST_SETTINGS: dict[str, str] = {
     "statement_timeout": "60s",
+    # A transaction left open holds up a release that changes a view.
+    "idle_in_transaction_session_timeout": "15min",
+    # All statements of a transaction see the same release.
+    "default_transaction_isolation": "repeatable read",
     "default_transaction_read_only": "on",
     "search_path": "marts",
 }

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from teilhabe import loading, ops, reporting, warehouse
+from teilhabe import loading, ops, releasing, reporting, warehouse
 from teilhabe.contracts import load_contracts
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
@@ -84,10 +84,22 @@ class Star:
         return done.stdout
 
     def build(self, *arguments: str) -> str:
-        """The three layers as the warehouse run builds them."""
-        return "".join(
+        """The three layers as the warehouse run builds them, published."""
+        said = "".join(
             self.dbt("build", "--select", f"tag:{layer}", *arguments) for layer in ("staging", "intermediate", "marts")
         )
+        self.publish()
+        return said
+
+    def publish(self) -> releasing.Release:
+        """What a run does after its dbt build."""
+        with loading.session(self.settings) as conn:
+            build_id = ops.start_build(conn, ops.deliveries_to_build(conn), code_version="test", run_id=None)
+        releasing.approve(self.settings, build_id)
+        release = releasing.publish(self.settings, build_id, manifest=self.work / "target" / "manifest.json")
+        with loading.session(self.settings) as conn:
+            ops.finish_build(conn, build_id, succeeded=True, message=None)
+        return release
 
     def ask(self, query: str, role: str = "analyst") -> list[tuple[Any, ...]]:
         with warehouse.connect(role, self.settings) as conn:  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-{{ config(materialized='published_view') }}
+{{ config(materialized='view') }}
 
 -- The schema this view itself stands in: the candidate while it is tested, the published one afterwards.
 -- A comment is the English text, then ' | ', then the German one.

@@ -1,2 +1,2 @@
-{{ config(materialized='published_view', post_hook="{{ describe_wide_indicators('education') }}") }}
+{{ config(materialized='view', post_hook="{{ describe_wide_indicators('education') }}") }}
 {{ wide_indicators('education') }}

@@ -1,2 +1,2 @@
-{{ config(materialized='published_view', post_hook="{{ describe_wide_indicators('housing') }}") }}
+{{ config(materialized='view', post_hook="{{ describe_wide_indicators('housing') }}") }}
 {{ wide_indicators('housing') }}

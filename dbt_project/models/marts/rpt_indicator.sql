@@ -1,3 +1,3 @@
-{{ config(materialized='published_view') }}
+{{ config(materialized='view') }}
 
 {{ report_indicators('as_delivered') }}

@@ -1,2 +1,2 @@
-{{ config(materialized='published_view', post_hook="{{ describe_wide_indicators('labour_market') }}") }}
+{{ config(materialized='view', post_hook="{{ describe_wide_indicators('labour_market') }}") }}
 {{ wide_indicators('labour_market') }}

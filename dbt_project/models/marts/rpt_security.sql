@@ -1,2 +1,2 @@
-{{ config(materialized='published_view', post_hook="{{ describe_wide_indicators('security') }}") }}
+{{ config(materialized='view', post_hook="{{ describe_wide_indicators('security') }}") }}
 {{ wide_indicators('security') }}

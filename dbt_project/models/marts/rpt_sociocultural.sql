@@ -1,2 +1,2 @@
-{{ config(materialized='published_view', post_hook="{{ describe_wide_indicators('sociocultural') }}") }}
+{{ config(materialized='view', post_hook="{{ describe_wide_indicators('sociocultural') }}") }}
 {{ wide_indicators('sociocultural') }}

@@ -52,7 +52,7 @@ def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: 
         while True:
             batches = _batches(settings, wanted, include_remote=not polled_remote)
             polled_remote = True
-            if not any(batches) and not building.new_deliveries(settings):
+            if not any(batches) and not building.is_due(settings):
                 break
             for batch in batches:
                 _follow(api, settings, batch, first_delivery, report, tell)
@@ -98,7 +98,7 @@ def _follow(
 
 def _build(api: AirflowApi, settings: Settings, report: RunReport, tell: Tell) -> None:
     """Wait until the warehouse has taken in all that is loaded; start it if no asset event does."""
-    if not building.new_deliveries(settings):
+    if not building.is_due(settings):
         return
     tell("warehouse: building")
     known = {run["dag_run_id"] for run in api.dag_runs([WAREHOUSE_DAG], _FINISHED)}
@@ -113,7 +113,7 @@ def _build(api: AirflowApi, settings: Settings, report: RunReport, tell: Tell) -
                 return
         active = [run for run in runs if run["state"] not in _FINISHED]
         if not active:
-            if not building.new_deliveries(settings):
+            if not building.is_due(settings):
                 report.built = True
                 tell("warehouse: built")
                 return

@@ -66,7 +66,7 @@ def renew_calendar() -> int:
 def build(*, force: bool = False) -> bool:
     """Build everything that is loaded, once the deliveries under way have arrived: a burst is one build."""
     settings = _settings()
-    if not force and not building.new_deliveries(settings):
+    if not force and not building.is_due(settings):
         return False
     until = time.monotonic() + _BURST_SECONDS
     while pipeline.under_way(settings) and time.monotonic() < until:
