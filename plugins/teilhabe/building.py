@@ -65,6 +65,7 @@ def build(settings: Settings, run_id: str | None = None, *, force: bool = False)
     """
     with loading.session(settings) as conn:
         conn.execute("select pg_advisory_lock(hashtext('teilhabe.build'))")
+        ops.record_datasets(conn, load_contracts(settings.agencies).values())
         new = ops.deliveries_to_build(conn)
         build_id = ops.start_build(conn, new, code_version=code_version(settings), run_id=run_id, force=force)
         conn.commit()
