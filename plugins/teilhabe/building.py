@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from teilhabe import loading, ops, releasing, warehouse
+from teilhabe.contracts import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
 
