@@ -27,9 +27,9 @@
 
 {# Query of (part_code, period_code, digest): what this model's partitions should be made from. #}
 {% macro wanted_partitions() %}
-    {% if (config.get('meta') or {}).get('partition') == 'indicator' %}
-        {{ return(wanted_indicator_partitions()) }}
-    {% endif %}
+    {% set partition = (config.get('meta') or {}).get('partition') %}
+    {% if partition == 'indicator' %}{{ return(wanted_indicator_partitions()) }}{% endif %}
+    {% if partition == 'comparison' %}{{ return(wanted_comparison_partitions()) }}{% endif %}
     select
         contents.measure_code as part_code,
         contents.period_code,

@@ -80,3 +80,31 @@
     {{ return("array['factor_area', 'factor_population', 'exact_sum', 'moved_key', 'sum_of_municipalities', "
         ~ "'sum_of_categories', 'as_delivered']") }}
 {% endmacro %}
+
+{# Partitions of the comparisons: made of the results of their own period and of those they are compared with. #}
+{% macro wanted_comparison_partitions() %}
+    select
+        comparable.indicator_code || '|' || comparable.definition_version as part_code,
+        comparable.period_code,
+        md5({{ rules_digest() }} || string_agg(built.digest || comparable.broken_for::text, ',' order by comparable.step))
+            as digest
+    from {{ ref('int_indicator__comparable') }} as comparable
+    inner join {{ build_state() }} as built
+        on
+            built.model = 'fct_indicator_vintage'
+            and comparable.indicator_code || '|' || comparable.definition_version = built.part_code
+            and comparable.compared_period_code = built.period_code
+    group by comparable.indicator_code, comparable.definition_version, comparable.period_code
+{% endmacro %}
+
+{# Query of (indicator, period), as keys: the results that stale comparisons look at. #}
+{% macro compared_of_stale() %}
+    select distinct
+        {{ surrogate_key(['comparable.indicator_code', 'comparable.definition_version::text']) }} as indicator_key,
+        {{ surrogate_key(['comparable.compared_period_code']) }} as period_key
+    from ({{ stale_partitions() }}) as stale
+    inner join {{ ref('int_indicator__comparable') }} as comparable
+        on
+            stale.part_code = comparable.indicator_code || '|' || comparable.definition_version
+            and stale.period_code = comparable.period_code
+{% endmacro %}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -57,6 +57,11 @@ _COLUMN_TEXTS: dict[str, tuple[str, str]] = {
 
 Regime = Literal["genesis", "lsn_new", "ba", "none"]
 SecrecyMethod = Literal["none", "min3", "min3+secondary", "min5", "round3", "round5", "round10", "ckm"]
+DEVIATION: Mapping[SecrecyMethod, float] = {
+    "none": 0, "min3": 0, "min3+secondary": 0, "min5": 0, "round3": 1, "round5": 2, "round10": 5, "ckm": 4,
+}  # fmt: skip
+"""How far one published number may lie from the true one. Rounding to a multiple of five moves it by at most two."""
+
 Meaning = Literal["zero", "missing", "suppressed", "unreliable", "later"]
 NumberFormat = Literal["german", "english", "international"]
 Coordinates = dict[str, str] | None
@@ -513,6 +518,11 @@ class Contract(Strict):
     attribution: str
     tags: list[str]
     path: Path
+
+    @property
+    def number_deviation(self) -> float:
+        """How far one published number may lie from the true one."""
+        return DEVIATION[self.secrecy_method]
 
     @property
     def symbol_regime(self) -> Regime:

@@ -237,6 +237,7 @@ def record_datasets(conn: Connection, contracts: Iterable[Contract]) -> None:
             "lag_days": contract.calendar.lag_days,
             "grace_days": contract.calendar.grace_days,
             "secrecy_method": contract.secrecy_method,
+            "number_deviation": contract.number_deviation,
             "symbol_regime": contract.symbol_regime,
             "territory_levels": list(contract.levels),
             "layouts": [layout.name for layout in contract.layouts],

@@ -229,6 +229,9 @@ create table if not exists ops.dataset (
     layouts text[] not null,
     is_active boolean not null
 );
+alter table ops.dataset add column if not exists number_deviation numeric;
 comment on table ops.dataset is
     'One row per dataset that has or had a contract, as the contract last said. Written before each build.';
+comment on column ops.dataset.number_deviation is
+    'How far one published number may lie from the true one under the secrecy method: the tolerance of sums follows from it.';
 comment on column ops.dataset.is_active is 'There is a contract. Without one the row stays: its deliveries still count.';

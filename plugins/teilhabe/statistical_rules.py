@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from teilhabe.contracts import AGE_BAND, NATIONALITIES, SEXES, Contract, SecrecyMethod, contract_path
+from teilhabe.contracts import AGE_BAND, DEVIATION, NATIONALITIES, SEXES, Contract, contract_path
 from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence
 from teilhabe.history import KEY_COLUMNS
 from teilhabe.observations import (
@@ -34,11 +34,6 @@ from teilhabe.observations import (
 )
 from teilhabe.periods import period_end
 from teilhabe.wording import spell_period
-
-DEVIATION: Mapping[SecrecyMethod, float] = {
-    "none": 0, "min3": 0, "min3+secondary": 0, "min5": 0, "round3": 1, "round5": 2, "round10": 5, "ckm": 4,
-}  # fmt: skip
-"""How far one published number may lie from the true one. Rounding to a multiple of five moves it by at most two."""
 
 _GROUPS = ("nationality", "sex", "age_band", "category")
 Group = Literal["nationality", "sex", "age_band", "category"]

@@ -9,6 +9,9 @@
     'listings': ['listings'],
     'corrections': ['corrections'],
     'indicators': ['int_indicator__definitions', 'int_indicator__terms'],
+    'comparisons': ['int_indicator__definitions', 'indicator_targets', 'dim_territory'],
+    'revision_reasons': ['revision_reasons'],
+    'deviations': ['dim_dataset'],
 } %}
 {% for rule, relations in rules.items() %}
 select

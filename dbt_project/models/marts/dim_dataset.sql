@@ -18,6 +18,7 @@ select
     contract.lag_days,
     contract.grace_days,
     contract.secrecy_method,
+    contract.number_deviation,
     contract.symbol_regime,
     array_to_string(contract.territory_levels, ', ') as territory_levels,
     array_to_string(contract.layouts, '; ') as layouts,

@@ -74,6 +74,7 @@ select
     county.territory_name as county_name,
     united.text_code,
     united.unit_type_de,
+    null::text as size_class_code,
     united.is_unincorporated,
     united.ars,
     united.predecessors,
