@@ -22,6 +22,7 @@ select
     is_small_number,
     territorial_method,
     obs_status,
-    conf_status
+    conf_status,
+    null_reason
 from {{ ref('fct_indicator_vintage') }}
 where known_until is null

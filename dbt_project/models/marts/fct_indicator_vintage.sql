@@ -386,6 +386,7 @@ denominators as (
     where role = 'denominator'
 ),
 
+{% set key_of_headline = ['result_id', 'territory_code', 'nationality', 'sex', 'age_band', 'category'] %}
 paired as materialized (
     select
         numerators.result_id,
@@ -399,6 +400,7 @@ paired as materialized (
         end as territorial_basis,
         greatest(numerators.known_from, denominators.known_from) as known_from,
         least(numerators.known_until, denominators.known_until) as known_until,
+        numerators.known_from as numerator_known_from,
         numerators.value as numerator,
         numerators.events,
         denominators.value as denominator,
@@ -438,6 +440,7 @@ paired as materialized (
         numerators.territorial_basis,
         numerators.known_from,
         numerators.known_until,
+        null,
         numerators.value,
         numerators.events,
         null,
@@ -456,6 +459,50 @@ paired as materialized (
     where not results.has_denominator
 ),
 
+-- A headline whose denominator nobody delivered, or not yet, has no value and says so.
+with_denominator as (
+    select
+        {{ key_of_headline | join(', ') }},
+        numerator_known_from,
+        min(known_from) as known_from
+    from paired
+    where numerator_known_from is not null
+    group by {{ key_of_headline | join(', ') }}, numerator_known_from
+),
+
+without_denominator as (
+    select
+        {% for column in key_of_headline %}
+        numerators.{{ column }},
+        {% endfor %}
+        numerators.territorial_basis,
+        numerators.known_from,
+        least(numerators.known_until, with_denominator.known_from) as known_until,
+        numerators.value as numerator,
+        numerators.events,
+        numerators.cell_period_code,
+        numerators.dataset_id,
+        numerators.delivery_id,
+        numerators.method_rank,
+        case
+            when numerators.obs_status in ('Q', 'O') then numerators.obs_status else 'M'
+        end as obs_status,
+        numerators.conf_status
+    from numerators
+    inner join results
+        on numerators.result_id = results.result_id
+    left join with_denominator
+        on
+            {% for column in key_of_headline %}
+            numerators.{{ column }} = with_denominator.{{ column }}
+            and {% endfor %}numerators.known_from = with_denominator.numerator_known_from
+    where
+        results.has_denominator
+        and numerators.category in ('total', results.headline_category)
+        and (numerators.nationality, numerators.sex, numerators.age_band) = ('total', 'total', 'total')
+        and (with_denominator.known_from is null or numerators.known_from < with_denominator.known_from)
+),
+
 -- Results with a past: neighbours in time that say the same are one.
 {% set key_of_pair = ['result_id', 'territory_code', 'nationality', 'sex', 'age_band', 'category', 'territorial_basis'] %}
 {% set values_of_pair = [
@@ -463,13 +510,39 @@ paired as materialized (
     'denominator_dataset_id', 'numerator_delivery_id', 'denominator_delivery_id', 'method_rank', 'obs_status',
     'conf_status',
 ] %}
+found as materialized (
+    select
+        {{ (key_of_pair + values_of_pair) | join(',\n        ') }},
+        known_from,
+        known_until
+    from paired
+    union all
+    select
+        {{ key_of_pair | join(',\n        ') }},
+        numerator,
+        events,
+        null,
+        cell_period_code,
+        null,
+        dataset_id,
+        null,
+        delivery_id,
+        null,
+        method_rank,
+        obs_status,
+        conf_status,
+        known_from,
+        known_until
+    from without_denominator
+),
+
 eventful as materialized (
-    select distinct result_id from paired
+    select distinct result_id from found
     where known_until is not null
 ),
 
 with_past as (
-    select * from paired
+    select * from found
     where result_id in (select eventful.result_id from eventful)
 ),
 
@@ -478,7 +551,7 @@ merged as (
         {{ (key_of_pair + values_of_pair) | join(',\n        ') }},
         known_from,
         known_until
-    from paired
+    from found
     where result_id not in (select eventful.result_id from eventful)
     union all
     {{ merge_equal_neighbours('with_past', key_of_pair, values_of_pair) }}
@@ -537,7 +610,16 @@ select
         as is_small_number,
     ({{ methods }})[shown.method_rank] as territorial_method,
     shown.obs_status,
-    shown.conf_status
+    shown.conf_status,
+    case
+        when shown.numerator is not null and shown.denominator is null and shown.denominator_period_code is null
+            and shown.has_denominator then 'no_denominator'
+        when shown.numerator is not null and shown.denominator = 0 then 'zero_denominator'
+        when shown.numerator is not null and (shown.denominator is not null or not shown.has_denominator) then null
+        when shown.obs_status = 'Q' or shown.conf_status <> 'F' then 'suppressed'
+        when shown.obs_status = 'O' then 'not_available'
+        else 'incomplete'
+    end as null_reason
 from shown
 left join {{ ref('dim_period') }} as period
     on shown.period_code = period.period_code
