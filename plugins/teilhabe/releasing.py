@@ -98,12 +98,17 @@ def publish(
     declared = _declared_keys(manifest or settings.work / "dbt" / "manifest.json")
     try:
         with warehouse.connect("transformer", settings, autocommit=True) as conn:
-            conn.add_notice_handler(lambda notice: log.info("%s", notice.message_primary))
+            conn.add_notice_handler(lambda notice: log.warning("%s", " ".join(filter(None, _said(notice)))))
             conn.execute("select pg_advisory_lock(hashtext('teilhabe.publish'))")
             # One snapshot of the candidate; taken after the lock, or it would be older than the release before.
             conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             with conn.transaction():
                 release = _Publication(conn, build_id, declared).run(territorial_state)
+    except psycopg.errors.LockNotAvailable:
+        raise WarehouseError(
+            f"Nothing was published: readers held a table or view that changes its columns for {_LOCK_SECONDS} seconds. "
+            "The next build tries again."
+        ) from None
     except psycopg.Error as error:
         raise WarehouseError(f"Nothing was published, the last release stands: {_sentence(error)}.") from error
     if release.left:
@@ -264,6 +269,8 @@ def _declared_keys(manifest: Path) -> set[_ForeignKey]:
             constraints += [{**one, "columns": [column["name"]]} for one in column.get("constraints") or []]
         for one in constraints:
             if one["type"] == "foreign_key":
+                if not one.get("to"):
+                    raise WarehouseError(f"The contract of {node['name']} has a foreign key without `to: ref(...)`.")
                 # `ref('dim_period')`, or resolved: "teilhabe"."candidate"."dim_period"
                 to = re.findall(r"\w+", one["to"])[-1]
                 found.add(_ForeignKey(node["name"], tuple(one["columns"]), to, tuple(one["to_columns"])))
@@ -299,6 +306,7 @@ class _Publication:
         self.candidate = _schema(self.conn, "candidate")
         if not _exists(self.conn, "marts.release"):
             self._drop_what_dbt_published()
+        self.conn.execute("set local client_min_messages = warning")  # that something is there already is no news
         self.conn.execute(files("teilhabe").joinpath("releases.sql").read_bytes())
         [[self.release_id]] = self.conn.execute(
             "select nextval(pg_get_serial_sequence('marts.release', 'release_id'))"
@@ -352,8 +360,8 @@ class _Publication:
         if problems:
             raise WarehouseError(
                 f"Nothing was published: {'; '.join(sorted(problems))}. Published columns keep name and type, new ones come at "
-                "the end. To change one, change or drop it in marts by hand, with the views on it, and build again: a table that "
-                "is missing is filled anew."
+                "the end. To change one, drop what it belongs to, with the views on it (`teilhabe sql --as transformer "
+                "'drop table marts.x cascade'`), and build again: a table that is missing is filled anew."
             )
 
     # ------------------------------------------------------------------------------------------------------- structure
@@ -454,8 +462,11 @@ class _Publication:
         for name in reversed(order):
             if name in differing and name in referred_to:
                 self._count(name, removed=self._delete(name))
-        for name, (added, removed) in self.changed.items():
-            if added + removed > 1000 or name in self.new:
+        # What the planner knows of a large table holds for one month more; the server renews it by the same measure later.
+        for name, rows in self.conn.execute(
+            "select relname, reltuples from pg_class where relnamespace = 'marts'::regnamespace and relkind = 'r'"
+        ).fetchall():
+            if sum(self.changed.get(name, ())) > rows / 10:
                 self.conn.execute(f"analyze marts.{_quoted(name)}")
         self.conn.execute(
             """
@@ -649,8 +660,8 @@ class _Publication:
         except (psycopg.errors.InvalidTableDefinition, psycopg.errors.InvalidFunctionDefinition) as error:
             raise WarehouseError(
                 f"Nothing was published: the {what} has other columns than before ({_sentence(error)}). Published columns keep name "
-                f"and type, new ones come at the end. To change it anyway, drop it with the views on it (drop {what} cascade) and "
-                "build again."
+                f"and type, new ones come at the end. To change it anyway, drop it with the views on it (`teilhabe sql --as transformer "
+                f"'drop {what} cascade'`) and build again."
             ) from None
 
     def _replace_function(self, what: str, definition: str) -> None:
@@ -799,6 +810,10 @@ def _quoted(name: str) -> str:
 
 def _literal(conn: Connection, text: str | None) -> str:
     return sql.Literal(text).as_string(conn)
+
+
+def _said(notice: psycopg.errors.Diagnostic) -> tuple[str | None, str | None]:
+    return notice.message_primary, notice.message_detail
 
 
 def _sentence(error: psycopg.Error) -> str:

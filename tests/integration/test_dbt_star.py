@@ -480,5 +480,20 @@ def test_a_repaired_file_makes_the_guard_of_its_correction_fail(star: Star) -> N
     assert found == [(611,)]
 
 
+def test_a_changed_contract_makes_the_candidate_anew(star: Star) -> None:
+    """Also what no model makes is cleared away; what is published stays until the next release."""
+    with warehouse.connect("transformer", star.settings) as conn:
+        conn.execute("update intermediate.candidate_contract set digest = 'other' where model = 'fct_indicator'")
+        conn.execute("create table candidate.of_no_model as select 1 as x")
+        conn.execute("create view candidate.on_it as select * from candidate.fct_indicator")
+    said = star.dbt("build", "--select", "fct_indicator", "--exclude-resource-type", "unit_test")
+    assert "candidate.fct_indicator is made anew" in said and "candidate.of_no_model is made anew" in said
+    assert not releasing.unpublished(star.settings), "after any run of dbt the candidate counts as untested"
+    left = "select relname from pg_class where relnamespace = 'candidate'::regnamespace and relname in ('of_no_model', 'on_it')"
+    assert star.ask(left, role="transformer") == []
+    counted = star.ask("select count(*) from candidate.fct_indicator", role="transformer")
+    assert counted == star.ask("select count(*) from marts.fct_indicator")
+
+
 def test_no_deprecations(star: Star) -> None:
     assert "eprecat" not in star.dbt("parse", "--no-partial-parse", "--show-all-deprecations")

@@ -285,7 +285,7 @@ def check_rights(settings: Settings) -> None:
         connection.execute("create table raw.probe (x text)")
         connection.execute("insert into ops.probe (x) values ('a')")
     with w.connect("transformer", settings) as connection:
-        for schema in ("staging", "intermediate", "marts", "internal"):
+        for schema in ("staging", "intermediate", "candidate", "marts", "internal"):
             connection.execute(f"create table {schema}.probe as select x from raw.probe")
         connection.execute("create view marts.probe_view as select * from marts.probe")
         connection.execute("create function marts.probe_function() returns int language sql return 7")
@@ -300,8 +300,9 @@ def check_rights(settings: Settings) -> None:
         assert one(connection, "select count(*) from probe_view") == 0
         assert one(connection, "select probe_function()") == 7
         assert one(connection, "show statement_timeout") == "1min"
+        assert one(connection, "show default_transaction_isolation") == "repeatable read"
         assert one(connection, "show default_transaction_read_only") == "on"
-    for schema in ("ops", "raw", "staging", "intermediate", "internal"):
+    for schema in ("ops", "raw", "staging", "intermediate", "candidate", "internal"):
         assert denied(settings, "analyst", f"select * from {schema}.probe"), schema
     assert denied(settings, "analyst", "select staging.probe_function()")
     for statement in (
@@ -313,7 +314,9 @@ def check_rights(settings: Settings) -> None:
     with w.connect("steward", settings) as connection:
         connection.execute("select * from internal.probe")
         connection.execute("select * from marts.probe")
-    assert denied(settings, "steward", "select * from raw.probe")
+    for schema in ("raw", "candidate"):
+        assert denied(settings, "steward", f"select * from {schema}.probe"), schema
+    assert denied(settings, "loader", "select * from candidate.probe")
     assert denied(settings, "steward", "insert into internal.probe values ('x')")
     assert denied(settings, "transformer", "delete from raw.probe")
     with w.connect("owner", settings) as connection:
