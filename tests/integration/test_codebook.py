@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from teilhabe import loading, ops, warehouse
+from teilhabe import building, loading, ops, warehouse
 from teilhabe.contracts import load_contracts
 from tests.conftest import settings_for
 from tests.integration.test_dbt_star import PROJECT, Star, cell, offences, population, register_edition
-
-MARTS = yaml.safe_load((PROJECT / "dbt_project" / "dbt_project.yml").read_text(encoding="utf-8"))["models"]["teilhabe"][
-    "marts"
-]
-BUILT = MARTS["+schema"]
-"""Where dbt builds what readers see later."""
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +39,16 @@ def star(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
             " values (%s, 'critical', 'value.text', 'gefunden „Erika Musterfrau“', 'Erika Musterfrau', 3)",
             (refused,),
         )
-    star.build()
+    rebuild(star)
     yield star
     warehouse.stop(settings)
+
+
+def rebuild(star: Star, *arguments: str) -> None:
+    """One dbt process for all layers, as the product does it."""
+    models = json.dumps({"observation_models": building.observation_models(star.settings)})
+    star.dbt("build", "--vars", models, "--exclude-resource-type", "unit_test", *arguments)
+    star.publish()
 
 
 def programme(name: str, provider: str) -> list[dict[str, Any]]:
@@ -68,22 +69,16 @@ def programme(name: str, provider: str) -> list[dict[str, Any]]:
     return [{"nationality": "total", **row} for row in rows]
 
 
-def built(star: Star, query: str) -> list[tuple[Any, ...]]:
-    """Ask what dbt built, as the role that builds."""
-    return star.ask(query.replace("built.", f"{BUILT}."), role="transformer")
-
-
 # ------------------------------------------------------------------------------------------------------------- codebook
 
 
 def test_the_codebook_names_every_relation_and_column_in_both_languages(star: Star) -> None:
-    book = built(star, "select relation_name, column_name, description_en, description_de from built.codebook")
+    book = star.ask("select relation_name, column_name, description_en, description_de from marts.codebook")
     assert len(book) > 300
     assert not [(r, c) for r, c, english, german in book if not english or not german]
-    there = built(
-        star,
+    there = star.ask(
         "select c.relname, a.attname from pg_class c left join pg_attribute a on a.attrelid = c.oid and attnum > 0"
-        f" where c.relnamespace = '{BUILT}'::regnamespace and relkind in ('r', 'v')",
+        " where c.relnamespace = 'marts'::regnamespace and relkind in ('r', 'v')",
     )
     assert {(r, c) for r, c, _, _ in book if c} == set(there)
     assert {r for r, c, _, _ in book if not c} == {r for r, _ in there}
@@ -93,47 +88,46 @@ def test_the_codebook_names_every_relation_and_column_in_both_languages(star: St
 
 
 def test_agencies_and_datasets_have_names_and_codes_where_no_contract_is_known(star: Star) -> None:
-    agencies = dict(built(star, "select agency_code, agency_name from built.dim_agency"))
+    agencies = dict(star.ask("select agency_code, agency_name from marts.dim_agency"))
     assert agencies["jobcentre"] == "Jobcenter Landkreis Peine"
     assert agencies["police"] == "police", "deliveries, but no contract"
     datasets = {
         row[0]: row[1:]
-        for row in built(star, "select dataset_id, dataset_name, secrecy_method, is_active from built.dim_dataset")
+        for row in star.ask("select dataset_id, dataset_name, secrecy_method, is_active from marts.dim_dataset")
     }
     assert datasets["jobcentre__programmes"] == ("Teilnahmen an Maßnahmen", "min3", True)
     assert datasets["police__offences_district"] == ("police__offences_district", None, False)
 
 
 def test_every_delivery_is_of_a_known_dataset_and_agency_and_names_nobody(star: Star) -> None:
-    [[count]] = built(
-        star,
-        "select count(*) from built.dim_delivery inner join built.dim_dataset using (dataset_key)"
-        " inner join built.dim_agency on dim_delivery.agency_key = dim_agency.agency_key",
+    [[count]] = star.ask(
+        "select count(*) from marts.dim_delivery inner join marts.dim_dataset using (dataset_key)"
+        " inner join marts.dim_agency on dim_delivery.agency_key = dim_agency.agency_key",
     )
     assert count == 7
-    [[columns]] = built(
-        star, f"select array_agg(attname::text) from pg_attribute where attrelid = '{BUILT}.dim_delivery'::regclass"
+    [[columns]] = star.ask(
+        "select array_agg(attname::text) from pg_attribute where attrelid = 'marts.dim_delivery'::regclass"
     )
     assert "received_from" not in columns and "archive_uri" not in columns
 
 
 def test_groups_and_categories_have_words(star: Star) -> None:
     groups = dict(
-        built(
-            star,
-            "select nationality, population_group_name_de from built.dim_population_group where sex = 'total' and age_band = 'total'",
+        star.ask(
+            "select nationality, population_group_name_de from marts.dim_population_group"
+            " where sex = 'total' and age_band = 'total'"
         )
     )
     assert groups["total"] == "insgesamt" and groups["refugee_context"] == "Kontext Fluchtmigration"
-    categories = dict(built(star, "select category_code, category_name from built.dim_category"))
+    categories = dict(star.ask("select category_code, category_name from marts.dim_category"))
     assert categories["total"] == "insgesamt"
     assert categories["M01"] == "Sprache und Beruf", "the latest delivery's word"
 
 
 def test_keys_are_the_same_everywhere(star: Star) -> None:
     """Made from the codes alone: another warehouse, a full build and a partial one agree."""
-    [[key]] = built(star, "select category_key from built.dim_category where category_code = 'total'")
-    [[group]] = built(star, "select population_group_key from built.dim_population_group where is_total")
+    [[key]] = star.ask("select category_key from marts.dim_category where category_code = 'total'")
+    [[group]] = star.ask("select population_group_key from marts.dim_population_group where is_total")
     assert (key, group) == (1133575272314181041, 269005887146158536)
 
 
@@ -141,15 +135,15 @@ def test_keys_are_the_same_everywhere(star: Star) -> None:
 
 
 def test_programmes_show_their_counts_side_by_side(star: Star) -> None:
-    assert built(
-        star, "select programme_code, programme_name, programme_provider, first_period_code from built.dim_programme"
+    assert star.ask(
+        "select programme_code, programme_name, programme_provider, first_period_code from marts.dim_programme"
     ) == [("M01", "Sprache und Beruf", "Kreisvolkshochschule", "2024-Q1")]
-    rows = built(
-        star,
+    rows = star.ask(
         """
-        select t.territory_code, g.nationality, f.entries::int, f.exits::int, f.in_work_6m::int, f.cost_eur::float, f.is_partly_secret
-        from built.fct_programme_participation f inner join built.dim_territory t using (territory_key)
-        inner join built.dim_population_group g using (population_group_key) order by 1, 2
+        select t.territory_code, g.nationality, f.entries::int, f.exits::int, f.in_work_6m::int, f.cost_eur::float,
+            f.is_partly_secret
+        from marts.fct_programme_participation f inner join marts.dim_territory t using (territory_key)
+        inner join marts.dim_population_group g using (population_group_key) order by 1, 2
         """,
     )
     assert rows == [
@@ -160,7 +154,7 @@ def test_programmes_show_their_counts_side_by_side(star: Star) -> None:
 
 
 def test_data_quality_counts_and_does_not_quote(star: Star) -> None:
-    rows = built(star, "select rule_code, severity, verdict, row_count::int, q::text from built.fct_data_quality as q")
+    rows = star.ask("select rule_code, severity, verdict, row_count::int, q::text from marts.fct_data_quality as q")
     assert [row[:4] for row in rows] == [("value.text", "critical", "refused", 3)]
     assert "Musterfrau" not in rows[0][4]
 
@@ -169,76 +163,67 @@ def test_data_quality_counts_and_does_not_quote(star: Star) -> None:
 
 
 def test_a_row_per_territory_and_period_with_a_column_per_indicator(star: Star) -> None:
-    rows = built(
-        star,
-        "select territory_level, period_name, dem_01::int, dem_02 from built.rpt_population where territory_code = '03157'"
+    rows = star.ask(
+        "select territory_level, period_name, dem_01::int, dem_02 from marts.rpt_population where territory_code = '03157'"
         " order by period_end_date",
     )
     assert rows[-1] == ("county", "31.12.2022", 136719, None)
-    [[offences_per_100_000]] = built(
-        star, "select round(sio_01) from built.rpt_security where territory_code = '03157' and period_code = '2022'"
+    [[offences_per_100_000]] = star.ask(
+        "select round(sio_01) from marts.rpt_security where territory_code = '03157' and period_code = '2022'"
     )
-    [[value]] = built(
-        star,
-        "select round(value) from built.rpt_indicator where indicator_code = 'SIO-01' and territory_code = '03157'"
+    [[value]] = star.ask(
+        "select round(value) from marts.rpt_indicator where indicator_code = 'SIO-01' and territory_code = '03157'"
         " and period_code = '2022' and category = 'total'",
     )
     assert offences_per_100_000 == value is not None
 
 
 def test_published_columns_keep_their_place_and_new_ones_come_last(star: Star) -> None:
-    """As if dem_02, a dropped dem_99 and dem_01 had been published before the others were in the catalogue."""
-    fixed = built(
-        star,
-        "select column_name, data_type from built.codebook where relation_name = 'rpt_population' and column_name !~ '_[0-9]+$' and ordinal > 0 order by ordinal",
-    )
+    """As if dem_02, a dem_99 that was dropped since, and dem_01 had been published before the others."""
+    columns = "from marts.codebook where relation_name = 'rpt_population' and ordinal > 0 and column_name"
+    fixed = star.ask(f"select column_name, data_type {columns} !~ '_[0-9]+$' order by ordinal")
     with warehouse.connect("transformer", star.settings) as conn:
-        for schema in {BUILT, "marts"}:
-            conn.execute(f"drop view if exists {schema}.rpt_population")
-        columns = [f"null::{kind} as {name}" for name, kind in fixed]
-        columns += [f"null::numeric as {name}" for name in ("dem_02", "dem_99", "dem_01")]
-        conn.execute(f"create view marts.rpt_population as select {', '.join(columns)}")
+        conn.execute("drop view marts.rpt_population")
+        conn.execute("drop view candidate.rpt_population")
+        before = [f"null::{kind} as {name}" for name, kind in fixed]
+        before += [f"null::numeric as {name}" for name in ("dem_02", "dem_99", "dem_01")]
+        conn.execute(f"create view marts.rpt_population as select {', '.join(before)}")
     star.dbt("run", "--select", "rpt_population")
-    book = built(
-        star,
-        "select column_name, description_en from built.codebook where relation_name = 'rpt_population' and column_name ~ '_[0-9]+$' order by ordinal",
-    )
+    star.publish()
+    book = star.ask(f"select column_name, description_en {columns} ~ '_[0-9]+$' order by ordinal")
     assert [name for name, _ in book[:4]] == ["dem_02", "dem_99", "dem_01", "dem_03"]
     assert "no longer in the catalogue" in book[1][1]
-    star.dbt("run", "--select", "rpt_population")
 
 
 # -------------------------------------------------------------------------------------------------------------- builds
 
 
 def test_a_full_build_gives_the_same_dimensions(star: Star) -> None:
-    names = [
-        "dim_population_group",
-        "dim_category",
-        "dim_agency",
-        "dim_dataset",
-        "dim_programme",
-        "fct_programme_participation",
-    ]
-    names += ["fct_data_quality", "dim_period", "dim_measure", "dim_measure_source", "dim_delivery"]
+    names = ["population_group", "category", "agency", "dataset", "programme", "period", "measure", "measure_source"]
+    names = [f"dim_{name}" for name in names] + ["dim_delivery", "fct_programme_participation", "fct_data_quality"]
 
     def contents() -> dict[str, list[tuple[Any, ...]]]:
-        return {name: built(star, f"select t::text from built.{name} as t order by 1") for name in names}
+        return {name: star.ask(f"select t::text from marts.{name} as t order by 1") for name in names}
 
     before = contents()
     assert all(before.values())
-    star.build("--full-refresh", "--exclude-resource-type", "unit_test")
+    rebuild(star, "--full-refresh")
     assert contents() == before
 
 
 def test_what_only_a_withdrawn_delivery_said_is_gone(star: Star) -> None:
-    delivery = star.deliver("jobcentre__programmes", "2024-08-01", [
-        {**cell("03157", "2024-Q2", "programme_entries", "1"), "nationality": "ukrainian", "category": "M99", "category_name": "Neu"}
-    ])  # fmt: skip
-    star.build("--exclude-resource-type", "unit_test")
-    known = "select (select count(*) from built.dim_programme where programme_code = 'M99'), (select count(*) from built.dim_category where category_code = 'M99'), (select count(*) from built.dim_population_group where nationality = 'ukrainian')"
-    assert built(star, known) == [(1, 1, 1)]
+    told = {"nationality": "ukrainian", "category": "M99", "category_name": "Neu"}
+    new = {**cell("03157", "2024-Q2", "programme_entries", "1"), **told}
+    delivery = star.deliver("jobcentre__programmes", "2024-08-01", [new])
+    known = """
+        select
+            (select count(*) from marts.dim_programme where programme_code = 'M99'),
+            (select count(*) from marts.dim_category where category_code = 'M99'),
+            (select count(*) from marts.dim_population_group where nationality = 'ukrainian' and sex = 'total')
+    """
+    rebuild(star)
+    assert star.ask(known) == [(1, 1, 1)]
     with loading.session(star.settings) as conn:
         ops.set_state(conn, delivery, "quarantined")
-    star.build("--exclude-resource-type", "unit_test")
-    assert built(star, known) == [(0, 0, 0)]
+    rebuild(star)
+    assert star.ask(known) == [(0, 0, 0)]
