@@ -5,14 +5,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from teilhabe import loading, ops
+from teilhabe.contracts import load_contracts
 from teilhabe.errors import Evidence, Finding
 from teilhabe.settings import Settings
 
+PROJECT = Path(__file__).resolve().parents[2]
 AT = datetime(2023, 10, 20, 9, 30, tzinfo=UTC)
 
 
@@ -238,3 +241,29 @@ def test_a_build_that_was_killed_is_closed_by_the_next(conn: ops.Connection) -> 
     assert states == {killed: "failed", following: "running"}
     ops.finish_build(conn, following, succeeded=True, message=None)
     conn.commit()
+
+
+def test_datasets_are_recorded_as_their_contracts_say(conn: ops.Connection) -> None:
+    """Idempotent, an amended contract replaces its row, and a dataset without a contract stays: its deliveries count."""
+    contracts = list(load_contracts(PROJECT / "agencies").values())
+
+    def recorded() -> dict[str, tuple[Any, ...]]:
+        rows = conn.execute("select dataset_id, office_name, licence, is_active, xmin::text from ops.dataset")
+        return {row[0]: row[1:] for row in rows}
+
+    ops.record_datasets(conn, contracts)
+    conn.commit()
+    before = recorded()
+    assert len(before) >= len(contracts) > 30
+    ops.record_datasets(conn, contracts)
+    conn.commit()
+    assert recorded() == before, "nothing is written where nothing changed"
+    first, *others = contracts
+    amended = others[0].model_copy(update={"licence": "Datenlizenz Deutschland Null 2.0"})
+    ops.record_datasets(conn, [amended, *others[1:]])
+    after = recorded()
+    assert after[amended.dataset_id][1] == "Datenlizenz Deutschland Null 2.0"
+    assert after[first.dataset_id][:3] == (first.office, first.licence, False)
+    ops.record_datasets(conn, [])
+    assert not any(row[2] for row in recorded().values())
+    conn.rollback()

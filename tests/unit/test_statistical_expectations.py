@@ -941,9 +941,9 @@ def test_published_shares_are_recomputed(real_files: Path, indicator: str, numer
     ("dataset_id", "file", "rules", "named"),
     [
         ("employment_agency__unemployed_municipal", "employment_agency/13211-01-03-5_00.csv", {"parts.exceed_total"},
-         "Ellerhoop (01056014), 2016, long_term: 854"),
+         "Ellerhoop (01056014), 2016, Langzeitarbeitslose: 854"),
         ("employment_agency__unemployed_district", "employment_agency/13211-02-05-4_00.csv", {"parts.exceed_total", "change.to_period"},
-         "Ahrweiler, Landkreis (07131), 2009, Arbeitslose, long_term: 10.706"),
+         "Ahrweiler, Landkreis (07131), 2009, Arbeitslose, Langzeitarbeitslose: 10.706"),
         ("state_statistics__asylum_benefits", "lsn_genesis/22221-01-01-4_00.csv", {"parts.sum", "change.to_period"},
          "Waldeck-Frankenberg, Landkreis (06635), 31.12.2010: 146"),
         ("state_statistics__school_leavers", "lsn_genesis/21111-02-06-4_00.csv", {"parts.sum"}, None),
