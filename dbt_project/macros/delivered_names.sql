@@ -4,22 +4,23 @@
 #}
 {% macro may_name(observed) %}
     {% if not execute %}{{ return('true') }}{% endif %}
-    {% set deliveries = run_query(
-        'select distinct contents.delivery_id from ' ~ ref('int_delivery__contents') ~ ' as contents where not exists (select 1 from '
-        ~ build_state() ~ " as taken where taken.model = '" ~ model.name ~ "' and taken.part_code = contents.delivery_id::text)"
-    ) %}
-    {% set codes = run_query(
-        'select named.territory_code from ' ~ this ~ ' as named where named.delivery_id not in (select contents.delivery_id from '
-        ~ ref('int_delivery__contents') ~ ' as contents)'
-    ) %}
-    {% set said = [] %}
-    {% if deliveries.rows %}
-        {% do said.append(observed ~ '.delivery_id in (' ~ deliveries.columns[0].values() | join(', ') ~ ')') %}
-    {% endif %}
-    {% if codes.rows %}
-        {% do said.append(observed ~ ".territory_code in ('" ~ codes.columns[0].values() | join("', '") ~ "')") %}
-    {% endif %}
-    {{ return(said | join(' or ') or 'false') }}
+    {% set waiting %}
+        select distinct contents.delivery_id
+        from {{ ref('int_delivery__contents') }} as contents
+        where
+            not exists (
+                select 1 from {{ build_state() }} as taken
+                where taken.model = '{{ model.name }}' and taken.part_code = contents.delivery_id::text
+            )
+    {% endset %}
+    {% set withdrawn %}
+        select named.territory_code
+        from {{ this }} as named
+        where named.delivery_id not in (select contents.delivery_id from {{ ref('int_delivery__contents') }} as contents)
+    {% endset %}
+    {{ return(
+        in_rows(observed ~ '.delivery_id', waiting, 500) ~ ' or ' ~ in_rows(observed ~ '.territory_code', withdrawn, 500)
+    ) }}
 {% endmacro %}
 
 {# Post-hook: keys no delivery uses any more go, and all deliveries there are count as taken in. #}

@@ -14,14 +14,14 @@
   How well a converted number is known, from best to worst; a chain of conversions is as good as its worst link.
   `none`: the list names a change, but nothing that says how much of the unit went where.
 #}
-{% macro territorial_methods() %}{{ return(['exact_sum', 'factor_population', 'factor_area', 'none']) }}{% endmacro %}
+{% macro conversion_methods() %}{{ return(['exact_sum', 'factor_population', 'factor_area', 'none']) }}{% endmacro %}
 
 {# SQL expression: the place of a method in that order. #}
 {% macro method_rank(method) -%}
-    array_position(array['{{ territorial_methods() | join("', '") }}'], {{ method }})
+    array_position(array['{{ conversion_methods() | join("', '") }}'], {{ method }})
 {%- endmacro %}
 
 {# SQL expression: the method at a place of that order. #}
 {% macro method_at(rank) -%}
-    (array['{{ territorial_methods() | join("', '") }}'])[{{ rank }}]
+    (array['{{ conversion_methods() | join("', '") }}'])[{{ rank }}]
 {%- endmacro %}
