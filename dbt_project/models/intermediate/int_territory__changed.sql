@@ -10,3 +10,4 @@ from (select distinct reference_date from {{ ref('int_period__parsed') }}) as da
 inner join {{ ref('int_territory__conversion') }} as conversion
     on dates.reference_date between conversion.from_date and conversion.to_date
 cross join lateral (values (conversion.old_code), (conversion.new_code)) as unit (territory_code)
+where unit.territory_code is not null

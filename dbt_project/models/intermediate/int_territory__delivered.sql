@@ -1,27 +1,46 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_deliveries',
-    unique_key='delivery_id',
+    incremental_strategy='delete+insert',
+    unique_key='territory_code',
     unlogged=true,
-    post_hook='analyze {{ this }}',
-    indexes=[{'columns': ['delivery_id']}],
+    post_hook=['{{ remember_names() }}', 'analyze {{ this }}'],
 ) }}
+-- depends_on: {{ ref('int_delivery__contents') }}
 
--- The name each delivery writes beside a key.
-select
-    unioned.delivery_id,
-    unioned.territory_code,
-    unioned.known_from,
-    max(unioned.territory_name_delivered) as territory_name_delivered
-from {{ ref('int_observation__unioned') }} as unioned
-{% if is_incremental() %}
-    where
-        unioned.delivery_id in (
-            select delivery.delivery_id
-            from {{ source('ops', 'delivery') }} as delivery
-            where
-                delivery.state = 'loaded'
-                and not exists (select 1 from {{ this }} as built where built.delivery_id = delivery.delivery_id)
-        )
-{% endif %}
-group by unioned.delivery_id, unioned.territory_code, unioned.known_from
+-- One row per key that is delivered, with the name the latest delivery to use it writes beside it.
+with news as (
+    select
+        unioned.territory_code,
+        unioned.delivery_id,
+        unioned.known_from,
+        max(unioned.territory_name_delivered) as territory_name_delivered
+    from {{ ref('int_observation__unioned') }} as unioned
+    {% if is_incremental() %}
+        where {{ may_name('unioned') }}
+    {% endif %}
+    group by unioned.territory_code, unioned.delivery_id, unioned.known_from
+),
+
+known as (
+    select * from news
+    {% if is_incremental() %}
+        union all
+        select
+            territory_code,
+            delivery_id,
+            known_from,
+            territory_name_delivered
+        from {{ this }}
+        where
+            territory_code in (select news.territory_code from news)
+            and delivery_id in (select contents.delivery_id from {{ ref('int_delivery__contents') }} as contents)
+    {% endif %}
+)
+
+select distinct on (territory_code)
+    territory_code,
+    delivery_id,
+    known_from,
+    territory_name_delivered
+from known
+order by territory_code, known_from desc, delivery_id desc

@@ -1,47 +1,239 @@
-{{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}') }}
+{{ config(
+    materialized='register_table',
+    unlogged=true,
+    post_hook='analyze {{ this }}',
+    indexes=[{'columns': ['level', 'old_code', 'effective_date']}],
+) }}
 
--- Who became whom. A link is exact when the old unit went wholly into the new one and the new one was made of nothing but
--- whole units: then sums under the old keys are the sum under the new key, and no factor is needed.
-with listed as (
-    select distinct
-        old_code,
-        new_code,
-        statistical_date as effective_date,
-        change_type ~ '[13]' as is_whole
-    from {{ ref('stg_register__territorial_changes') }}
-    where
-        length(old_code) = 8 and length(new_code) = 8 and old_code <> new_code
-        and statistical_date is not null
-        and change_type ~ '[123]'
-    union
+-- Who became whom, complete: for every unit whose key or extent changed on a day all that became of it. To the stated changes
+-- come the units that took something and stayed (`kept`), counties by what their municipalities did, and units that are gone
+-- without anybody saying where to (`unknown`, no new key).
+-- A merger of whole units takes in nothing but whole units: then sums under the old keys are the sum under the new key.
+with municipal as (
     select
-        territory_code,
-        successor_code,
-        valid_to + 1,
-        true
-    from {{ ref('territories') }}
-    where successor_code is not null
-),
-
-judged as (
-    select
+        level,
         old_code,
         new_code,
         effective_date,
-        is_whole
-        and min(new_code) over from_old = max(new_code) over from_old as is_whole_unit,
-        bool_and(is_whole) over into_new as is_made_of_wholes
-    from listed
-    window
-        from_old as (partition by old_code, effective_date),
-        into_new as (partition by new_code, effective_date)
+        kind,
+        area_m2,
+        population,
+        method,
+        factor
+    from {{ ref('int_territory__change') }}
+    where level = 'municipality'
+),
+
+-- What the municipalities of a county amounted to on the day before something crossed its border.
+crossed as (
+    select distinct
+        border.county_code,
+        municipal.effective_date
+    from municipal
+    cross join lateral (values (left(municipal.old_code, 5)), (left(municipal.new_code, 5))) as border (county_code)
+    where left(municipal.old_code, 5) <> left(municipal.new_code, 5)
+),
+
+members as (
+    select
+        crossed.county_code,
+        crossed.effective_date,
+        member.territory_code,
+        edition.population,
+        edition.area_km2 * 1000000 as area_m2
+    from crossed
+    inner join {{ ref('int_territory__validity') }} as member
+        on
+            crossed.county_code = member.county_code
+            and member.level = 'municipality'
+            and crossed.effective_date - 1
+            between member.valid_from and coalesce(member.valid_to, date '9999-12-31')
+    left join lateral (
+        select
+            closest.population,
+            closest.area_km2
+        from {{ ref('int_territory__edition') }} as closest
+        where closest.territory_code = member.territory_code
+        order by
+            closest.edition_date >= crossed.effective_date,
+            abs(closest.edition_date - crossed.effective_date)
+        limit 1
+    ) as edition on true
+),
+
+flows as (
+    select
+        members.county_code as old_code,
+        coalesce(left(municipal.new_code, 5), members.county_code) as new_code,
+        members.effective_date,
+        case
+            when count(*) = count(members.population * coalesce(municipal.factor, 1))
+                then sum(members.population * coalesce(municipal.factor, 1))
+        end as population,
+        case
+            when count(*) = count(members.area_m2) then sum(members.area_m2 * coalesce(municipal.factor, 1))
+        end as area_m2,
+        bool_or(municipal.method = 'none') as is_untold
+    from members
+    left join municipal
+        on members.territory_code = municipal.old_code and members.effective_date = municipal.effective_date
+    group by members.county_code, coalesce(left(municipal.new_code, 5), members.county_code), members.effective_date
+),
+
+county_flows as (
+    select
+        *,
+        count(*) over of_county as flow_count,
+        bool_or(is_untold) over of_county as is_county_untold,
+        sum(population) over of_county as county_population,
+        bool_and(population is not null) over of_county as has_populations,
+        sum(area_m2) over of_county as county_area_m2,
+        bool_and(area_m2 is not null) over of_county as has_areas,
+        row_number() over (
+            partition by old_code, effective_date order by new_code <> old_code, new_code
+        ) = 1 as takes_the_rest
+    from flows
+    window of_county as (partition by old_code, effective_date)
+),
+
+county_shares as (
+    select
+        *,
+        case
+            when is_county_untold then 'none'
+            when flow_count = 1 then 'exact_sum'
+            when has_populations and county_population > 0 then 'factor_population'
+            when has_areas and county_area_m2 > 0 then 'factor_area'
+            else 'none'
+        end as method
+    from county_flows
+),
+
+county as (
+    select
+        'county' as level,
+        old_code,
+        new_code,
+        effective_date,
+        case
+            when old_code = new_code then 'kept'
+            when bool_or(old_code = new_code) over of_county then 'ceded'
+            else 'dissolved'
+        end as kind,
+        area_m2,
+        population,
+        method,
+        case
+            when method = 'none' then null
+            when takes_the_rest then 1 - coalesce(sum(share) filter (where not takes_the_rest) over of_county, 0)
+            else share
+        end as factor
+    from (
+        select
+            *,
+            case method
+                when 'factor_population' then round(population / county_population, 12)
+                when 'factor_area' then round(area_m2 / county_area_m2, 12)
+            end as share
+        from county_shares
+    ) as shared
+    window of_county as (partition by old_code, effective_date)
+),
+
+stated as (
+    select * from municipal
+    union all
+    select * from county
+    union all
+    select
+        level,
+        old_code,
+        new_code,
+        effective_date,
+        kind,
+        area_m2,
+        population,
+        method,
+        factor
+    from {{ ref('int_territory__change') }} as change
+    where
+        level <> 'municipality'
+        and not exists (
+            select 1 from county
+            where county.old_code = change.old_code and county.effective_date = change.effective_date
+        )
+),
+
+complete as (
+    select * from stated
+    union all
+    select distinct
+        taker.level,
+        taker.new_code,
+        taker.new_code,
+        taker.effective_date,
+        'kept',
+        null::numeric,
+        null::numeric,
+        'exact_sum',
+        1::numeric
+    from stated as taker
+    inner join {{ ref('int_territory__validity') }} as validity
+        on
+            taker.new_code = validity.territory_code
+            and taker.effective_date - 1
+            between validity.valid_from and coalesce(validity.valid_to, date '9999-12-31')
+    where
+        not exists (
+            select 1 from stated as giver
+            where
+                giver.level = taker.level
+                and giver.old_code = taker.new_code
+                and giver.effective_date = taker.effective_date
+        )
+    union all
+    select
+        validity.level,
+        validity.territory_code,
+        null,
+        validity.valid_to + 1,
+        'unknown',
+        null,
+        null,
+        'none',
+        null
+    from {{ ref('int_territory__validity') }} as validity
+    where
+        validity.valid_to is not null
+        and validity.level in ('municipality', 'county')
+        and not exists (
+            select 1 from stated as giver
+            where
+                giver.level = validity.level
+                and giver.old_code = validity.territory_code
+                and giver.effective_date = validity.valid_to + 1
+        )
+),
+
+-- What is known of a unit is what is known of all its parts; a part without inhabitants carries nothing, but its land came too.
+judged as (
+    select
+        *,
+        max({{ method_rank('method') }}) filter (where factor is null or factor = 0) over into_new as worst_rank,
+        bool_and(coalesce(factor = 1, false) or old_code = new_code) over into_new as is_made_of_wholes
+    from complete
+    window into_new as (partition by level, new_code, effective_date)
 )
 
 select
+    level,
     old_code,
     new_code,
     effective_date,
-    bool_and(is_whole_unit) as is_whole_unit,
-    bool_and(is_whole_unit) and bool_and(is_made_of_wholes) as is_whole_unit_merger
+    kind,
+    round(area_m2) as area_m2,
+    round(population) as population,
+    {{ method_at('greatest(' ~ method_rank('method') ~ ', worst_rank)') }} as method,
+    case when coalesce(worst_rank, 0) < {{ conversion_methods() | length }} then trim_scale(factor) end as factor,
+    coalesce(old_code <> new_code and method = 'exact_sum' and is_made_of_wholes, false) as is_whole_unit_merger
 from judged
-group by old_code, new_code, effective_date

@@ -1,211 +1,318 @@
 {{ config(
-    materialized='table',
+    materialized='register_table',
     unlogged=true,
     post_hook='analyze {{ this }}',
     indexes=[{'columns': ['territory_code']}],
 ) }}
 
--- One validity span per key: from the editions of the register, the list of changes and the baseline. A key without a known
--- beginning counts as valid since 1900; without a known end as valid still.
-with editions as (
-    select distinct on (edition_date, territory_code)
-        territory_code,
-        territory_name,
+-- From when to when a unit existed: one row per key and uninterrupted validity, from editions of the register, changes and
+-- baseline. A key without a known beginning counts as valid since 1900, without a known end as valid still.
+{% set bounded = ['municipality', 'county', 'association'] %}
+with coverage as (
+    -- an edition says something about a key's absence only for the states and levels it covers
+    select
         level,
-        text_code,
-        ars,
+        state_code,
         edition_date,
-        known_from
-    from {{ ref('stg_register__territories') }}
-    where level is not null and territory_code is not null
-    order by edition_date, territory_code, known_from desc, delivery_id desc
+        row_number() over of_state as edition_number,
+        lag(edition_date, 1, date '0001-01-01') over of_state as edition_before,
+        lead(edition_date, 1, date '9999-12-31') over of_state as edition_after
+    from (
+        select distinct
+            level,
+            left(territory_code, 2) as state_code,
+            edition_date
+        from {{ ref('int_territory__edition') }}
+        where level in ('{{ bounded | join("', '") }}')
+    ) as covered
+    window of_state as (partition by level, state_code order by edition_date)
 ),
 
--- An edition says something about a key's absence only for states it covers.
-coverage as (
-    select distinct
-        left(territory_code, 2) as state_code,
-        edition_date
-    from editions
-    where level = 'municipality'
-),
-
-seen as (
+-- Editions in a row that have the key, and those before and after that do not.
+runs as (
     select
         territory_code,
+        min(edition_before) as missing_before,
         min(edition_date) as first_seen,
-        max(edition_date) as last_seen
-    from editions
-    group by territory_code
+        max(edition_date) as last_seen,
+        max(edition_after) as missing_after
+    from (
+        select
+            edition.territory_code,
+            coverage.edition_before,
+            edition.edition_date,
+            coverage.edition_after,
+            coverage.edition_number
+            - row_number() over (partition by edition.territory_code order by edition.edition_date) as run
+        from {{ ref('int_territory__edition') }} as edition
+        inner join coverage
+            on
+                edition.level = coverage.level
+                and left(edition.territory_code, 2) = coverage.state_code
+                and edition.edition_date = coverage.edition_date
+    ) as seen
+    group by territory_code, run
+),
+
+changes as (
+    select
+        level,
+        old_code as territory_code,
+        effective_date,
+        true as is_giver,
+        coalesce(bool_or(old_code = new_code), false) as is_kept
+    from {{ ref('int_territory__change') }}
+    group by level, old_code, effective_date
+    union all
+    select distinct
+        level,
+        new_code,
+        effective_date,
+        false,
+        true
+    from {{ ref('int_territory__change') }}
+    where new_code <> old_code and not is_cyclic
+),
+
+-- What is known of a key on a day. Changes and baseline name the day itself, an edition only a day it was there or not.
+marks as (
+    select
+        territory_code,
+        effective_date - 1 as day,
+        true as is_there,
+        false as names_the_day
+    from changes
+    where is_giver
+    union
+    select
+        territory_code,
+        effective_date,
+        bool_or(is_kept),
+        true
+    from changes
+    group by territory_code, effective_date
+    union
+    select
+        named.territory_code,
+        named.day,
+        true,
+        false
+    from (
+        select
+            old_code as territory_code,
+            statistical_date - 1 as day
+        from {{ ref('stg_register__territorial_changes') }}
+        where old_code = new_code
+        union all
+        select
+            new_code,
+            statistical_date
+        from {{ ref('stg_register__territorial_changes') }}
+        where old_code = new_code
+    ) as named
+    where named.territory_code is not null and named.day is not null
+    union
+    select
+        baseline.territory_code,
+        mark.day,
+        mark.is_there,
+        true
+    from {{ ref('territories') }} as baseline
+    cross join lateral (
+        values
+        (baseline.valid_from - 1, false),
+        (baseline.valid_from, true),
+        (baseline.valid_to, true),
+        (baseline.valid_to + 1, false)
+    ) as mark (day, is_there)
+    where mark.day is not null
+    union
+    select
+        runs.territory_code,
+        mark.day,
+        mark.is_there,
+        false
+    from runs
+    cross join lateral (
+        values
+        (runs.missing_before, false),
+        (runs.first_seen, true),
+        (runs.last_seen, true),
+        (runs.missing_after, false)
+    ) as mark (day, is_there)
+    where mark.day not in (date '0001-01-01', date '9999-12-31')
+    union
+    -- a unit that first occurs in a list was not there before if an edition before does not have it
+    select
+        first_change.territory_code,
+        missing.edition_date,
+        false,
+        false
+    from (
+        select
+            level,
+            territory_code,
+            min(effective_date) as effective_date
+        from changes
+        group by level, territory_code
+    ) as first_change
+    cross join lateral (
+        select max(coverage.edition_date) as edition_date
+        from coverage
+        where
+            coverage.level = first_change.level
+            and coverage.state_code = left(first_change.territory_code, 2)
+            and coverage.edition_date < first_change.effective_date
+    ) as missing
+    where
+        missing.edition_date is not null
+        and not exists (
+            select 1 from {{ ref('int_territory__edition') }} as edition
+            where edition.territory_code = first_change.territory_code and edition.edition_date <= missing.edition_date
+        )
+),
+
+-- Of two statements on one day the one that names days counts.
+agreed as (
+    select distinct on (territory_code, day)
+        territory_code,
+        day,
+        is_there,
+        names_the_day
+    from marks
+    order by territory_code, day, names_the_day desc, is_there desc
+),
+
+neighboured as (
+    select
+        territory_code,
+        day,
+        is_there,
+        names_the_day,
+        lag(day) over of_code as day_before,
+        lag(is_there) over of_code as was_there,
+        lag(names_the_day) over of_code as before_names_the_day,
+        lead(day) over of_code as day_after,
+        lead(is_there) over of_code as will_be_there,
+        lead(names_the_day) over of_code as after_names_the_day
+    from agreed
+    window of_code as (partition by territory_code order by day)
+),
+
+-- A row per beginning; its end is the next one's business.
+spells as (
+    select
+        territory_code,
+        case
+            when names_the_day or day_before is null then day
+            when before_names_the_day then day_before
+            else day_before + 1
+        end as day,
+        day_before is null as is_unknown,
+        true as is_beginning
+    from neighboured
+    where is_there and was_there is distinct from true
+    union all
+    select
+        territory_code,
+        case when after_names_the_day then day_after - 1 else day end,
+        false,
+        false
+    from neighboured
+    where is_there and not will_be_there
+),
+
+lives as (
+    select
+        territory_code,
+        case when is_unknown then date '1900-01-01' else day end as valid_from,
+        is_beginning,
+        case when not next_is_beginning then next_day end as valid_to
+    from (
+        select
+            *,
+            lead(day) over of_code as next_day,
+            lead(is_beginning) over of_code as next_is_beginning
+        from spells
+        window of_code as (partition by territory_code order by day, is_beginning desc)
+    ) as paired
+    where is_beginning
 ),
 
 latest as (
     select distinct on (territory_code)
         territory_code,
-        territory_name,
         level,
-        text_code,
-        ars
-    from editions
+        text_code
+    from {{ ref('int_territory__edition') }}
     order by territory_code, edition_date desc
 ),
 
-ends as (
-    select
-        old_code as territory_code,
-        max(effective_date) as ended_on
-    from {{ ref('int_territory__succession') }}
-    where is_whole_unit
-    group by old_code
-),
-
-beginnings as (
-    select
-        new_code as territory_code,
-        min(effective_date) as began_on
-    from {{ ref('int_territory__succession') }}
-    group by new_code
-),
-
-named_in_changes as (
-    select distinct on (territory_code)
-        territory_code,
-        territory_name
-    from (
-        select old_code as territory_code, old_name as territory_name, statistical_date
-        from {{ ref('stg_register__territorial_changes') }}
-        union all
-        select new_code, new_name, statistical_date
-        from {{ ref('stg_register__territorial_changes') }}
-    ) as named
-    where length(territory_code) = 8
-    order by territory_code, statistical_date desc, territory_name
-),
-
-codes as (
-    select territory_code from latest
-    union
-    select territory_code from {{ ref('territories') }}
-    union
-    select territory_code from named_in_changes
-),
-
-dated as (
+units as (
     select
         codes.territory_code,
-        coalesce(latest.territory_name, baseline.territory_name, changes.territory_name) as territory_name,
-        coalesce(latest.level, baseline.level, 'municipality') as level,
-        coalesce(latest.text_code, baseline.text_code) as text_code,
-        latest.ars,
-        latest.territory_code is not null as is_in_register,
-        case
-            when baseline.valid_from is not null then baseline.valid_from
-            -- absorbed something, but an edition before that day already had it: it did not begin then
-            when seen.first_seen < beginnings.began_on then null
-            when
-                beginnings.began_on is not null
-                and exists (
-                    select 1 from coverage
-                    where
-                        coverage.state_code = left(codes.territory_code, 2)
-                        and coverage.edition_date < beginnings.began_on
-                )
-                then beginnings.began_on
-            when
-                beginnings.began_on is not null and baseline.territory_code is null
-                and ends.ended_on > beginnings.began_on
-                then beginnings.began_on
-            when latest.level = 'municipality' and beginnings.began_on is null
-                then (
-                    select max(coverage.edition_date) + 1 from coverage
-                    where
-                        coverage.state_code = left(codes.territory_code, 2)
-                        and coverage.edition_date < seen.first_seen
-                )
-        end as valid_from,
-        case
-            when baseline.valid_to is not null then baseline.valid_to
-            when ends.ended_on is not null and (seen.last_seen is null or seen.last_seen < ends.ended_on)
-                then ends.ended_on - 1
-            when
-                latest.level = 'municipality'
-                and exists (
-                    select 1 from coverage
-                    where
-                        coverage.state_code = left(codes.territory_code, 2)
-                        and coverage.edition_date > seen.last_seen
-                )
-                then seen.last_seen
-        end as valid_to
-    from codes
+        coalesce(latest.level, baseline.level, codes.level) as level,
+        coalesce(coalesce(latest.text_code, baseline.text_code) in ('65', '66'), false) as is_unincorporated,
+        latest.territory_code is not null as is_in_register
+    from (
+        select
+            territory_code,
+            min(level) as level
+        from (
+            select territory_code, level from latest
+            union all
+            select territory_code, level from {{ ref('territories') }}
+            union all
+            select old_code, {{ territory_level('old_code') }} from {{ ref('stg_register__territorial_changes') }}
+            union all
+            select new_code, {{ territory_level('new_code') }} from {{ ref('stg_register__territorial_changes') }}
+        ) as named
+        where territory_code is not null
+        group by territory_code
+    ) as codes
     left join latest on codes.territory_code = latest.territory_code
-    left join seen on codes.territory_code = seen.territory_code
     left join {{ ref('territories') }} as baseline on codes.territory_code = baseline.territory_code
-    left join named_in_changes as changes on codes.territory_code = changes.territory_code
-    left join ends on codes.territory_code = ends.territory_code
-    left join beginnings on codes.territory_code = beginnings.territory_code
 ),
 
-lineage as (
+spans as (
     select
-        territory_code,
-        array_agg(predecessor order by predecessor) filter (where predecessor is not null) as predecessors,
-        array_agg(successor order by successor) filter (where successor is not null) as successors,
-        bool_or(is_whole_unit_merger) as is_whole_unit_merger
+        units.territory_code,
+        units.level,
+        coalesce(lives.valid_from, date '1900-01-01') as valid_from,
+        lives.valid_to,
+        units.is_unincorporated,
+        units.is_in_register
+    from units
+    left join lives on units.territory_code = lives.territory_code
+),
+
+-- A county is there as long as it has municipalities, where a register lists both.
+counties as (
+    select
+        county_code,
+        unnest(valid) as valid
     from (
-        select distinct
-            new_code as territory_code,
-            old_code as predecessor,
-            null as successor,
-            is_whole_unit_merger
-        from {{ ref('int_territory__succession') }}
-        union all
-        select distinct old_code, null, new_code, is_whole_unit_merger
-        from {{ ref('int_territory__succession') }}
-    ) as links
-    group by territory_code
+        select
+            left(territory_code, 5) as county_code,
+            range_agg(daterange(valid_from, valid_to, '[]')) filter (where level = 'municipality') as valid
+        from spans
+        group by left(territory_code, 5)
+        having
+            bool_or(level = 'county' and is_in_register)
+            and bool_or(level = 'municipality' and is_in_register)
+    ) as with_municipalities
 )
 
 select
-    dated.territory_code,
-    dated.territory_name,
-    dated.level,
-    coalesce(dated.valid_from, date '1900-01-01') as valid_from,
-    dated.valid_to,
-    case when dated.level <> 'country' then left(dated.territory_code, 2) end as state_code,
+    spans.territory_code,
+    spans.level,
+    coalesce(lower(counties.valid), spans.valid_from) as valid_from,
+    case when counties.county_code is null then spans.valid_to else upper(counties.valid) - 1 end as valid_to,
+    case when spans.level <> 'country' then left(spans.territory_code, 2) end as state_code,
     case
-        when dated.level in ('county', 'association', 'municipality') then left(dated.territory_code, 5)
+        when spans.level in ('county', 'association', 'municipality') then left(spans.territory_code, 5)
     end as county_code,
-    dated.text_code,
-    case dated.text_code
-        when '41' then 'Kreisfreie Stadt'
-        when '42' then 'Stadtkreis'
-        when '43' then 'Kreis'
-        when '44' then 'Landkreis'
-        when '45' then 'Regionalverband'
-        when '50' then 'Verbandsfreie Gemeinde'
-        when '51' then 'Amt'
-        when '52' then 'Samtgemeinde'
-        when '53' then 'Verbandsgemeinde'
-        when '54' then 'Verwaltungsgemeinschaft'
-        when '55' then 'Kirchspielslandgemeinde'
-        when '56' then 'Verwaltungsverband'
-        when '57' then 'VG Trägermodell'
-        when '58' then 'Erfüllende Gemeinde'
-        when '60' then 'Markt'
-        when '61' then 'Kreisfreie Stadt'
-        when '62' then 'Stadtkreis'
-        when '63' then 'Stadt'
-        when '64' then 'Kreisangehörige Gemeinde'
-        when '65' then 'Gemeindefreies Gebiet, bewohnt'
-        when '66' then 'Gemeindefreies Gebiet, unbewohnt'
-        when '67' then 'Große Kreisstadt'
-    end as unit_type_de,
-    coalesce(dated.text_code in ('65', '66'), false) as is_unincorporated,
-    dated.ars,
-    dated.is_in_register,
-    coalesce(lineage.predecessors, array[]::text[]) as predecessors,
-    coalesce(lineage.successors, array[]::text[]) as successors,
-    coalesce(lineage.is_whole_unit_merger, false) as is_whole_unit_merger
-from dated
-left join lineage on dated.territory_code = lineage.territory_code
+    spans.is_unincorporated,
+    spans.is_in_register
+from spans
+left join counties on spans.territory_code = counties.county_code

@@ -16,6 +16,13 @@ select
     ars,
     predecessors,
     successors,
-    is_whole_unit_merger
+    is_whole_unit_merger,
+    covers_from,
+    covers_to,
+    population,
+    population_date,
+    size_class_code,
+    size_class_de,
+    size_class_en
 from {{ ref('dim_territory') }}
 where level = 'municipality'

@@ -12,6 +12,9 @@ select
     register.text_code,
     register.ars,
     register.period_code::date as edition_date,
+    nullif(register.population, '')::numeric as population,
+    register.population_period_code::date as population_date,
+    nullif(register.area_km2, '')::numeric as area_km2,
     register._delivery_id as delivery_id,
     register._row_number as row_number,
     delivery.received_at as known_from
