@@ -492,7 +492,7 @@ class _Publication:
             f"""
             create temporary table changed_partition on commit drop as
             select model, part_code, period_code, b.digest,
-                {_SURROGATE_KEY.format("replace(part_code, '/', '|')")} as part_key,
+                {_SURROGATE_KEY.format("part_code")} as part_key,
                 {_SURROGATE_KEY.format("period_code")} as period_key
             from intermediate.build_state as b
             full join intermediate.release_state as s using (model, part_code, period_code)

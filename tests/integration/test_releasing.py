@@ -152,7 +152,7 @@ def made_from(digest: str) -> dict[tuple[str, str, str], str]:
         for measure in ("population", "unemployed")
         for period in ("2023-01", "2023-02")
     }
-    return {**state, ("fct_indicator_vintage", "ARB-03/1", "2023-01"): digest}
+    return {**state, ("fct_indicator_vintage", "ARB-03|1", "2023-01"): digest}
 
 
 @pytest.fixture(scope="module")
@@ -542,13 +542,13 @@ def test_old_releases_give_the_same_digits_after_a_changed_definition(house: Hou
     assert house.ask(digits.format(first)) == [("03157006", pytest.approx(4.5))]
     changed = house.publish(
         "delete from candidate.fct_indicator_vintage;" + indicator("5.25") + indicator("7").replace("03157006", "03157001"),
-        digests={("fct_indicator_vintage", "ARB-03/1", "2023-01"): "2"},
+        digests={("fct_indicator_vintage", "ARB-03|1", "2023-01"): "2"},
     )  # fmt: skip
     assert changed.changed == {"fct_indicator_vintage": (2, 1)}
     dropped = house.publish(
         "delete from candidate.fct_indicator_vintage where territory_code = '03157006';"
         "delete from intermediate.build_state where model = 'fct_indicator_vintage'",
-        digests={("fct_indicator_vintage", "ARB-03/1", "2023-02"): "1"},
+        digests={("fct_indicator_vintage", "ARB-03|1", "2023-02"): "1"},
     )
     assert dropped.changed == {"fct_indicator_vintage": (0, 1)}
     assert house.ask(digits.format(first)) == [("03157006", pytest.approx(4.5))]
