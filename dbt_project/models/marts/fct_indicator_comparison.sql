@@ -280,7 +280,7 @@ left join {{ ref('dim_period') }} as period
 left join {{ ref('dim_indicator_target') }} as target
     on
         ranked.indicator_key = target.indicator_key
-        and (target.territory_code is null or target.territory_code = ranked.territory_code)
+        and (target.territory_code is null or ranked.territory_code = target.territory_code)
         and period.reference_date
         between coalesce(target.valid_from, date '0001-01-01') and coalesce(target.valid_to, date '9999-12-31')
 -- unchanged units were counted on both territories and are shown once
