@@ -504,7 +504,9 @@ without_denominator as (
 ),
 
 -- Results with a past: neighbours in time that say the same are one.
-{% set key_of_pair = ['result_id', 'territory_code', 'nationality', 'sex', 'age_band', 'category', 'territorial_basis'] %}
+{% set key_of_pair = [
+    'result_id', 'territory_code', 'nationality', 'sex', 'age_band', 'category', 'territorial_basis',
+] %}
 {% set values_of_pair = [
     'numerator', 'events', 'denominator', 'numerator_period_code', 'denominator_period_code', 'numerator_dataset_id',
     'denominator_dataset_id', 'numerator_delivery_id', 'denominator_delivery_id', 'method_rank', 'obs_status',
