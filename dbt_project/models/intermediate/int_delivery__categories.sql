@@ -3,7 +3,7 @@
     incremental_strategy='replace_deliveries',
     unique_key='delivery_id',
     unlogged=true,
-    post_hook='analyze {{ this }}',
+    post_hook='{{ analyze_if_due() }}',
     indexes=[{'columns': ['delivery_id']}],
 ) }}
 
@@ -15,13 +15,6 @@ select
     max(unioned.category_name) as category_name
 from {{ ref('int_observation__unioned') }} as unioned
 {% if is_incremental() %}
-    where
-        unioned.delivery_id in (
-            select delivery.delivery_id
-            from {{ source('ops', 'delivery') }} as delivery
-            where
-                delivery.state = 'loaded'
-                and not exists (select 1 from {{ this }} as built where built.delivery_id = delivery.delivery_id)
-        )
+    where unioned.delivery_id in (select waiting.delivery_id from ({{ waiting_deliveries() }}) as waiting)
 {% endif %}
 group by unioned.delivery_id, unioned.category
