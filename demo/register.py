@@ -153,7 +153,7 @@ def territorial_changes(year: int) -> Handout:
                          str(round(old.area * 1_000_000)), str(old.inhabitants), *new])  # fmt: skip
     gives, takes = GOSLAR["03153002"], GOSLAR["03153017"]
     day = date(year, 7, 1).strftime("%d.%m.%Y")
-    from_unit = [f"031530{gives.code[5:]}{gives.code[5:]}", gives.code, gives.name, "3", str(12_000 + year), "0"]
+    from_unit = [f"031530{gives.code[5:]}{gives.code[5:]}", gives.code, gives.name, "2", str(12_000 + year), "0"]
     to_unit = [f"031530{takes.code[5:]}{takes.code[5:]}", takes.code, takes.name, day, day]
     rows.append([f"03/{year}/0002-G", "Gemeinde", *from_unit, *to_unit])
     notes = [[], ["1) Änderungsart:"], ["    1 = Auflösung"], ["    2 = Teilausgliederung"], [DEMO_NOTE]]

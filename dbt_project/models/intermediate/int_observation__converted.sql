@@ -39,7 +39,7 @@ expected as (
         count(*) as part_count
     from (select distinct reference_date from {{ ref('int_period__parsed') }}) as dates
     inner join {{ ref('int_territory__conversion') }} as conversion
-        on dates.reference_date between conversion.from_date and conversion.to_date and conversion.new_code is not null
+        on dates.reference_date between conversion.from_date and conversion.to_date and conversion.factor > 0
     inner join {{ ref('int_territory__validity') }} as unit
         on {{ valid_on('unit', 'conversion.old_code', 'dates.reference_date') }}
     group by dates.reference_date, conversion.new_code
@@ -70,7 +70,7 @@ parts as (
     inner join {{ ref('int_territory__conversion') }} as conversion
         on
             changed.territory_code = conversion.old_code
-            and conversion.new_code is not null
+            and conversion.factor > 0
             and period.reference_date between conversion.from_date and conversion.to_date
     -- what is booked under a dead key counts under the valid one, or nowhere
     inner join {{ ref('int_territory__validity') }} as unit
