@@ -1,0 +1,119 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_partitions',
+    unique_key=['measure_key', 'period_key'],
+    unlogged=true,
+    indexes=[{'columns': ['territory_key', 'measure_key', 'period_key']}],
+    pre_hook='{{ join_by_hashing() }}',
+    post_hook=['{{ remember_partitions() }}', '{{ analyze_if_due() }}'],
+    meta={
+        'part_key': 'measure_key',
+        'rules': ['territory', 'measures', 'age_bands', 'measure_sources', 'listings', 'corrections'],
+    },
+) }}
+-- depends_on: {{ ref('int_rule__digest') }} {{ ref('int_delivery__contents') }}
+
+-- The other side of the choice fct_observation_vintage makes: what a dataset says about a number while another one counts.
+-- Indicators that keep to one dataset are made of these too, and so are sums a dataset's own parts give.
+{% set key = key_columns() + ['territorial_basis', 'dataset_id'] %}
+{% set values = [
+    'value', 'obs_status', 'conf_status', 'territorial_method', 'territorial_factor', 'is_derived', 'delivery_id',
+    'row_number', 'column_number', 'correction_id',
+] %}
+with contested as materialized (
+    select
+        measure_code,
+        period_code
+    from {{ ref('int_delivery__contents') }}
+    group by measure_code, period_code
+    having count(distinct dataset_id) > 1
+),
+
+ranked as (
+    select
+        {% for column in key + values %}
+        candidate.{{ column }},
+        {% endfor %}
+        vintage.known_from,
+        vintage.known_until,
+        row_number() over (
+            partition by
+                {% for column in key_columns() %}
+                candidate.{{ column }},
+                {% endfor %}
+                candidate.territorial_basis, vintage.known_from
+            order by candidate.is_derived, candidate.source_priority, candidate.dataset_id
+        ) as place,
+        row_number() over (
+            partition by
+                {% for column in key %}
+                candidate.{{ column }},
+                {% endfor %}
+                vintage.known_from
+            order by candidate.is_derived, candidate.source_priority
+        ) as place_in_dataset
+    from {{ ref('int_observation__candidates') }} as candidate
+    inner join {{ ref('int_delivery__vintages') }} as vintage
+        on
+            candidate.measure_code = vintage.measure_code
+            and candidate.period_code = vintage.period_code
+            and vintage.dataset_id = '*'
+            and {{ holds_at('candidate', 'vintage.known_from') }}
+    where
+        (candidate.measure_code, candidate.period_code) in (
+            select contested.measure_code, contested.period_code from contested
+        )
+        {% if is_incremental() %}
+        and {{ in_stale('candidate.measure_code', 'candidate.period_code') }}
+        {% endif %}
+),
+
+set_aside as (
+    select * from ranked
+    where place > 1 and place_in_dataset = 1
+),
+
+merged as (
+    {{ merge_equal_neighbours('set_aside', key, values) }}
+)
+
+select
+    measure.measure_key,
+    period.period_key,
+    territory.territory_key,
+    population_group.population_group_key,
+    category.category_key,
+    merged.territorial_basis,
+    dataset.dataset_key,
+    merged.known_from,
+    merged.known_until,
+    merged.value,
+    merged.obs_status,
+    merged.conf_status,
+    merged.territorial_method,
+    merged.territorial_factor,
+    merged.is_derived,
+    merged.delivery_id,
+    merged.row_number,
+    merged.column_number,
+    merged.correction_id
+from merged
+left join {{ ref('dim_measure') }} as measure
+    on merged.measure_code = measure.measure_code
+left join {{ ref('dim_period') }} as period
+    on merged.period_code = period.period_code
+left join {{ ref('dim_territory') }} as territory
+    on
+        merged.territory_code = territory.territory_code
+        and case
+            when merged.territorial_basis = 'converted' then {{ territorial_state() }} else period.reference_date
+        end between territory.covers_from and territory.covers_to
+left join {{ ref('dim_population_group') }} as population_group
+    on
+        merged.nationality = population_group.nationality
+        and merged.sex = population_group.sex
+        and merged.age_band = population_group.age_band
+left join {{ ref('dim_category') }} as category
+    on merged.category = category.category_code
+left join {{ ref('dim_dataset') }} as dataset
+    on merged.dataset_id = dataset.dataset_id
