@@ -268,8 +268,8 @@ left join {{ ref('dim_correction') }} as correction
 -- breaks the number stands behind or in
 cross join lateral (
     select
-        string_agg(distinct known.note_de, ' ' order by known.note_de) as notes_de,
-        string_agg(distinct known.note_en, ' ' order by known.note_en) as notes_en
+        string_agg(distinct known.note_de, e'\n' order by known.note_de) as notes_de,
+        string_agg(distinct known.note_en, e'\n' order by known.note_en) as notes_en
     from {{ ref('dim_series_break') }} as known
     where
         (
@@ -310,7 +310,11 @@ case
                 {% for column in found %}
                 {% if column == 'value' %}
                 -- a number that was moved counts here and no longer under its own key
-                case when parts.is_moved then {{ cell }}.value else parts.value end as value
+                case
+                    when parts.is_moved
+                        then {{ cell }}.value - coalesce(sum(parts.value) filter (where not parts.is_moved) over (), 0)
+                    else parts.value
+                end as value
                 {%- else %}
                 parts.{{ column }}
                 {%- endif %}{{ ',' if not loop.last }}
@@ -344,6 +348,7 @@ case
                             array['both', 'as_delivered'] as bases,
                             false as may_be_sum,
                             former.is_moved,
+                            true as is_former,
                             null::bigint as edition,
                             false as is_category,
                             null::text as excluded_category
@@ -383,6 +388,7 @@ case
                             array[{{ cell }}.territorial_basis],
                             false,
                             false,
+                            false,
                             null,
                             false,
                             null
@@ -408,6 +414,7 @@ case
                             array['as_delivered'],
                             true,
                             false,
+                            false,
                             null,
                             false,
                             null
@@ -431,6 +438,7 @@ case
                             null,
                             {{ of_same_bases }},
                             true,
+                            false,
                             false,
                             case when {{ cell }}.dataset_key = {{ register }} then {{ cell }}.delivery_id end,
                             false,
@@ -462,6 +470,7 @@ case
                             array[{{ cell }}.territorial_basis],
                             true,
                             false,
+                            false,
                             null,
                             true,
                             listing.excluded_category
@@ -490,6 +499,11 @@ case
                                 or stated.territorial_method in ('exact_sum', 'moved_key')
                             )
                             and coalesce(origin.edition, stated.delivery_id) = stated.delivery_id
+                            and case
+                                when origin.is_moved then stated.correction_id = {{ cell }}.correction_id
+                                when origin.is_former then not {{ says_nothing('stated') }}
+                                else true
+                            end
                         offset 0
                     ) as observed
                     inner join {{ ref('dim_category') }} as category

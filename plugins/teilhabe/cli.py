@@ -243,16 +243,43 @@ def sql(
 @app.command()
 def explain(
     indicator: Annotated[str, typer.Argument(help="Indicator code, e.g. ARB-03.")],
-    territory: Annotated[str, typer.Argument(help="Territory key, e.g. 03157.")],
-    period: Annotated[str, typer.Argument(help="Period code, e.g. 2016.")],
+    territory: Annotated[str, typer.Argument(help="Territory key, e.g. 03157006.")],
+    period: Annotated[str, typer.Argument(help="Period code, e.g. 2024 or 2024-06.")],
+    nationality: Annotated[
+        str | None, typer.Option(help="Group; the total by default, each where there is no total.")
+    ] = None,
+    sex: Annotated[str, typer.Option(help="male, female or total.")] = "total",
+    age_band: Annotated[str, typer.Option("--age", help="Age band, e.g. 15_24.")] = "total",
     category: Annotated[str, typer.Option(help="Breakdown, e.g. an offence key.")] = "total",
+    definition: Annotated[int | None, typer.Option(help="Version of the definition; the usual one by default.")] = None,
+    converted: Annotated[bool, typer.Option("--converted", help="On the territories of today.")] = False,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="As known at the end of that day.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, with every part of every sum.")] = False,
 ) -> None:
-    """Where a number comes from: numerator, denominator, sources, vintages, caveats."""
-    from teilhabe import reporting
+    """Where a number comes from: terms, files and rows, vintages, corrections, definition, caveats, sources."""
+    from teilhabe import explain_view, explaining
 
     settings = get_settings()
     _ensure_warehouse(settings)
-    for line in reporting.explain(settings, indicator, territory, period, category):
+    question = explaining.Question(
+        indicator.upper(),
+        territory,
+        period,
+        nationality=nationality,
+        sex=sex,
+        age_band=age_band,
+        category=category,
+        definition=definition,
+        converted=converted,
+        as_of=as_of.date() if as_of else None,
+    )
+    found = explaining.explain(settings, question)
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2, default=_json) + "\n")
+        return
+    for line in explain_view.lines(found):
         out.print(escape(line), highlight=False)
 
 
