@@ -295,12 +295,6 @@ where {{ holds_at('indicator', moment) }}
 #}
 {% macro lineage_parts(cell, whole, moment, found) %}
 {% set register = surrogate_key(["'register__municipalities'"]) %}
-{% set of_same_bases %}
-case
-                            when {{ cell }}.territorial_basis = 'converted' then array['both', 'converted']
-                            else array['both', 'as_delivered']
-                        end
-{%- endset %}
             select
                 parts.territory_code,
                 parts.territory_key,
@@ -337,148 +331,104 @@ case
                             {{ surrogate_key([whole ~ '.nationality', whole ~ '.sex', 'possible.age_band']) }}
                                 as population_group_key
                         from (
-                        -- keys that were dead, or wrong
-                        select
-                            place.territory_code,
-                            place.territory_key,
-                            {{ cell }}.age_band,
-                            1::numeric as share,
-                            0 as choice,
-                            null::bigint as needed_count,
-                            array['both', 'as_delivered'] as bases,
-                            false as may_be_sum,
-                            former.is_moved,
-                            true as is_former,
-                            null::bigint as edition,
-                            false as is_category,
-                            null::text as excluded_category
-                        from (
+                            -- keys that were dead, or wrong
                             select
-                                successor.old_code as territory_code,
-                                false as is_moved
-                            from {{ ref('dim_territory_successor') }} as successor
+                                {{ possible_part(
+                                    'place', age_band=cell ~ '.age_band', bases="array['both', 'as_delivered']",
+                                    may_be_sum='false', is_former='true', is_moved='former.is_moved',
+                                ) }}
+                            from (
+                                select
+                                    successor.old_code as territory_code,
+                                    false as is_moved
+                                from {{ ref('dim_territory_successor') }} as successor
+                                where
+                                    successor.new_code = {{ cell }}.territory_code
+                                    and {{ whole }}.reference_date >= successor.dead_from
+                                    and {{ whole }}.reference_date >= successor.new_valid_from
+                                    and {{ whole }}.reference_date <= coalesce(successor.new_valid_to, date '9999-12-31')
+                                union
+                                select
+                                    moved.territory_code,
+                                    true
+                                from {{ ref('dim_correction') }} as moved
+                                where
+                                    moved.correction_id = {{ cell }}.correction_id
+                                    and moved.to_territory_code = {{ cell }}.territory_code
+                            ) as former
+                            inner join {{ ref('dim_territory') }} as place
+                                on former.territory_code = place.territory_code
                             where
-                                successor.new_code = {{ cell }}.territory_code
-                                and {{ whole }}.reference_date >= successor.dead_from
-                                and {{ whole }}.reference_date >= successor.new_valid_from
-                                and {{ whole }}.reference_date <= coalesce(successor.new_valid_to, date '9999-12-31')
-                            union
+                                {{ cell }}.territorial_basis <> 'converted'
+                                and {{ cell }}.territorial_method in ('exact_sum', 'moved_key')
+                            union all
+                            -- age bands, of the first set that is complete
                             select
-                                moved.territory_code,
-                                true
-                            from {{ ref('dim_correction') }} as moved
+                                {{ possible_part(
+                                    cell, age_band='member.member_age_band', bases='array[' ~ cell ~ '.territorial_basis]',
+                                    may_be_sum='false', choice='member.variant', needed_count='member.member_count',
+                                ) }}
+                            from (
+                                select
+                                    band.*,
+                                    count(*) over (partition by band.variant) as member_count
+                                from {{ ref('dim_age_band_member') }} as band
+                                where band.age_band = {{ cell }}.age_band
+                            ) as member
                             where
-                                moved.correction_id = {{ cell }}.correction_id
-                                and moved.to_territory_code = {{ cell }}.territory_code
-                        ) as former
-                        inner join {{ ref('dim_territory') }} as place
-                            on former.territory_code = place.territory_code
-                        where
-                            {{ cell }}.territorial_basis <> 'converted'
-                            and {{ cell }}.territorial_method in ('exact_sum', 'moved_key')
-                        union all
-                        -- age bands, of the first set that is complete
-                        select
-                            {{ cell }}.territory_code,
-                            {{ cell }}.territory_key,
-                            member.member_age_band,
-                            1,
-                            member.variant,
-                            member.member_count,
-                            array[{{ cell }}.territorial_basis],
-                            false,
-                            false,
-                            false,
-                            null,
-                            false,
-                            null
-                        from (
+                                {{ cell }}.territorial_basis <> 'converted'
+                                and {{ cell }}.territorial_method in ('as_delivered', 'exact_sum', 'moved_key')
+                            union all
+                            -- units that became this one
                             select
-                                band.*,
-                                count(*) over (partition by band.variant) as member_count
-                            from {{ ref('dim_age_band_member') }} as band
-                            where band.age_band = {{ cell }}.age_band
-                        ) as member
-                        where
-                            {{ cell }}.territorial_basis <> 'converted'
-                            and {{ cell }}.territorial_method in ('as_delivered', 'exact_sum', 'moved_key')
-                        union all
-                        -- units that became this one
-                        select
-                            place.territory_code,
-                            place.territory_key,
-                            {{ cell }}.age_band,
-                            conversion.factor,
-                            0,
-                            null,
-                            array['as_delivered'],
-                            true,
-                            false,
-                            false,
-                            null,
-                            false,
-                            null
-                        from {{ ref('dim_territory_conversion') }} as conversion
-                        inner join {{ ref('dim_territory') }} as place
-                            on {{ valid_on('place', 'conversion.old_code', whole ~ '.reference_date') }}
-                        where
-                            {{ cell }}.territorial_basis = 'converted'
-                            and {{ cell }}.territorial_method in ('exact_sum', 'factor_population', 'factor_area')
-                            and conversion.new_code = {{ cell }}.territory_code
-                            and {{ whole }}.reference_date between conversion.from_date and conversion.to_date
-                        {% for level, length in [('county', 5), ('state', 2)] %}
-                        union all
-                        -- municipalities of the {{ level }}: those of one edition of the register, else those valid on the day
-                        select
-                            place.territory_code,
-                            place.territory_key,
-                            {{ cell }}.age_band,
-                            1,
-                            0,
-                            null,
-                            {{ of_same_bases }},
-                            true,
-                            false,
-                            false,
-                            case when {{ cell }}.dataset_key = {{ register }} then {{ cell }}.delivery_id end,
-                            false,
-                            null
-                        from {{ ref('dim_territory') }} as place
-                        where
-                            {{ cell }}.territorial_method = 'sum_of_municipalities'
-                            and length({{ cell }}.territory_code) = {{ length }}
-                            and place.{{ level }}_code = {{ cell }}.territory_code
-                            and place.level = 'municipality'
-                            and (
-                                {{ cell }}.dataset_key = {{ register }}
-                                or (place.is_official and {{ cell }}.territorial_basis = 'converted')
-                                or (
-                                    place.is_official
-                                    and {{ valid_on('place', 'place.territory_code', whole ~ '.reference_date') }}
+                                {{ possible_part(
+                                    'place', age_band=cell ~ '.age_band', bases="array['as_delivered']", share='conversion.factor',
+                                ) }}
+                            from {{ ref('dim_territory_conversion') }} as conversion
+                            inner join {{ ref('dim_territory') }} as place
+                                on {{ valid_on('place', 'conversion.old_code', whole ~ '.reference_date') }}
+                            where
+                                {{ cell }}.territorial_basis = 'converted'
+                                and {{ cell }}.territorial_method in ('exact_sum', 'factor_population', 'factor_area')
+                                and conversion.new_code = {{ cell }}.territory_code
+                                and {{ whole }}.reference_date between conversion.from_date and conversion.to_date
+                            {% for level, length in [('county', 5), ('state', 2)] %}
+                            union all
+                            -- municipalities of the {{ level }}: those of one edition of the register, else those valid on the day
+                            select
+                                {{ possible_part(
+                                    'place', age_band=cell ~ '.age_band',
+                                    bases="array['both', case when " ~ cell ~ ".territorial_basis = 'converted'"
+                                        ~ " then 'converted' else 'as_delivered' end]",
+                                    edition='case when ' ~ cell ~ '.dataset_key = ' ~ register ~ ' then ' ~ cell ~ '.delivery_id end',
+                                ) }}
+                            from {{ ref('dim_territory') }} as place
+                            where
+                                {{ cell }}.territorial_method = 'sum_of_municipalities'
+                                and length({{ cell }}.territory_code) = {{ length }}
+                                and place.{{ level }}_code = {{ cell }}.territory_code
+                                and place.level = 'municipality'
+                                and (
+                                    {{ cell }}.dataset_key = {{ register }}
+                                    or (place.is_official and {{ cell }}.territorial_basis = 'converted')
+                                    or (
+                                        place.is_official
+                                        and {{ valid_on('place', 'place.territory_code', whole ~ '.reference_date') }}
+                                    )
                                 )
-                            )
-                        {% endfor %}
-                        union all
-                        -- categories of a listing
-                        select
-                            {{ cell }}.territory_code,
-                            {{ cell }}.territory_key,
-                            {{ cell }}.age_band,
-                            1,
-                            0,
-                            null,
-                            array[{{ cell }}.territorial_basis],
-                            true,
-                            false,
-                            false,
-                            null,
-                            true,
-                            listing.excluded_category
-                        from {{ ref('dim_listing') }} as listing
-                        where
-                            {{ cell }}.territorial_method = 'sum_of_categories'
-                            and listing.measure_key = {{ whole }}.measure_key
-                            and listing.dataset_key = {{ cell }}.dataset_key
+                            {% endfor %}
+                            union all
+                            -- categories of a listing
+                            select
+                                {{ possible_part(
+                                    cell, age_band=cell ~ '.age_band', bases='array[' ~ cell ~ '.territorial_basis]',
+                                    is_category='true', excluded_category='listing.excluded_category',
+                                ) }}
+                            from {{ ref('dim_listing') }} as listing
+                            where
+                                {{ cell }}.territorial_method = 'sum_of_categories'
+                                and listing.measure_key = {{ whole }}.measure_key
+                                and listing.dataset_key = {{ cell }}.dataset_key
                         ) as possible
                     ) as origin
                     -- `offset 0`: each place by its key, instead of all numbers of the measure and period
@@ -520,6 +470,29 @@ case
             ) as parts
             where parts.place = 1
 {% endmacro %}
+
+{#
+  Columns of a place where a part may be. `choice`: only the first that has all (`needed_count`) of its parts counts; `bases`: on
+  which it may stand; `may_be_sum`: a computed number is a part too; `is_former`: booked under another key, `is_moved`: wrongly.
+#}
+{% macro possible_part(
+    place, age_band, bases, share='1', choice='0', needed_count='null', may_be_sum='true', is_former='false', is_moved='false',
+    edition='null', is_category='false', excluded_category='null'
+) %}
+{{ place }}.territory_code,
+                                {{ place }}.territory_key,
+                                {{ age_band }} as age_band,
+                                {{ share }}::numeric as share,
+                                {{ choice }} as choice,
+                                {{ needed_count }}::bigint as needed_count,
+                                {{ bases }} as bases,
+                                {{ may_be_sum }} as may_be_sum,
+                                {{ is_former }} as is_former,
+                                {{ is_moved }} as is_moved,
+                                ({{ edition }})::bigint as edition,
+                                {{ is_category }} as is_category,
+                                {{ excluded_category }}::text as excluded_category
+{%- endmacro %}
 
 {# Post-hook of the view: the same for one number, as it was known at a moment. Its rows are rows of the view. #}
 {% macro create_lineage_of() %}
