@@ -246,7 +246,8 @@ cells as (
     select * from denominator_cells
 ),
 
--- A role made of several cells, or of one chosen among several, changes whenever something about one of them becomes known.
+-- A role made of several cells, or of one chosen among several, changes whenever something about one of them becomes known. A
+-- moving sum is none before its own month is known.
 moments as materialized (
     select
         result_id,
@@ -257,7 +258,10 @@ moments as materialized (
         select distinct
             needed.result_id,
             needed.role,
-            vintage.known_from
+            vintage.known_from,
+            min(vintage.known_from) filter (
+                where needed.period_rule = 'rolling_12_sum' and needed.cell_period_code = needed.period_code
+            ) over (partition by needed.result_id, needed.role) as led_from
         from needed
         inner join {{ ref('int_delivery__vintages') }} as vintage
             on
@@ -266,6 +270,7 @@ moments as materialized (
                 and vintage.dataset_id = '*'
         where not needed.is_single or needed.is_contested
     ) as known
+    where led_from is null or known_from >= led_from
 ),
 
 -- Where a unit has changed, its cells on either basis make two sums.
