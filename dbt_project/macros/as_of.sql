@@ -18,12 +18,12 @@
             v.value, v.obs_status, v.conf_status, v.territorial_method, v.is_derived,
             d.dataset_id, v.delivery_id, v.row_number, v.column_number, v.known_from, c.category_name
         from {{ schema }}.fct_observation_vintage as v
-        inner join {{ schema }}.dim_measure as m on v.measure_key = m.measure_key
-        inner join {{ schema }}.dim_territory as t on v.territory_key = t.territory_key
-        inner join {{ schema }}.dim_period as p on v.period_key = p.period_key
-        inner join {{ schema }}.dim_population_group as g on v.population_group_key = g.population_group_key
-        inner join {{ schema }}.dim_category as c on v.category_key = c.category_key
-        inner join {{ schema }}.dim_dataset as d on v.dataset_key = d.dataset_key
+        left join {{ schema }}.dim_measure as m on v.measure_key = m.measure_key
+        left join {{ schema }}.dim_territory as t on v.territory_key = t.territory_key
+        left join {{ schema }}.dim_period as p on v.period_key = p.period_key
+        left join {{ schema }}.dim_population_group as g on v.population_group_key = g.population_group_key
+        left join {{ schema }}.dim_category as c on v.category_key = c.category_key
+        left join {{ schema }}.dim_dataset as d on v.dataset_key = d.dataset_key
         where
             v.known_from <= as_of and (v.known_until is null or v.known_until > as_of)
             and v.territorial_basis in ('both', basis)
@@ -49,11 +49,11 @@
             v.obs_status, v.conf_status, v.territorial_method, v.numerator_delivery_id,
             v.denominator_delivery_id, v.known_from
         from {{ schema }}.fct_indicator_vintage as v
-        inner join {{ schema }}.dim_indicator as i on v.indicator_key = i.indicator_key
-        inner join {{ schema }}.dim_territory as t on v.territory_key = t.territory_key
-        inner join {{ schema }}.dim_period as p on v.period_key = p.period_key
-        inner join {{ schema }}.dim_population_group as g on v.population_group_key = g.population_group_key
-        inner join {{ schema }}.dim_category as c on v.category_key = c.category_key
+        left join {{ schema }}.dim_indicator as i on v.indicator_key = i.indicator_key
+        left join {{ schema }}.dim_territory as t on v.territory_key = t.territory_key
+        left join {{ schema }}.dim_period as p on v.period_key = p.period_key
+        left join {{ schema }}.dim_population_group as g on v.population_group_key = g.population_group_key
+        left join {{ schema }}.dim_category as c on v.category_key = c.category_key
         where
             v.known_from <= as_of and (v.known_until is null or v.known_until > as_of)
             and v.territorial_basis in ('both', basis)

@@ -30,9 +30,9 @@ select
     observation.column_number
 from {{ ref('fct_observation_vintage') }} as observation
 {{ with_names('observation', 'measure') }}
-inner join {{ ref('dim_dataset') }} as dataset
+left join {{ ref('dim_dataset') }} as dataset
     on observation.dataset_key = dataset.dataset_key
-inner join {{ ref('dim_delivery') }} as delivery
+left join {{ ref('dim_delivery') }} as delivery
     on observation.delivery_id = delivery.delivery_id
 where observation.known_until is null and observation.territorial_basis in ('both', '{{ basis }}')
 {% endmacro %}
@@ -74,7 +74,7 @@ select
     {{- ',\n    indicator.is_default' if with_default }}
 from {{ ref('fct_indicator_vintage') }} as fact
 {{ with_names('fact', 'indicator') }}
-inner join {{ ref('dim_delivery') }} as numerator_delivery
+left join {{ ref('dim_delivery') }} as numerator_delivery
     on fact.numerator_delivery_id = numerator_delivery.delivery_id
 left join {{ ref('dim_delivery') }} as denominator_delivery
     on fact.denominator_delivery_id = denominator_delivery.delivery_id
@@ -84,16 +84,19 @@ where
     {{- '' if with_default else '\n    and indicator.is_default' }}
 {% endmacro %}
 
-{# Joins from the keys of a fact to its dimensions, under the names the reports use. #}
+{#
+  Joins from the keys of a fact to its dimensions, under the names the reports use. Foreign keys see to it that each has its row;
+  left joins let PostgreSQL leave out those a question does not ask for.
+#}
 {% macro with_names(fact, subject) %}
-inner join {{ ref('dim_' ~ subject) }} as {{ subject }}
+left join {{ ref('dim_' ~ subject) }} as {{ subject }}
     on {{ fact }}.{{ subject }}_key = {{ subject }}.{{ subject }}_key
-inner join {{ ref('dim_period') }} as period
+left join {{ ref('dim_period') }} as period
     on {{ fact }}.period_key = period.period_key
-inner join {{ ref('dim_territory') }} as territory
+left join {{ ref('dim_territory') }} as territory
     on {{ fact }}.territory_key = territory.territory_key
-inner join {{ ref('dim_population_group') }} as population_group
+left join {{ ref('dim_population_group') }} as population_group
     on {{ fact }}.population_group_key = population_group.population_group_key
-inner join {{ ref('dim_category') }} as category
+left join {{ ref('dim_category') }} as category
     on {{ fact }}.category_key = category.category_key
 {%- endmacro %}

@@ -3,22 +3,35 @@
   rows until the new ones are complete. No `merge`: it does not work on distributed tables.
 #}
 
-{# All rows, but only what differs is written: small dimensions. #}
+{#
+  All rows, but only what differs is written: dimensions. Rows are found by their primary key, which hashes; comparing all columns
+  with nulls among them would compare each row with each.
+#}
 {% macro get_incremental_replace_sql(arg_dict) %}
     {% set columns = get_quoted_csv(arg_dict.dest_columns | map(attribute='name')) %}
+    {% set key = (model.constraints | selectattr('type', 'equalto', 'primary_key') | first).columns %}
     delete from {{ arg_dict.target_relation }} as old
     where
         not exists (
             select 1 from {{ arg_dict.temp_relation }} as new_row
             where
-                {%- for column in arg_dict.dest_columns %}
-                new_row.{{ column.quoted }} is not distinct from old.{{ column.quoted }}{{ ' and' if not loop.last }}
+                {%- for column in key %}
+                new_row.{{ column }} = old.{{ column }} and
                 {%- endfor %}
+                ({% for column in arg_dict.dest_columns %}new_row.{{ column.quoted }}{{ ', ' if not loop.last }}{% endfor %})
+                is not distinct from
+                ({% for column in arg_dict.dest_columns %}old.{{ column.quoted }}{{ ', ' if not loop.last }}{% endfor %})
         );
     insert into {{ arg_dict.target_relation }} ({{ columns }})
-    select {{ columns }} from {{ arg_dict.temp_relation }}
-    except
-    select {{ columns }} from {{ arg_dict.target_relation }}
+    select {{ columns }} from {{ arg_dict.temp_relation }} as new_row
+    where
+        not exists (
+            select 1 from {{ arg_dict.target_relation }} as old
+            where
+                {%- for column in key %}
+                new_row.{{ column }} = old.{{ column }}{{ ' and' if not loop.last }}
+                {%- endfor %}
+        )
 {% endmacro %}
 
 {# Whole deliveries: add the new, remove those no longer accepted. Nothing else is touched. #}

@@ -9,7 +9,9 @@ with touched as (
     from {{ ref('corrections') }} as correction
     inner join {{ ref('int_observation__known') }} as observed
         on {{ same_cell('correction', 'observed', 'correction.territory_code') }}
-    where correction.status <> 'repaired' and observed.known_until is null
+    where
+        correction.status <> 'repaired' and observed.known_until is null
+        and {{ in_corrected('observed.measure_code', 'observed.period_code') }}
     group by correction.correction_id
 ),
 
@@ -18,7 +20,9 @@ targets as (
     from {{ ref('corrections') }} as correction
     inner join {{ ref('int_observation__known') }} as observed
         on {{ same_cell('correction', 'observed', 'correction.to_territory_code') }}
-    where correction.guard = 'target_has_value' and observed.known_until is null and observed.value is not null
+    where
+        correction.guard = 'target_has_value' and observed.known_until is null and observed.value is not null
+        and {{ in_corrected('observed.measure_code', 'observed.period_code') }}
 )
 
 select

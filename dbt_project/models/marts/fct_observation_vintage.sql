@@ -3,7 +3,7 @@
     incremental_strategy='replace_partitions',
     unique_key=['measure_key', 'period_key'],
     unlogged=true,
-    indexes=[{'columns': ['territory_key', 'measure_key', 'period_key']}],
+    indexes=[{'columns': ['territory_key', 'period_key']}],
     pre_hook='{{ join_by_hashing() }}',
     post_hook=['{{ remember_partitions() }}', '{{ create_observation_as_of() }}', '{{ analyze_if_due() }}'],
     meta={
