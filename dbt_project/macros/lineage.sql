@@ -391,6 +391,7 @@ where {{ holds_at('indicator', moment) }}
                                 {{ cell }}.territorial_basis = 'converted'
                                 and {{ cell }}.territorial_method in ('exact_sum', 'factor_population', 'factor_area')
                                 and conversion.new_code = {{ cell }}.territory_code
+                                and conversion.factor > 0
                                 and {{ whole }}.reference_date between conversion.from_date and conversion.to_date
                             {% for level, length in [('county', 5), ('state', 2)] %}
                             union all

@@ -256,6 +256,33 @@ def test_explain_names_the_file_of_a_sum(line: Line) -> None:
     assert digest(register) in text
 
 
+def leaves(cells: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for cell in cells:
+        yield from leaves(cell["parts"]) if cell["is_derived"] else [cell]
+
+
+@pytest.mark.parametrize(
+    ("code", "territory", "period", "at_least"),
+    [
+        ("DEM-01", "03157006", f"{YEAR}-12-31", 1),
+        ("DEM-02", "03157", f"{YEAR}-12-31", 2),
+        ("ARB-03", "03157", str(YEAR), 10),
+    ],
+)
+def test_every_number_explain_names_stands_in_that_file_row_and_column(
+    line: Line, code: str, territory: str, period: str, at_least: int
+) -> None:
+    done = line.teilhabe("explain", code, territory, period, "--json")
+    assert done.returncode == 0, done.stderr
+    [value] = json.loads(done.stdout)["values"]
+    found = list(leaves(value["cells"]))
+    assert len(found) >= at_least
+    for cell in found:
+        [file] = [handout.content for handout in HANDOUTS if handout.sha256 == cell["sha256"]]
+        row = file.decode("utf-8-sig").splitlines()[cell["row_number"] - 1].split(";")
+        assert int(row[cell["column_number"] - 1]) == cell["delivered_value"], cell["cell_id"]
+
+
 def test_explain_of_what_is_not_there_says_what_there_is(line: Line) -> None:
     done = line.teilhabe("explain", "SIO-01", "03157", "1999")
     assert (done.returncode, done.stdout) == (1, "")
