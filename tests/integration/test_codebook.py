@@ -11,8 +11,9 @@ import pytest
 
 from teilhabe import building, loading, ops, warehouse
 from teilhabe.contracts import load_contracts
-from tests.conftest import settings_for
-from tests.integration.test_dbt_star import PROJECT, Star, cell, offences, population, register_edition
+from tests.conftest import PROJECT, settings_for
+from tests.integration.test_dbt_star import offences, population, register_edition
+from tests.star import Star, cell
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,115 +9,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
-from teilhabe import building, loading, ops, releasing, warehouse
-from teilhabe.contracts import load_contracts
-from teilhabe.settings import Settings
-from tests.conftest import settings_for
-
-PROJECT = Path(__file__).resolve().parents[2]
-Rows = list[dict[str, Any]]
-
-
-class Star:
-    """A warehouse of its own: deliver rows, build, ask as analyst."""
-
-    def __init__(self, settings: Settings, work: Path) -> None:
-        self.settings = settings
-        self.work = work
-        self._delivered = 0
-
-    def deliver(
-        self, dataset: str, received_at: str, rows: Rows, state: str = "loaded", sender: str | None = None
-    ) -> int:
-        """Put one delivery into ``raw`` as the loader would; returns its id."""
-        self._delivered += 1
-        with warehouse.connect("loader", self.settings) as conn:
-            row = conn.execute(
-                "insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, received_from, source,"
-                " archive_uri, manifest_uri, state, row_count)"
-                " values (%s, 'test.csv', %s, 1, %s, %s, 'test', 'x', %s, %s, %s) returning delivery_id",
-                (
-                    dataset,
-                    f"{self._delivered:064x}",
-                    received_at,
-                    sender,
-                    f"manifest-{self._delivered}",
-                    state,
-                    len(rows),
-                ),
-            ).fetchone()
-            assert row is not None
-            delivery_id = int(row[0])
-            for number, values in enumerate(rows, start=1):
-                line = {**values, "_delivery_id": delivery_id, "_row_number": number, "_column_number": 1}
-                names = sql.SQL(", ").join(map(sql.Identifier, line))
-                marks = sql.SQL(", ").join([sql.Placeholder()] * len(line))
-                table = sql.Identifier("raw", dataset)
-                conn.execute(
-                    sql.SQL("insert into {} ({}) values ({})").format(table, names, marks), list(line.values())
-                )
-        return delivery_id
-
-    def dbt(self, *arguments: str, fails: bool = False) -> str:
-        """Run dbt by hand; the output, when it ended as expected."""
-        environment = {
-            **os.environ,
-            **warehouse.dbt_environment(self.settings),
-            "DBT_PROFILES_DIR": str(PROJECT / "dbt_project"),
-            "DBT_TARGET_PATH": str(self.work / "target"),
-            "DBT_LOG_PATH": str(self.work / "logs"),
-        }
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / "dbt"), *arguments],
-            cwd=PROJECT / "dbt_project",
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode != 0) is fails, done.stdout[-6000:]
-        return done.stdout
-
-    def build_by_hand(self) -> str:
-        """Everything, the tests of the code itself included, by dbt alone, and published."""
-        said = self.dbt("build", "--select", "tag:staging") + self.dbt("build", "--exclude", "tag:staging")
-        self.publish()
-        return said
-
-    def build(self, *, force: bool = False) -> None:
-        """As the warehouse run builds and publishes."""
-        building.build(self.settings, force=force)
-
-    def publish(self) -> releasing.Release:
-        """What a run does after its dbt build."""
-        with loading.session(self.settings) as conn:
-            build_id = ops.start_build(conn, ops.deliveries_to_build(conn), code_version="test", run_id=None)
-        releasing.approve(self.settings, build_id)
-        release = releasing.publish(self.settings, build_id, manifest=self.work / "target" / "manifest.json")
-        with loading.session(self.settings) as conn:
-            ops.finish_build(conn, build_id, succeeded=True, message=None)
-        return release
-
-    def ask(self, query: str, role: str = "analyst") -> list[tuple[Any, ...]]:
-        with warehouse.connect(role, self.settings) as conn:  # type: ignore[arg-type]
-            return conn.execute(query).fetchall()
-
-
-GROUP = {"obs_status": "A", "conf_status": "F", "territory_name": "Peine"}
+from teilhabe import releasing, reporting, warehouse
+from tests.star import GROUP, MUNICIPALITIES, Rows, Star, cell
 
 
 @pytest.fixture(scope="module")
 def star(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Star]:
     """A warehouse with one county's deliveries in it, built once."""
-    settings = settings_for(make_home())
-    warehouse.ensure_running(settings)
-    warehouse.provision(settings)
-    with loading.session(settings) as conn:
-        ops.install(conn)
-        loading.ensure_raw_tables(conn, load_contracts(PROJECT / "agencies").values())
-    star = Star(settings, tmp_path_factory.mktemp("dbt"))
+    star = Star.empty(make_home(), tmp_path_factory.mktemp("dbt"))
     star.deliver("register__municipalities", "2022-02-01", register_edition())
     star.deliver("police__offences_district", "2023-06-01", offences())
     star.deliver("employment_agency__unemployed_municipal", "2017-06-01", unemployed())
@@ -134,7 +31,7 @@ def star(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
     star.deliver("state_statistics__migration", "2023-07-01", migration())
     star.build_by_hand()
     yield star
-    warehouse.stop(settings)
+    warehouse.stop(star.settings)
 
 
 def register_edition() -> Rows:
@@ -187,14 +84,6 @@ def unemployed() -> Rows:
     for code in ("004", "009"):
         rows.append({**base, **dash, "territory_code": f"03157{code}", "territory_name": code, "nationality": "total"})
     return rows
-
-
-def cell(territory: str, period: str, measure: str, value: object, **group: Any) -> dict[str, Any]:
-    place = {"territory_code": territory, "period_code": period, "measure_code": measure}
-    return {**GROUP, **place, "category": "total", "value": None if value is None else str(value), **group}
-
-
-MUNICIPALITIES = [f"03157{number}" for number in ("001", "002", "005", "006", "007", "008", "009")]
 
 
 def integrations() -> Rows:
@@ -365,6 +254,17 @@ def test_the_catalogue_is_in_the_star(star: Star) -> None:
     )
     assert breaks == [("nine_years_2020",)]
     assert star.ask("select count(*) from marts.dim_series_break where indicator_key is not null")[0][0] > 0
+
+
+def test_explain_names_every_cell_of_a_sum_the_correction_and_the_demo(star: Star) -> None:
+    quarter = "\n".join(reporting.explain(star.settings, "WOH-06", "03157006", "2024-Q1"))
+    assert "numerator    6: moves_to_own_flat, 2024-01/2024-03" in quarter
+    assert "+ moves_to_own_flat, 2024-02: 2 (A/F), from housing__accommodation" in quarter
+    assert "denominator  100 (mean): housed_persons" in quarter
+    window = "\n".join(reporting.explain(star.settings, "ARB-07", "03157", "2024-02"))
+    assert "+ employable_recipients, 2023-02: not delivered" in window
+    club = "\n".join(reporting.explain(star.settings, "SOZ-01", "03157006", "2022-01-01"))
+    assert "Demo: erfundene Zahlen" in club
 
 
 def test_a_known_error_is_moved_to_the_right_key_and_says_so(star: Star) -> None:

@@ -19,7 +19,7 @@ from teilhabe import loading, ops, warehouse
 from teilhabe.contracts import load_contracts
 from teilhabe.reading import open_reading
 from tests.conftest import PROJECT, settings_for
-from tests.integration.test_dbt_star import Star
+from tests.star import Star
 
 CONTRACTS = load_contracts(PROJECT / "agencies")
 REGISTER, CHANGES = "register__municipalities", "register__territorial_changes"

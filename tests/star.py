@@ -1,0 +1,123 @@
+"""A star of its own for a test: rows are put into ``raw`` as the loader would, dbt builds them, a release publishes them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+from psycopg import sql
+
+from teilhabe import building, loading, ops, releasing, warehouse
+from teilhabe.contracts import load_contracts
+from teilhabe.settings import Settings
+from tests.conftest import PROJECT, settings_for
+
+Rows = list[dict[str, Any]]
+
+GROUP = {"obs_status": "A", "conf_status": "F", "territory_name": "Peine"}
+MUNICIPALITIES = [f"03157{number}" for number in ("001", "002", "005", "006", "007", "008", "009")]
+"""The county's municipalities since 2015."""
+
+
+def cell(territory: str, period: str, measure: str, value: object, **group: Any) -> dict[str, Any]:
+    place = {"territory_code": territory, "period_code": period, "measure_code": measure}
+    return {**GROUP, **place, "category": "total", "value": None if value is None else str(value), **group}
+
+
+class Star:
+    """A warehouse of its own: deliver rows, build, ask as analyst."""
+
+    def __init__(self, settings: Settings, work: Path) -> None:
+        self.settings = settings
+        self.work = work
+        self._delivered = 0
+
+    @classmethod
+    def empty(cls, home: Path, work: Path) -> Self:
+        """A provisioned warehouse in which nothing has arrived; its server is to be stopped."""
+        settings = settings_for(home)
+        warehouse.ensure_running(settings)
+        warehouse.provision(settings)
+        with loading.session(settings) as conn:
+            ops.install(conn)
+            loading.ensure_raw_tables(conn, load_contracts(PROJECT / "agencies").values())
+        return cls(settings, work)
+
+    def deliver(
+        self, dataset: str, received_at: str, rows: Rows, state: str = "loaded", sender: str | None = None
+    ) -> int:
+        """Put one delivery into ``raw`` as the loader would; returns its id."""
+        self._delivered += 1
+        with warehouse.connect("loader", self.settings) as conn:
+            row = conn.execute(
+                "insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, received_from, source,"
+                " archive_uri, manifest_uri, state, row_count)"
+                " values (%s, 'test.csv', %s, 1, %s, %s, 'test', 'x', %s, %s, %s) returning delivery_id",
+                (
+                    dataset,
+                    f"{self._delivered:064x}",
+                    received_at,
+                    sender,
+                    f"manifest-{self._delivered}",
+                    state,
+                    len(rows),
+                ),
+            ).fetchone()
+            assert row is not None
+            delivery_id = int(row[0])
+            for number, values in enumerate(rows, start=1):
+                line = {**values, "_delivery_id": delivery_id, "_row_number": number, "_column_number": 1}
+                names = sql.SQL(", ").join(map(sql.Identifier, line))
+                marks = sql.SQL(", ").join([sql.Placeholder()] * len(line))
+                table = sql.Identifier("raw", dataset)
+                conn.execute(
+                    sql.SQL("insert into {} ({}) values ({})").format(table, names, marks), list(line.values())
+                )
+        return delivery_id
+
+    def dbt(self, *arguments: str, fails: bool = False) -> str:
+        """Run dbt by hand; the output, when it ended as expected."""
+        environment = {
+            **os.environ,
+            **warehouse.dbt_environment(self.settings),
+            "DBT_PROFILES_DIR": str(PROJECT / "dbt_project"),
+            "DBT_TARGET_PATH": str(self.work / "target"),
+            "DBT_LOG_PATH": str(self.work / "logs"),
+        }
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "dbt"), *arguments],
+            cwd=PROJECT / "dbt_project",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode != 0) is fails, done.stdout[-6000:]
+        return done.stdout
+
+    def build_by_hand(self) -> str:
+        """Everything, the tests of the code itself included, by dbt alone, and published."""
+        said = self.dbt("build", "--select", "tag:staging") + self.dbt("build", "--exclude", "tag:staging")
+        self.publish()
+        return said
+
+    def build(self, *, force: bool = False) -> None:
+        """As the warehouse run builds and publishes."""
+        building.build(self.settings, force=force)
+
+    def publish(self) -> releasing.Release:
+        """What a run does after its dbt build."""
+        with loading.session(self.settings) as conn:
+            build_id = ops.start_build(conn, ops.deliveries_to_build(conn), code_version="test", run_id=None)
+        releasing.approve(self.settings, build_id)
+        release = releasing.publish(self.settings, build_id, manifest=self.work / "target" / "manifest.json")
+        with loading.session(self.settings) as conn:
+            ops.finish_build(conn, build_id, succeeded=True, message=None)
+        return release
+
+    def ask(self, query: str, role: str = "analyst") -> list[tuple[Any, ...]]:
+        with warehouse.connect(role, self.settings) as conn:  # type: ignore[arg-type]
+            return conn.execute(query).fetchall()
