@@ -4,6 +4,6 @@
 select
     change.old_code as territory_code,
     change.old_code || ' (' || change.old_name || ') is gone since ' || change.effective_date
-    || ' at the latest, and no list of changes says where to.' as message
+    || ' at the latest, and no list of changes says where to.' as sentence
 from {{ ref('dim_territory_change') }} as change
 where change.kind = 'unknown'

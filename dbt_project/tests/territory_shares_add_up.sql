@@ -2,6 +2,7 @@
 -- left and what stayed is, by area and inhabitants, the unit the register had before. A unit that changed since that edition is
 -- not compared. Surveys shift an area by parts of a percent, inhabitants come and go.
 {% set area_tolerance, population_tolerance = 0.05, 0.25 %}
+{% set query %}
 with units as (
     select
         level,
@@ -49,7 +50,7 @@ compared as (
 
 select
     old_code as territory_code,
-    'The shares of ' || old_code || ' on ' || effective_date || ' add up to ' || factor || ' instead of 1.' as message
+    'The shares of ' || old_code || ' on ' || effective_date || ' add up to ' || factor || ' instead of 1.' as sentence
 from units
 where not is_untold and (factor <> 1 or smallest < 0)
 union all
@@ -69,3 +70,5 @@ from compared
 where
     abs(area_m2 - register_area_m2) > {{ area_tolerance }} * register_area_m2
     or abs(population - register_population) > greatest({{ population_tolerance }} * register_population, 50)
+{% endset %}
+{{ refuse_with_sentences(query) }}

@@ -1,7 +1,8 @@
 -- A key is valid once at a time, and for every day one of its rows answers.
+{% set query %}
 select
     territory_code,
-    territory_code || ' (' || territory_name || ') has none or several rows for the days around ' || covers_from || '.' as message
+    territory_code || ' (' || territory_name || ') has none or several rows for the days around ' || covers_from || '.' as sentence
 from (
     select
         territory_code,
@@ -18,3 +19,5 @@ from (
 where
     covers_from <> covered_to + 1 or covers_to <> next_from - 1
     or valid_from < covers_from or coalesce(valid_to, date '9999-12-31') > covers_to
+{% endset %}
+{{ refuse_with_sentences(query) }}
