@@ -21,14 +21,3 @@
         or {{ correction }}.from_value = {{ delivered }}.value
     )
 {%- endmacro %}
-
-{# Predicate: a correction speaks of this measure and period; written out, so that looking for few numbers does not read all. #}
-{% macro in_corrected(measure, period) %}
-    {% set corrections = ref('corrections') %}
-    {% if not execute or load_relation(corrections) is none %}{{ return('true') }}{% endif %}
-    {{ return(in_rows(
-        measure ~ ', ' ~ period,
-        'select distinct measure_code, period_code from ' ~ corrections ~ " where status <> 'repaired'",
-        200
-    )) }}
-{% endmacro %}

@@ -11,7 +11,6 @@ with touched as (
         on {{ same_cell('correction', 'observed', 'correction.territory_code') }}
     where
         correction.status <> 'repaired' and observed.known_until is null
-        and {{ in_corrected('observed.measure_code', 'observed.period_code') }}
     group by correction.correction_id
 ),
 
@@ -22,7 +21,6 @@ targets as (
         on {{ same_cell('correction', 'observed', 'correction.to_territory_code') }}
     where
         correction.guard = 'target_has_value' and observed.known_until is null and observed.value is not null
-        and {{ in_corrected('observed.measure_code', 'observed.period_code') }}
 )
 
 select
