@@ -44,6 +44,7 @@ format: setup
 bench: setup
 	@$(VENV)/python -m bench
 	@$(VENV)/python -m bench.history --write bench/results/history.md
+	@$(VENV)/python -m bench.warehouse --write bench/results/warehouse.md
 
 docs: setup
 	@$(VENV)/python scripts/docs.py

@@ -180,8 +180,9 @@ class Bench:
             "# Twenty years of Germany in the warehouse" if months == 240 else f"# {months} months in the warehouse",
             "",
             f"{self.country.municipalities:,} municipalities in {len(self.country.counties)} counties, {months} months, {cells} numbers a month"
-            " (unemployed by nationality and sex, exits into work, employable benefit recipients by nationality) and their population"
-            f" by nationality and sex each year: {rows['raw.employment_agency__municipal_workbook']:,} +"
+            " (what the employment agency states for each: unemployed, men, women, foreigners, below 25, 55 and older, long-term, SGB II;"
+            " exits into work; employable benefit recipients) and four numbers on their population each year:"
+            f" {rows['raw.employment_agency__municipal_workbook']:,} +"
             f" {rows['raw.state_statistics__population']:,} delivered numbers. They become"
             f" {rows['marts.fct_observation_vintage']:,} observations (counties and states are sums) and"
             f" {rows['marts.fct_indicator_vintage']:,} results of ARB-03, ARB-04, ARB-09, DEM-01 and DEM-02. A delivery is"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import product
 
 import numpy as np
 import pyarrow as pa
@@ -30,28 +28,27 @@ _SMALLEST = 3
 class Cell:
     """One of the numbers a municipality has each month; ``share`` of its inhabitants aged 15 to 64."""
 
-    measure: str
-    nationality: str
-    sex: str
     share: float
+    measure: str = "unemployed"
+    nationality: str = "total"
+    sex: str = "total"
+    age_band: str = "total"
+    category: str = "total"
 
 
 CELLS = (
-    *(
-        Cell("unemployed", nationality, sex, share * half)
-        for (nationality, share), (sex, half) in product(
-            (("total", 0.04), ("foreign", 0.012)), (("total", 1.0), ("male", 0.54), ("female", 0.46))
-        )
-    ),
-    Cell("unemployed_exits_to_work", "total", "total", 0.003),
-    Cell("employable_recipients", "total", "total", 0.07),
-    Cell("employable_recipients", "german", "total", 0.04),
-    Cell("employable_recipients", "foreign", "total", 0.03),
-)  # fmt: skip
-POPULATIONS = (
-    *((nationality, sex) for nationality in ("total", "foreign") for sex in ("total", "male", "female")),
-    ("german", "total"),
+    Cell(0.040),
+    Cell(0.022, sex="male"),
+    Cell(0.018, sex="female"),
+    Cell(0.012, nationality="foreign"),
+    Cell(0.004, age_band="15_24"),
+    Cell(0.010, age_band="55_64"),
+    Cell(0.014, category="long_term"),
+    Cell(0.026, category="sgb2"),
+    Cell(0.003, measure="unemployed_exits_to_work"),
+    Cell(0.070, measure="employable_recipients"),
 )
+POPULATIONS = (("total", "total"), ("total", "male"), ("total", "female"), ("foreign", "total"))
 
 
 @dataclass(frozen=True)
@@ -109,11 +106,11 @@ class Country:
         return _delivery(REGISTER, _EDITION, datetime(2005, 1, 20, tzinfo=UTC), columns, len(rows))
 
     def population(self, year: int) -> Delivery:
-        """Inhabitants aged 15 to 64 at the end of a year, in August of the next."""
+        """Inhabitants aged 15 to 64 at the end of a year, known in the January after it."""
         random = np.random.default_rng([_SEED, year])
         total = self._inhabitants() * 0.64 * (1 + 0.003 * (year - 2004)) * random.normal(1, 0.005, self.municipalities)
         foreign = total * self._foreign_share() * (1 + 0.02 * (year - 2004))
-        by_nationality = {"total": total, "foreign": foreign, "german": total - foreign}
+        by_nationality = {"total": total, "foreign": foreign}
         by_sex = {"total": 1.0, "male": 0.51, "female": 0.49}
         values = np.array([by_nationality[nationality] * by_sex[sex] for nationality, sex in POPULATIONS]).T
         columns = self._columns(values.round().astype(int), smallest=0) | {
@@ -123,7 +120,7 @@ class Country:
         size = len(POPULATIONS) * self.municipalities
         period = f"{year}-12-31"
         columns |= {"period_code": constant(period, size), "age_band": constant("15_64", size)}
-        return _delivery(YEARLY, period, datetime(year + 1, 8, 15, tzinfo=UTC), columns, size)
+        return _delivery(YEARLY, period, datetime(year + 1, 1, 10, tzinfo=UTC), columns, size)
 
     def month(self, number: int) -> Delivery:
         """The monthly delivery ``number`` (from 0): 10 numbers per municipality, in the middle of the next month."""
@@ -141,8 +138,8 @@ class Country:
             "measure_code": _by_cell([cell.measure for cell in CELLS], self.municipalities),
             "nationality": _by_cell([cell.nationality for cell in CELLS], self.municipalities),
             "sex": _by_cell([cell.sex for cell in CELLS], self.municipalities),
-            "age_band": constant("total", size),
-            "category": constant("total", size),
+            "age_band": _by_cell([cell.age_band for cell in CELLS], self.municipalities),
+            "category": _by_cell([cell.category for cell in CELLS], self.municipalities),
         }
         return _delivery(MONTHLY, period, _received(number), columns, size)
 
@@ -155,12 +152,9 @@ class Country:
             whole = whole.set_column(place, name, constant(text, 1))
         return Delivery(MONTHLY, f"{month_code(number)} corrected", month_code(number), _received(received_after) + timedelta(1), whole)
 
-    def monthly(self, months: range) -> Iterator[Delivery]:
-        return map(self.month, months)
-
     def years(self, months: int) -> range:
-        """Ends of the years that are denominators of these months."""
-        return range(2004, 2004 + (months - 1) // 12 + 1)
+        """Ends of the years these months may take as denominator: the one before, or up to two earlier where it is missing."""
+        return range(2002, 2004 + (months - 1) // 12 + 1)
 
     def _columns(self, values: np.ndarray, smallest: int) -> dict[str, pa.Array]:
         """Columns that both datasets have; ``values`` by municipality and cell."""
