@@ -62,7 +62,7 @@ def test_numbers_arrive_in_the_star(flow: Flow) -> None:
         rows = conn.execute(
             """
             select measure_code, territory_code, period_code, nationality, category, value
-            from marts.fct_observation
+            from marts.rpt_observation
             where (measure_code, territory_code, period_code, nationality, category) in (
                 ('housed_persons', '03157006', '2024-01', 'total', 'recognised'),
                 ('allocation_carry_over', '03157', 'WH2024', 'total', 'total'),
