@@ -326,6 +326,9 @@ def test_conversion_preserves_totals(county: County) -> None:
     assert converted[whole][0] == sum(POPULATION_2013.values())
     assert merged not in county.observations("2100-01-01"), "as delivered it was not there yet"
     assert ("population", "03157003", *merged[2:]) not in converted, "it is no more"
+    since = [key for key in county.observations("2100-01-01") if key[2][:4] != "2013"]
+    assert {key[1] for key in since} == {COUNTY, *MUNICIPALITIES}
+    assert set(since) == {key for key in converted if key[2][:4] != "2013"}, "who has not changed is on both bases"
 
 
 # 5 Periods
