@@ -69,7 +69,11 @@ class Bench:
     def _short_history(self) -> None:
         """The first months one by one, each after a history of hardly anything."""
         server.prepare(self.small)
-        for delivery in (self.country.register(), *map(self.country.population, self.country.years(1)), self.country.month(0)):
+        for delivery in (
+            self.country.register(),
+            *map(self.country.population, self.country.years(1)),
+            self.country.month(0),
+        ):
             server.load(self.small, delivery)
         _say("one month of history is built")
         server.build(self.small)
@@ -179,7 +183,8 @@ class Bench:
         lines = [
             "# Twenty years of Germany in the warehouse" if months == 240 else f"# {months} months in the warehouse",
             "",
-            f"{self.country.municipalities:,} municipalities in {len(self.country.counties)} counties, {months} months, {cells} numbers a month"
+            f"{self.country.municipalities:,} municipalities in {len(self.country.counties)} counties, {months} months,"
+            f" {cells} numbers a month"
             " (what the employment agency states for each: unemployed, men, women, foreigners, below 25, 55 and older, long-term, SGB II;"
             " exits into work; employable benefit recipients) and four numbers on their population each year:"
             f" {rows['raw.employment_agency__municipal_workbook']:,} +"

@@ -150,7 +150,13 @@ class Country:
         for name, text in {"value": value, "obs_status": "A", "conf_status": "F"}.items():
             place = whole.column_names.index(name)
             whole = whole.set_column(place, name, constant(text, 1))
-        return Delivery(MONTHLY, f"{month_code(number)} corrected", month_code(number), _received(received_after) + timedelta(1), whole)
+        return Delivery(
+            MONTHLY,
+            f"{month_code(number)} corrected",
+            month_code(number),
+            _received(received_after) + timedelta(1),
+            whole,
+        )
 
     def years(self, months: int) -> range:
         """Ends of the years these months may take as denominator: the one before, or up to two earlier where it is missing."""
@@ -203,7 +209,9 @@ def _by_cell(texts: list[str], municipalities: int) -> pa.Array:
 def _delivery(
     dataset_id: str, period: str, received_at: datetime, columns: dict[str, list[str | None] | pa.Array], size: int
 ) -> Delivery:
-    texts = {name: pa.array(column, pa.string()) if isinstance(column, list) else column for name, column in columns.items()}
+    texts = {
+        name: pa.array(column, pa.string()) if isinstance(column, list) else column for name, column in columns.items()
+    }
     texts["_row_number"] = pa.array(np.arange(1, size + 1, dtype=np.int32))
     texts["_column_number"] = pa.array(np.zeros(size, dtype=np.int32))
     return Delivery(dataset_id, period, period, received_at, pa.table(texts))
