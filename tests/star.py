@@ -43,7 +43,9 @@ class Star:
         warehouse.provision(settings)
         with loading.session(settings) as conn:
             ops.install(conn)
-            loading.ensure_raw_tables(conn, load_contracts(PROJECT / "agencies").values())
+            contracts = load_contracts(PROJECT / "agencies").values()
+            ops.record_datasets(conn, contracts)
+            loading.ensure_raw_tables(conn, contracts)
         return cls(settings, work)
 
     def deliver(

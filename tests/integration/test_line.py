@@ -278,7 +278,7 @@ def test_every_number_explain_names_stands_in_that_file_row_and_column(
     found = list(leaves(value["cells"]))
     assert len(found) >= at_least
     for cell in found:
-        [file] = [handout.content for handout in HANDOUTS if handout.sha256 == cell["sha256"]]
+        [file] = {handout.content for handout in HANDOUTS if handout.sha256 == cell["sha256"]}
         row = file.decode("utf-8-sig").splitlines()[cell["row_number"] - 1].split(";")
         assert int(row[cell["column_number"] - 1]) == cell["delivered_value"], cell["cell_id"]
 

@@ -16,21 +16,17 @@ from teilhabe import explain_view, explaining, loading, ops, warehouse
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import TeilhabeError
 from teilhabe.explaining import Question
-from tests.conftest import settings_for
+from tests.conftest import PROJECT, settings_for
 from tests.integration.test_dbt_star import (
-    MUNICIPALITIES,
-    PROJECT,
-    Rows,
-    Star,
     accommodation,
     allocation,
-    cell,
     clubs,
     integrations,
     migration,
     register_edition,
     unemployed,
 )
+from tests.star import MUNICIPALITIES, Rows, Star, cell
 
 COUNTY, PEINE, ILSEDE, OLD_ILSEDE, LAHSTEDT = "03157", "03157006", "03157009", "03157003", "03157004"
 AGES = ("15_15", "16_17", "18_19", "20_24", "25_29", "30_34", "35_39", "40_44", "45_49", "50_54", "55_59", "60_64")

@@ -327,7 +327,9 @@ def test_conversion_preserves_totals(county: County) -> None:
     assert merged not in county.observations("2100-01-01"), "as delivered it was not there yet"
     assert ("population", "03157003", *merged[2:]) not in converted, "it is no more"
     since = [key for key in county.observations("2100-01-01") if key[2][:4] != "2013"]
-    assert {key[1] for key in since} == {COUNTY, *MUNICIPALITIES}
+    assert {key[1] for key in since} == {"03", COUNTY, *MUNICIPALITIES}, (
+        "a register is complete: it makes a state as well"
+    )
     assert set(since) == {key for key in converted if key[2][:4] != "2013"}, "who has not changed is on both bases"
 
 
