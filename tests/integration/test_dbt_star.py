@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe import releasing, reporting, warehouse
+from teilhabe import releasing, warehouse
 from tests.star import GROUP, MUNICIPALITIES, Rows, Star, cell
 
 
@@ -254,17 +254,6 @@ def test_the_catalogue_is_in_the_star(star: Star) -> None:
     )
     assert breaks == [("nine_years_2020",)]
     assert star.ask("select count(*) from marts.dim_series_break where indicator_key is not null")[0][0] > 0
-
-
-def test_explain_names_every_cell_of_a_sum_the_correction_and_the_demo(star: Star) -> None:
-    quarter = "\n".join(reporting.explain(star.settings, "WOH-06", "03157006", "2024-Q1"))
-    assert "numerator    6: moves_to_own_flat, 2024-01/2024-03" in quarter
-    assert "+ moves_to_own_flat, 2024-02: 2 (A/F), from housing__accommodation" in quarter
-    assert "denominator  100 (mean): housed_persons" in quarter
-    window = "\n".join(reporting.explain(star.settings, "ARB-07", "03157", "2024-02"))
-    assert "+ employable_recipients, 2023-02: not delivered" in window
-    club = "\n".join(reporting.explain(star.settings, "SOZ-01", "03157006", "2022-01-01"))
-    assert "Demo: erfundene Zahlen" in club
 
 
 def test_a_known_error_is_moved_to_the_right_key_and_says_so(star: Star) -> None:
