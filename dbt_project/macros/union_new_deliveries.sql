@@ -50,7 +50,9 @@
     {% for name in models %}
         {% set deliveries = waiting.get(name[4:]) %}
         {% if everything %}
-            {% do selects.append('select ' ~ columns ~ ' from ' ~ observation_model(name)) %}
+            {% do selects.append(
+                'select ' ~ columns ~ ' from ' ~ observation_model(name) ~ ' where ' ~ has_its_turn('delivery_id')
+            ) %}
         {% elif deliveries %}
             {% do selects.append(
                 'select ' ~ columns ~ ' from ' ~ observation_model(name) ~ ' where delivery_id in (' ~ deliveries ~ ')'

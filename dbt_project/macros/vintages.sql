@@ -54,6 +54,11 @@
     {{ return(in_rows(column, query, 10000)) }}
 {% endmacro %}
 
+{# Predicate: the delivery's turn has come; a build takes in what is more than memory can bear in several passes. #}
+{% macro has_its_turn(delivery_id) -%}
+    {{ delivery_id ~ ' <= ' ~ var('taken_in_until') if var('taken_in_until', none) is not none else 'true' }}
+{%- endmacro %}
+
 {# Query of (delivery_id, dataset_id): loaded deliveries this table does not hold yet. #}
 {% macro waiting_deliveries() %}
     select
@@ -62,6 +67,7 @@
     from {{ source('ops', 'delivery') }} as delivery
     where
         delivery.state = 'loaded'
+        and {{ has_its_turn('delivery.delivery_id') }}
         and not exists (select 1 from {{ held_deliveries() }} as held where held.delivery_id = delivery.delivery_id)
 {% endmacro %}
 

@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -60,9 +60,10 @@ def waits(settings: Settings, dataset_id: str) -> bool:
 def build(settings: Settings, run_id: str | None = None, *, force: bool = False) -> int:
     """Build and test all layers, then publish; returns the id of the build. ``force`` computes everything anew.
 
-    One dbt process for all layers: its start takes longer than most of what it builds. It writes beside what readers see and
-    ends at the first failure; only what passed all tests is published. The deliveries count as built only after that;
-    ``WarehouseError`` names what failed. A build waits for another one to end.
+    One dbt process for all layers: its start takes longer than most of what it builds. More rows than
+    ``settings.build_rows`` are taken in by one pass after the other, so memory does not grow with history. It writes beside
+    what readers see and ends at the first failure; only what passed all tests is published, once, after the last pass. The
+    deliveries count as built only after that; ``WarehouseError`` names what failed. A build waits for another one to end.
     """
     with loading.session(settings) as conn:
         conn.execute("select pg_advisory_lock(hashtext('teilhabe.build'))")
@@ -72,8 +73,9 @@ def build(settings: Settings, run_id: str | None = None, *, force: bool = False)
         conn.commit()
         try:
             with ops.step(conn, "build", run_id=run_id) as outcome:
-                anew = ["--full-refresh"] if force else []
-                nodes = dbt(settings, "build", "--fail-fast", *anew, *_selection(settings, conn, build_id))
+                nodes = []
+                for arguments, taken_in_until in _passes(settings, conn, build_id, force=force):
+                    nodes += dbt(settings, "build", "--fail-fast", *arguments, taken_in_until=taken_in_until)
                 outcome.rows = len(nodes)
                 outcome.message = "; ".join(["all layers", *needless_corrections(settings)])
             for layer, ran in _by_layer(settings, nodes).items():
@@ -95,20 +97,56 @@ def build(settings: Settings, run_id: str | None = None, *, force: bool = False)
         return build_id
 
 
-def _selection(settings: Settings, conn: ops.Connection, build_id: int) -> list[str]:
-    """What a build has to run: everything after a change of the code, else what the new deliveries touch.
+def _passes(
+    settings: Settings, conn: ops.Connection, build_id: int, *, force: bool
+) -> Iterator[tuple[list[str], int | None]]:
+    """Arguments of each dbt run of a build and the last delivery it takes in (None: all of them).
 
-    Seeds and staging views depend on the code alone; of staging only the touched datasets are tested again. Unit tests hold
-    the arithmetic of the code; they run in its test suite, not on every delivery.
+    Everything after a change of the code, else what the new deliveries touch: seeds and staging views depend on the code
+    alone; of staging only the touched datasets are tested again. Unit tests hold the arithmetic of the code; they run in its
+    test suite, not on every delivery.
     """
-    everything = ["--exclude-resource-type", "unit_test"]
     built_by = settings.work / _BUILT_BY
     same_code = built_by.is_file() and built_by.read_text(encoding="utf-8") == _models_version(settings)
     touched = ops.light_build(conn, build_id) if same_code else None
-    if touched is None:
-        return everything
-    views = [f"stg_{dataset_id}" for dataset_id in touched]
-    return ["--exclude-resource-type", "unit_test", "seed", "--select", *views, "tag:intermediate", "tag:marts"]
+    everything, light = ["--exclude-resource-type", "unit_test"], ["--exclude-resource-type", "unit_test", "seed"]
+    if touched is not None:
+        everything = [*light, "--select", *(f"stg_{id_}" for id_ in touched), "tag:intermediate", "tag:marts"]
+    until = _pass_ends(settings, anew=touched is None)
+    # What changed code would compute anew in one go is rather begun again, in parts.
+    anew = ["--full-refresh"] if force or (touched is None and len(until) > 1) else []
+    for number, end in enumerate(until, start=1):
+        if len(until) > 1:
+            log.info("pass %d of %d", number, len(until))
+        if number == 1:
+            yield [*everything, *anew], end
+        else:
+            yield [*light, "--select", "tag:intermediate", "tag:marts"], end
+
+
+def _pass_ends(settings: Settings, *, anew: bool) -> list[int | None]:
+    """Last delivery of each pass: none of them takes in more than ``settings.build_rows`` rows, or it is one delivery."""
+    datasets = [name.removeprefix("stg_") for name in observation_models(settings)]
+    with warehouse.connect("transformer", settings) as conn:
+        [[held]] = conn.execute("select to_regclass('intermediate.int_delivery__contents')").fetchall()
+        waits = "true"
+        if held and not anew:
+            waits = "not exists (select from intermediate.int_delivery__contents as c where c.delivery_id = d.delivery_id)"
+        rows = conn.execute(
+            f"""
+            select d.delivery_id, coalesce(d.row_count, 0) from ops.delivery as d
+            where d.state = 'loaded' and d.dataset_id = any(%s) and {waits} order by d.delivery_id
+            """,
+            [datasets],
+        ).fetchall()
+    ends: list[int | None] = []
+    last, taken = None, 0
+    for delivery_id, count in rows:
+        if taken and taken + count > settings.build_rows:
+            ends.append(last)
+            taken = 0
+        last, taken = delivery_id, taken + count
+    return [*ends, None]
 
 
 def _models_version(settings: Settings) -> str:
@@ -144,8 +182,11 @@ def _span(nodes: Sequence[Node]) -> tuple[datetime, datetime]:
     return (min(times), max(times)) if times else (datetime.now(UTC), datetime.now(UTC))
 
 
-def dbt(settings: Settings, *arguments: str) -> list[Node]:
-    """Run dbt on the project; returns the results of the nodes it ran. ``WarehouseError`` lists the nodes that failed."""
+def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) -> list[Node]:
+    """Run dbt on the project; returns the results of the nodes it ran. ``WarehouseError`` lists the nodes that failed.
+
+    Observations of deliveries after ``taken_in_until`` are left for later.
+    """
     target = settings.work / "dbt"
     target.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -163,6 +204,8 @@ def dbt(settings: Settings, *arguments: str) -> list[Node]:
     variables: dict[str, Any] = {"observation_models": observation_models(settings), "repaired_corrections": "warn"}
     if settings.territorial_state is not None:
         variables["territorial_state"] = settings.territorial_state.isoformat()
+    if taken_in_until is not None:
+        variables["taken_in_until"] = taken_in_until
     command += ["--vars", json.dumps(variables)]
     done = subprocess.run(  # noqa: S603 - our own words
         command, cwd=settings.dbt_project, env=environment, capture_output=True, text=True, check=False

@@ -28,6 +28,8 @@ class Settings:
     warehouse_url: str | None = None
     territorial_state: date | None = None
     """Day on whose territories converted series stand; None is the day of the build."""
+    build_rows: int = 2_000_000
+    """Delivered rows the warehouse build takes in at once; more are taken in one pass after the other."""
 
     @property
     def inbox(self) -> Path:
@@ -85,6 +87,7 @@ def get_settings(environ: Mapping[str, str] | None = None) -> Settings:
         archive_url=env.get("TEILHABE_ARCHIVE_URL") or (home / "archive").as_uri(),
         warehouse_url=_warehouse_url(env),
         territorial_state=_territorial_state(env),
+        build_rows=_build_rows(env),
     )
 
 
@@ -159,6 +162,15 @@ def _territorial_state(env: Mapping[str, str]) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError:
         raise ContractError("TEILHABE_TERRITORIAL_STATE must be a day like 2026-01-01.") from None
+
+
+def _build_rows(env: Mapping[str, str]) -> int:
+    text = env.get("TEILHABE_BUILD_ROWS", "").strip()
+    if not text:
+        return Settings.build_rows
+    if not text.isdecimal() or int(text) == 0:
+        raise ContractError("TEILHABE_BUILD_ROWS must be a number of rows like 2000000.")
+    return int(text)
 
 
 def _as_postgresql(url: str, name: str) -> str:

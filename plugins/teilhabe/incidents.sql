@@ -1,0 +1,114 @@
+-- What went wrong and who was told: incidents, their history, and the messages to the offices. Idempotent, after ops.sql.
+
+alter table ops.delivery add column if not exists followed_at timestamptz;
+comment on column ops.delivery.followed_at is
+    'When incidents and messages took notice of the verdict; null: not yet. Set in the transaction that writes them.';
+create index if not exists delivery_to_follow on ops.delivery (delivery_id)
+    where followed_at is null and state in ('loaded', 'quarantined');
+
+create table if not exists ops.incident (
+    incident_id bigint generated always as identity primary key,
+    dataset_id text not null,
+    sender_code text,
+    period_code text,
+    rule text not null,
+    cause_id bigint references ops.incident (incident_id),
+    severity text not null check (severity in ('critical', 'warning')),
+    state text not null default 'open' check (state in ('open', 'acknowledged', 'reopened', 'waived', 'fixed')),
+    message text not null,
+    row_count bigint not null default 1,
+    first_seen_at timestamptz not null,
+    last_seen_at timestamptz not null,
+    times_seen integer not null default 1,
+    delivery_id bigint references ops.delivery (delivery_id),
+    due_on date,
+    waived_by text,
+    waived_reason text,
+    waived_until date,
+    closed_at timestamptz,
+    unique nulls not distinct (dataset_id, sender_code, period_code, rule),
+    check ((state = 'waived') = (waived_by is not null and waived_reason is not null and waived_until is not null)),
+    check ((state = 'fixed') = (closed_at is not null))
+);
+create index if not exists incident_by_state on ops.incident (state, dataset_id);
+create index if not exists incident_by_delivery on ops.incident (delivery_id);
+comment on table ops.incident is
+    'One row per dataset, sender, period and rule, however often it recurs. Current state; history is ops.incident_event.';
+comment on column ops.incident.sender_code is 'The municipality that owes the data; null: the office of the contract.';
+comment on column ops.incident.period_code is 'The period the file is about; null where nothing tells it.';
+comment on column ops.incident.rule is 'As in ops.finding, or calendar.overdue, calendar.silent: nothing came.';
+comment on column ops.incident.cause_id is 'The incident this one follows from; told and closed together with it.';
+comment on column ops.incident.state is
+    'open: nobody looked yet. acknowledged: somebody is on it. reopened: was fixed or waived and came back. waived: accepted as '
+    'it is until waived_until. fixed: a later delivery is clean, or what was missing has come.';
+comment on column ops.incident.delivery_id is 'The last delivery that showed it; its evidence is ops.finding of this delivery and rule.';
+comment on column ops.incident.due_on is 'The day by which the office is asked to mend it.';
+
+create table if not exists ops.incident_event (
+    event_id bigint generated always as identity primary key,
+    incident_id bigint not null references ops.incident (incident_id),
+    at timestamptz not null,
+    actor text not null,
+    action text not null check (
+        action in ('opened', 'seen', 'acknowledged', 'noted', 'waived', 'waiver_ended', 'fixed', 'reopened')
+    ),
+    from_state text,
+    to_state text not null,
+    note text,
+    delivery_id bigint references ops.delivery (delivery_id)
+);
+create index if not exists incident_event_by_incident on ops.incident_event (incident_id, event_id);
+comment on table ops.incident_event is 'Everything that happened to an incident. Append-only.';
+comment on column ops.incident_event.actor is 'Name of the account, or pipeline.';
+
+create table if not exists ops.message (
+    message_id bigint generated always as identity primary key,
+    kind text not null check (kind in (
+        'verdict', 'receipt', 'reminder', 'overdue', 'escalation', 'closing', 'operators'
+    )),
+    dedup_key text not null unique,
+    dataset_id text,
+    sender_code text,
+    period_code text,
+    channel text not null check (channel in ('smtp', 'webhook', 'drop')),
+    recipient text,
+    subject text not null,
+    body_text text not null,
+    body_html text not null,
+    attachments jsonb not null default '[]',
+    state text not null default 'waiting' check (state in ('waiting', 'sending', 'sent', 'uncertain', 'failed', 'undeliverable')),
+    composed_at timestamptz not null,
+    not_before timestamptz not null,
+    attempts integer not null default 0,
+    last_error text,
+    sent_at timestamptz,
+    reference text
+);
+create index if not exists message_to_send on ops.message (not_before) where state in ('waiting', 'sending');
+comment on table ops.message is 'Every message to an office or the operators: composed once (dedup_key), sent once.';
+comment on column ops.message.state is
+    'waiting: to be sent from not_before on. sending: handed to the channel, not confirmed. sent: confirmed. uncertain: the process '
+    'ended between sending and recording; never sent again by itself. failed: given up after the last attempt. undeliverable: '
+    'nobody to send it to.';
+comment on column ops.message.attachments is 'Names and archive addresses: [{"name": ..., "uri": ..., "media_type": ...}].';
+comment on column ops.message.reference is 'Message-ID of the mail, name of the dropped file, or idempotency key of the webhook.';
+
+create table if not exists ops.message_delivery (
+    message_id bigint not null references ops.message (message_id) on delete cascade,
+    delivery_id bigint not null references ops.delivery (delivery_id),
+    primary key (message_id, delivery_id)
+);
+create table if not exists ops.message_incident (
+    message_id bigint not null references ops.message (message_id) on delete cascade,
+    incident_id bigint not null references ops.incident (incident_id),
+    primary key (message_id, incident_id)
+);
+comment on table ops.message_delivery is 'Which deliveries a message speaks of.';
+comment on table ops.message_incident is 'Which incidents a message speaks of.';
+
+create table if not exists ops.follow_up (
+    only_row boolean primary key default true check (only_row),
+    since date not null
+);
+comment on table ops.follow_up is
+    'From which day on the calendar is followed up: nobody is reminded of what was due before the installation.';
