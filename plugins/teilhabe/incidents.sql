@@ -112,3 +112,4 @@ create table if not exists ops.follow_up (
 );
 comment on table ops.follow_up is
     'From which day on the calendar is followed up: nobody is reminded of what was due before the installation.';
+insert into ops.follow_up (since) values ((now() at time zone 'Europe/Berlin')::date) on conflict do nothing;
