@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -106,9 +107,9 @@ class Star:
         self.publish()
         return said
 
-    def build(self, *, force: bool = False) -> None:
-        """As the warehouse run builds and publishes."""
-        building.build(self.settings, force=force)
+    def build(self, *, force: bool = False, build_rows: int = Settings.build_rows) -> None:
+        """As the warehouse run builds and publishes; ``build_rows`` at once."""
+        building.build(replace(self.settings, build_rows=build_rows), force=force)
 
     def publish(self) -> releasing.Release:
         """What a run does after its dbt build."""

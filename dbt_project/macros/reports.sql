@@ -100,3 +100,32 @@ left join {{ ref('dim_population_group') }} as population_group
 left join {{ ref('dim_category') }} as category
     on {{ fact }}.category_key = category.category_key
 {%- endmacro %}
+
+{#
+  The other way round: joins from the codes of numbers to the rows of the dimensions whose keys a fact carries. The unit is the one
+  that stood on the reference date of the period or, for numbers on the converted basis, stands on the territorial state.
+#}
+{% macro with_keys(numbers, has_basis=true) %}
+left join {{ ref('dim_measure') }} as measure
+    on {{ numbers }}.measure_code = measure.measure_code
+left join {{ ref('dim_period') }} as period
+    on {{ numbers }}.period_code = period.period_code
+left join {{ ref('dim_territory') }} as territory
+    on
+        {{ numbers }}.territory_code = territory.territory_code
+        and {% if has_basis -%}
+            case
+                when {{ numbers }}.territorial_basis = 'converted' then {{ territorial_state() }}
+                else period.reference_date
+            end
+        {%- else %}period.reference_date{% endif %} between territory.covers_from and territory.covers_to
+left join {{ ref('dim_population_group') }} as population_group
+    on
+        {{ numbers }}.nationality = population_group.nationality
+        and {{ numbers }}.sex = population_group.sex
+        and {{ numbers }}.age_band = population_group.age_band
+left join {{ ref('dim_category') }} as category
+    on {{ numbers }}.category = category.category_code
+left join {{ ref('dim_dataset') }} as dataset
+    on {{ numbers }}.dataset_id = dataset.dataset_id
+{%- endmacro %}

@@ -46,23 +46,7 @@ keyed as (
         dataset.dataset_key,
         dataset.number_deviation
     from sums
-    left join {{ ref('dim_measure') }} as measure
-        on sums.measure_code = measure.measure_code
-    left join {{ ref('dim_period') }} as period
-        on sums.period_code = period.period_code
-    left join {{ ref('dim_territory') }} as territory
-        on
-            sums.territory_code = territory.territory_code
-            and period.reference_date between territory.covers_from and territory.covers_to
-    left join {{ ref('dim_population_group') }} as population_group
-        on
-            sums.nationality = population_group.nationality
-            and sums.sex = population_group.sex
-            and sums.age_band = population_group.age_band
-    left join {{ ref('dim_category') }} as category
-        on sums.category = category.category_code
-    left join {{ ref('dim_dataset') }} as dataset
-        on sums.dataset_id = dataset.dataset_id
+    {{ with_keys('sums', has_basis=false) }}
 ),
 
 compared as (

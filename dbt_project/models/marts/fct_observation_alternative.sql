@@ -98,22 +98,4 @@ select
     merged.column_number,
     merged.correction_id
 from merged
-left join {{ ref('dim_measure') }} as measure
-    on merged.measure_code = measure.measure_code
-left join {{ ref('dim_period') }} as period
-    on merged.period_code = period.period_code
-left join {{ ref('dim_territory') }} as territory
-    on
-        merged.territory_code = territory.territory_code
-        and case
-            when merged.territorial_basis = 'converted' then {{ territorial_state() }} else period.reference_date
-        end between territory.covers_from and territory.covers_to
-left join {{ ref('dim_population_group') }} as population_group
-    on
-        merged.nationality = population_group.nationality
-        and merged.sex = population_group.sex
-        and merged.age_band = population_group.age_band
-left join {{ ref('dim_category') }} as category
-    on merged.category = category.category_code
-left join {{ ref('dim_dataset') }} as dataset
-    on merged.dataset_id = dataset.dataset_id
+{{ with_keys('merged') }}

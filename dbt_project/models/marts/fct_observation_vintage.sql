@@ -90,22 +90,4 @@ select
     resolved.column_number,
     resolved.correction_id
 from resolved
-left join {{ ref('dim_measure') }} as measure
-    on resolved.measure_code = measure.measure_code
-left join {{ ref('dim_period') }} as period
-    on resolved.period_code = period.period_code
-left join {{ ref('dim_territory') }} as territory
-    on
-        resolved.territory_code = territory.territory_code
-        and case
-            when resolved.territorial_basis = 'converted' then {{ territorial_state() }} else period.reference_date
-        end between territory.covers_from and territory.covers_to
-left join {{ ref('dim_population_group') }} as population_group
-    on
-        resolved.nationality = population_group.nationality
-        and resolved.sex = population_group.sex
-        and resolved.age_band = population_group.age_band
-left join {{ ref('dim_category') }} as category
-    on resolved.category = category.category_code
-left join {{ ref('dim_dataset') }} as dataset
-    on resolved.dataset_id = dataset.dataset_id
+{{ with_keys('resolved') }}

@@ -95,20 +95,4 @@ select
     explained.note_de,
     explained.note_en
 from explained
-left join {{ ref('dim_measure') }} as measure
-    on explained.measure_code = measure.measure_code
-left join {{ ref('dim_period') }} as period
-    on explained.period_code = period.period_code
-left join {{ ref('dim_territory') }} as territory
-    on
-        explained.territory_code = territory.territory_code
-        and period.reference_date between territory.covers_from and territory.covers_to
-left join {{ ref('dim_population_group') }} as population_group
-    on
-        explained.nationality = population_group.nationality
-        and explained.sex = population_group.sex
-        and explained.age_band = population_group.age_band
-left join {{ ref('dim_category') }} as category
-    on explained.category = category.category_code
-left join {{ ref('dim_dataset') }} as dataset
-    on explained.dataset_id = dataset.dataset_id
+{{ with_keys('explained', has_basis=false) }}
