@@ -441,6 +441,13 @@ class CalendarProperty(Strict):
     """Earliest period a delivery may contain."""
 
 
+class ApprovalProperty(Strict):
+    """The custom property ``approval``: a delivery with warnings waits for a person's yes."""
+
+    hours: int = Field(ge=1, le=336)
+    """Without an answer it is loaded after so long."""
+
+
 class Calendar(Strict):
     frequency: Literal["yearly", "half_yearly", "quarterly", "monthly", "per_term"]
     """``per_term``: once in the five years of a council's term."""
@@ -513,6 +520,8 @@ class Contract(Strict):
     office: str
     contact: str
     calendar: Calendar
+    approval_hours: int | None = None
+    """How long a delivery with warnings waits for somebody to say whether it is loaded; None: it does not wait."""
     licence: str
     licence_url: str
     attribution: str
@@ -627,9 +636,10 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
 
     custom = {}
     for index, entry in enumerate(standard.customProperties or []):
-        if entry.property not in ("layout", "calendar", "senders"):
+        if entry.property not in ("layout", "calendar", "senders", "approval"):
             raise fail(
-                f"customProperties[{index}].property", f"must be layout, calendar or senders, found {entry.property!r}."
+                f"customProperties[{index}].property",
+                f"must be layout, calendar, senders or approval, found {entry.property!r}.",
             )
         if entry.property in custom:
             raise fail(f"customProperties[{index}].property", f"'{entry.property}' is there twice.")
@@ -670,6 +680,7 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
         office=need(team.description or team.name, "team.description"),
         contact=need(support[0].url, "support[0].url").removeprefix("mailto:"),
         calendar=_calendar(standard, calendar, path),
+        approval_hours=_approval_hours(custom.get("approval"), path),
         licence=links["licence"].description or "",
         licence_url=links["licence"].url or "",
         attribution=links["attribution"].description or "",
@@ -680,6 +691,13 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
     _check_columns(contract, path)
     _check_coordinates(contract, path, where)
     return contract
+
+
+def _approval_hours(given: tuple[int, Any] | None, path: Path) -> int | None:
+    if given is None:
+        return None
+    index, value = given
+    return _validated(ApprovalProperty, value, path, f"customProperties[{index}].value").hours
 
 
 def _column(prop: SchemaProperty, index: int, path: Path) -> Column:

@@ -113,3 +113,19 @@ create table if not exists ops.follow_up (
 comment on table ops.follow_up is
     'From which day on the calendar is followed up: nobody is reminded of what was due before the installation.';
 insert into ops.follow_up (since) values ((now() at time zone 'Europe/Berlin')::date) on conflict do nothing;
+
+create table if not exists ops.approval (
+    delivery_id bigint primary key references ops.delivery (delivery_id),
+    asked_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz not null,
+    run_id text,
+    answer text check (answer in ('publish', 'refuse')),
+    answered_by text,
+    answered_at timestamptz,
+    check (num_nulls(answer, answered_by, answered_at) in (0, 3))
+);
+comment on table ops.approval is
+    'A delivery with warnings whose contract wants a person asked before it is loaded. It waits as validated until then.';
+comment on column ops.approval.expires_at is 'Without an answer it is loaded from then on.';
+comment on column ops.approval.run_id is 'The Airflow run that asks; null: nobody has been asked yet.';
+comment on column ops.approval.answered_by is 'Name of the account; teilhabe where nobody answered in time.';

@@ -53,6 +53,10 @@ class Delivery:
 
 
 _DELIVERY_COLUMNS = ", ".join(Delivery.__dataclass_fields__)
+_AWAITS_ANSWER = (
+    "exists (select from ops.approval as a where a.delivery_id = d.delivery_id and a.answer is null"
+    " and a.expires_at > clock_timestamp())"
+)
 
 
 def install(conn: Connection) -> None:
@@ -156,14 +160,88 @@ def delivery(conn: Connection, delivery_id: int, *, lock: bool = False) -> Deliv
 
 
 def unfinished(conn: Connection, dataset_id: str) -> list[Delivery]:
-    """Deliveries that still have a way to go, oldest arrival first: also what a killed run left behind."""
+    """Deliveries that still have a way to go, oldest arrival first: also what a killed run left behind.
+
+    One about which a person is being asked goes on when the answer is there or the time for it is over.
+    """
     with conn.cursor(row_factory=class_row(Delivery)) as cursor:
         cursor.execute(
-            f"select {_DELIVERY_COLUMNS} from ops.delivery where dataset_id = %s and state = any(%s)"
-            " order by received_at, delivery_id",
+            f"select {_DELIVERY_COLUMNS} from ops.delivery as d where dataset_id = %s and state = any(%s)"
+            f" and not {_AWAITS_ANSWER} order by received_at, delivery_id",
             (dataset_id, list(UNFINISHED)),
         )
         return cursor.fetchall()
+
+
+def under_way(conn: Connection) -> bool:
+    """Whether a delivery is about to be judged or loaded without waiting for anybody."""
+    [[found]] = conn.execute(
+        f"select exists (select from ops.delivery as d where state in ('received', 'validated') and not {_AWAITS_ANSWER})"
+    ).fetchall()
+    return bool(found)
+
+
+def ask_approval(conn: Connection, delivery_id: int, hours: int) -> None:
+    """The delivery waits for a person's answer, at most so many hours. A delivery is asked about once."""
+    conn.execute(
+        "insert into ops.approval (delivery_id, expires_at) values (%s, clock_timestamp() + make_interval(hours => %s))"
+        " on conflict do nothing",
+        (delivery_id, hours),
+    )
+
+
+@dataclass(frozen=True)
+class Question:
+    """A delivery about which a person is to be asked, and until when."""
+
+    delivery_id: int
+    dataset_id: str
+    file_name: str
+    expires_at: datetime
+
+
+def take_questions(conn: Connection, run_id: str) -> list[Question]:
+    """Questions nobody has been asked yet are this run's from now on; also those it took before it was killed."""
+    with conn.cursor(row_factory=class_row(Question)) as cursor:
+        return cursor.execute(
+            """
+            with mine as (
+                update ops.approval set run_id = %(run)s
+                where answer is null and expires_at > clock_timestamp() and coalesce(run_id, %(run)s) = %(run)s
+                returning delivery_id, expires_at
+            )
+            select m.delivery_id, d.dataset_id, d.file_name, m.expires_at
+            from mine as m inner join ops.delivery as d using (delivery_id) order by m.delivery_id
+            """,
+            {"run": run_id},
+        ).fetchall()
+
+
+def answer(conn: Connection, delivery_id: int, *, publish: bool, actor: str) -> bool:
+    """Record the answer; False when there was one already, or the delivery has gone on without it."""
+    changed = conn.execute(
+        """
+        update ops.approval as a set answer = %s, answered_by = %s, answered_at = clock_timestamp()
+        where a.delivery_id = %s and a.answer is null
+            and exists (select from ops.delivery as d where d.delivery_id = a.delivery_id and d.state = 'validated')
+        """,
+        ("publish" if publish else "refuse", actor, delivery_id),
+    ).rowcount
+    return bool(changed)
+
+
+def approval(conn: Connection, delivery_id: int) -> tuple[str, str] | None:
+    """(answer, who gave it); None when nobody had to be asked. Silence after the time is over means yes."""
+    conn.execute(
+        "update ops.approval set answer = 'publish', answered_by = 'teilhabe', answered_at = clock_timestamp()"
+        " where delivery_id = %s and answer is null and expires_at <= clock_timestamp()",
+        (delivery_id,),
+    )
+    row = conn.execute(
+        "select coalesce(answer, ''), coalesce(answered_by, '') from ops.approval where delivery_id = %s",
+        (delivery_id,),
+    ).fetchone()
+    return (row[0], row[1]) if row else None
 
 
 def set_state(conn: Connection, delivery_id: int, state: State, **columns: Any) -> None:

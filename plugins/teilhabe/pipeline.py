@@ -193,8 +193,8 @@ def load(settings: Settings, contract: Contract, run_id: str | None = None) -> l
     with loading.session(settings) as conn, _workplace(settings) as folder:
         for delivery in [d for d in ops.unfinished(conn, contract.dataset_id) if d.state == "validated"]:
             try:
-                _load_one(conn, settings, contract, delivery, folder, run_id)
-                loaded.append(delivery.delivery_id)
+                if _load_if_approved(conn, settings, contract, delivery.delivery_id, folder, run_id) == "loaded":
+                    loaded.append(delivery.delivery_id)
             except Exception as error:
                 _note_error(contract, delivery, error, errors)
     _raise_first(errors)
@@ -234,13 +234,44 @@ def _work_through(settings: Settings, contract: Contract, run_id: str | None, *,
                 )
             if and_load and states.get(number, delivery.state) == "validated":
                 try:
-                    _load_one(conn, settings, contract, ops.delivery(conn, number), folder, run_id)
-                    states[number] = "loaded"
+                    states[number] = _load_if_approved(conn, settings, contract, number, folder, run_id)
                 except Exception as error:
                     _note_error(contract, delivery, error, errors)
             (folder / delivery.sha256).unlink(missing_ok=True)
     _raise_first(errors)
     return states
+
+
+def _load_if_approved(
+    conn: ops.Connection, settings: Settings, contract: Contract, number: int, folder: Path, run_id: str | None
+) -> ops.State:
+    """Load what nobody has to be asked about, or what was answered with yes; the new state of the delivery."""
+    delivery = ops.delivery(conn, number)
+    said = ops.approval(conn, number)
+    conn.commit()
+    if said is None or said[0] == "publish":
+        _load_one(conn, settings, contract, delivery, folder, run_id)
+        return "loaded"
+    if said[0] == "refuse":
+        with ops.step(conn, "validate", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id) as outcome:
+            findings = ops.findings(conn, number)
+            ops.record_findings(conn, number, [_not_approved(delivery, said[1]), *findings])
+            ops.set_state(conn, number, "quarantined")
+            conn.commit()
+            outcome.status, outcome.message = "refused", "delivery.not_approved"
+        return "quarantined"
+    return "validated"
+
+
+def _not_approved(delivery: ops.Delivery, actor: str) -> Finding:
+    return Finding(
+        "critical",
+        "delivery.not_approved",
+        f"Datei „{delivery.file_name}“: Sie wurde wegen der Warnungen nach Rückfrage nicht übernommen; erwartet wird eine "
+        "berichtigte Fassung oder eine Bestätigung der Zahlen.",
+        found=f"nicht freigegeben von {actor}",
+        expected="berichtigte oder bestätigte Zahlen",
+    )
 
 
 def _load_one(
@@ -324,9 +355,8 @@ def register_waits(settings: Settings) -> bool:
 def under_way(settings: Settings) -> bool:
     """Whether a delivery lies in an inbox, is being judged or is about to be loaded."""
     with loading.session(settings) as conn:
-        moving = conn.execute("select exists (select 1 from ops.delivery where state in ('received', 'validated'))")
-        row = moving.fetchone()
-    return bool(row and row[0]) or any(waiting_in_inbox(settings, dataset_id) for dataset_id in dataset_ids(settings))
+        moving = ops.under_way(conn)
+    return moving or any(waiting_in_inbox(settings, dataset_id) for dataset_id in dataset_ids(settings))
 
 
 def waiting_in_inbox(settings: Settings, dataset_id: str) -> int:
@@ -592,6 +622,8 @@ def _judge_one(
             periods=verdict.periods,
             rules_version=rules,
         )
+        if verdict.accepted and contract.approval_hours and any(f.severity == "warning" for f in verdict.findings):
+            ops.ask_approval(conn, delivery.delivery_id, contract.approval_hours)
         conn.commit()
         outcome.rows = verdict.row_count
         outcome.status = "ok" if verdict.accepted else "refused"

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import psutil
 import pytest
 
-from teilhabe import landing, loading, ops, pipeline, validation
+from teilhabe import approvals, landing, loading, ops, pipeline, validation
 from teilhabe import warehouse as server
 from teilhabe.errors import ContractError, TeilhabeError
 from tests.conftest import PROJECT, settings_for
@@ -239,6 +239,62 @@ def test_a_warning_lets_the_delivery_through_and_is_recorded(flow: Flow) -> None
     assert told["row.exact_duplicate"].severity == "warning"
     assert told["row.exact_duplicate"].row == 3
     assert len(flow.raw(FOREIGNERS)) == 1
+
+
+TWICE = monitor([(2022, "Peine", "K03157", 350), (2022, "Peine", "K03157", 350)])
+"""A warning, in a dataset whose contract has a person asked (``approval``)."""
+
+
+def take_in(flow: Flow, dataset_id: str) -> dict[int, str]:
+    return pipeline.take_in(flow.settings, pipeline.contract(flow.settings, dataset_id))
+
+
+def test_a_delivery_somebody_is_asked_about_waits_for_the_answer(flow: Flow) -> None:
+    flow.hand_in(NATURALISATIONS, TWICE)
+    [number] = flow.archive(NATURALISATIONS)
+    assert take_in(flow, NATURALISATIONS) == {number: "validated"}
+    assert (take_in(flow, NATURALISATIONS), flow.load(NATURALISATIONS), flow.state(number)) == ({}, [], "validated")
+    assert not pipeline.unfinished(flow.settings, NATURALISATIONS) and not pipeline.under_way(flow.settings)
+
+    with loading.session(flow.settings) as conn:
+        [question] = ops.take_questions(conn, "first run")
+        assert (question.delivery_id, question.file_name) == (number, "zahlen.csv")
+        assert ops.take_questions(conn, "first run") == [question], "a run that was killed asks again"
+        assert ops.take_questions(conn, "second run") == [], "another run does not"
+        body = approvals.body(question, ops.findings(conn, number), pipeline.contract(flow.settings, NATURALISATIONS))
+        assert "auffallen" in body and "Zeile 3" in body
+        assert ops.answer(conn, number, publish=True, actor="steward")
+        assert not ops.answer(conn, number, publish=False, actor="late"), "the first answer counts"
+
+    assert take_in(flow, NATURALISATIONS) == {number: "loaded"}
+    assert flow.ask("select answer, answered_by from ops.approval") == [("publish", "steward")]
+
+
+def test_a_delivery_that_is_not_approved_is_refused_with_its_warnings(flow: Flow) -> None:
+    number = flow.deliver(NATURALISATIONS, TWICE)
+    with loading.session(flow.settings) as conn:
+        ops.answer(conn, number, publish=False, actor="steward")
+    assert take_in(flow, NATURALISATIONS) == {number: "quarantined"}
+    assert [(f.severity, f.rule) for f in flow.findings(number)] == [
+        ("critical", "delivery.not_approved"), ("warning", "row.exact_duplicate"),
+    ]  # fmt: skip
+    assert flow.raw(NATURALISATIONS) == []
+    assert ("validate", "refused") in flow.outcomes(NATURALISATIONS)
+
+
+def test_silence_means_yes_when_the_time_is_over(flow: Flow) -> None:
+    number = flow.deliver(NATURALISATIONS, TWICE)
+    [[hours]] = flow.ask("select round(extract(epoch from expires_at - asked_at) / 3600) from ops.approval")
+    assert hours == 48
+    with loading.session(flow.settings) as conn:
+        conn.execute("update ops.approval set expires_at = clock_timestamp()")
+    assert take_in(flow, NATURALISATIONS) == {number: "loaded"}
+    assert flow.ask("select answer, answered_by from ops.approval") == [("publish", "teilhabe")]
+
+
+def test_nobody_is_asked_about_a_clean_delivery(flow: Flow) -> None:
+    number = flow.deliver(NATURALISATIONS, monitor([(2022, "Peine", "K03157", 350)]))
+    assert (flow.state(number), flow.ask("select * from ops.approval")) == ("loaded", [])
 
 
 def test_refused_bytes_are_judged_again_under_new_rules(flow: Flow, tmp_path: Path) -> None:

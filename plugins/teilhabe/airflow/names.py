@@ -2,6 +2,7 @@
 
 WAREHOUSE_DAG = "warehouse"
 CALENDAR_DAG = "delivery_calendar"
+APPROVALS_DAG = "approvals"
 
 
 def delivery_dag_id(dataset_id: str) -> str:

@@ -6,11 +6,13 @@ import logging
 import os
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
-from teilhabe import building, pipeline
+from teilhabe import approvals, building, loading, ops, pipeline
 from teilhabe.errors import ContractError
 from teilhabe.landing import Credentials
 from teilhabe.settings import Settings, get_settings
@@ -53,6 +55,30 @@ def deliver(dataset_id: str) -> Delivered | None:
 
 def refusals(dataset_id: str) -> list[str]:
     return pipeline.refused(_settings(), dataset_id, _run_id())
+
+
+def questions() -> list[dict[str, Any]]:
+    """Arguments of one `PublishAnyway` per delivery nobody has been asked about yet."""
+    settings = _settings()
+    with loading.session(settings) as conn:
+        taken = ops.take_questions(conn, _run_id())
+        evidence = {question.delivery_id: ops.findings(conn, question.delivery_id) for question in taken}
+    known = pipeline.contracts(settings)
+    return [
+        {
+            "delivery_id": question.delivery_id,
+            "subject": f"{known[question.dataset_id].title_de}: „{question.file_name}“ trotz Warnungen übernehmen?",
+            "body": approvals.body(question, evidence[question.delivery_id], known[question.dataset_id]),
+            "response_timeout": max(question.expires_at - datetime.now(UTC), timedelta(seconds=1)),
+        }
+        for question in taken
+    ]
+
+
+def answer(delivery_id: int, *, publish: bool, actor: str) -> bool:
+    """Record what a person decided about a delivery; False when it was decided before."""
+    with loading.session(_settings()) as conn:
+        return ops.answer(conn, delivery_id, publish=publish, actor=actor)
 
 
 def renew_calendar() -> int:
