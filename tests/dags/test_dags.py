@@ -63,7 +63,10 @@ def stored(parsed: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def tasks(dag: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {task["__var"]["task_id"]: task["__var"] for task in dag["tasks"]}
+    """By name; what a mapped task has for all its instances stands in it as in any other."""
+    return {
+        task["__var"]["task_id"]: {**task["__var"].get("partial_kwargs", {}), **task["__var"]} for task in dag["tasks"]
+    }
 
 
 def test_all_files_import_in_a_fresh_process(tmp_path: Path) -> None:
@@ -188,6 +191,12 @@ def test_the_policy_is_on_every_task_that_can_meet_a_network(stored: dict[str, d
                 continue
             assert task["retries"] >= 3, (dag_id, name)
             assert task["retry_exponential_backoff"], (dag_id, name)
+
+
+def test_questions_do_not_wait_for_each_other(stored: dict[str, dict[str, Any]]) -> None:
+    dag = stored["approvals"]
+    assert set(tasks(dag)) == {"questions", "publish_anyway"}
+    assert dag["max_active_runs"] > 1
 
 
 # Files Airflow must not trip over
