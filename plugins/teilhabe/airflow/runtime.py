@@ -83,7 +83,7 @@ def answer(delivery_id: int, *, publish: bool, actor: str) -> bool:
 
 def renew_calendar() -> int:
     """How many deliveries are overdue; each is one line of the log."""
-    overdue = pipeline.refresh_calendar(_settings())
+    overdue = pipeline.refresh_calendar(_settings(), datetime.now(UTC))
     for sentence in overdue:
         log.warning("overdue: %s", sentence)
     return len(overdue)
