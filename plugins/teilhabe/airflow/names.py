@@ -2,6 +2,7 @@
 
 WAREHOUSE_DAG = "warehouse"
 CALENDAR_DAG = "delivery_calendar"
+MESSAGES_DAG = "messages"
 
 
 def delivery_dag_id(dataset_id: str) -> str:

@@ -62,7 +62,12 @@ class _About:
 def about_delivery(
     conn: ops.Connection, policy: Policy, contract: Contract, delivery_id: int, changes: Sequence[Change], now: datetime
 ) -> int | None:
-    """The digest of a delivery: refused or remarked on, or what it mended; None where a receipt is enough."""
+    """The digest of a delivery: refused or remarked on, or what it mended; None where a receipt is enough.
+
+    Verdicts from before the installation of messages are nobody's news.
+    """
+    if _is_from_before(conn, delivery_id):
+        return None
     delivery = ops.delivery(conn, delivery_id)
     opened = [change for change in changes if change.action in _OPEN_ACTIONS]
     mended = [c for c in changes if c.action == "fixed" and not c.rule.startswith(_CALENDAR)]
@@ -115,9 +120,12 @@ def about_calendar(conn: ops.Connection, policy: Policy, contracts: Mapping[str,
             from ops.delivery_calendar_at(%(today)s) as c
             left join ops.incident as i on i.dataset_id = c.dataset_id and i.period_code = c.period_code
                 and i.sender_code is not distinct from c.sender_code and i.rule = 'calendar.overdue'
+            left join ops.incident as cause on cause.incident_id = i.cause_id
             where c.due_on >= (select since from ops.follow_up) and c.delivery_id is null
                 and (c.state = 'overdue' or (c.due_on > %(today)s and c.due_on - %(ahead)s <= %(today)s))
                 and coalesce(i.state, 'open') <> 'waived'
+                -- Of a refused file the office has heard already, with a day to mend it by.
+                and coalesce(cause.rule, 'calendar.') like 'calendar.%%'
             order by c.due_on, c.dataset_id, c.sender_code nulls first
             """,
             {"today": today, "ahead": policy.reminder_days},
@@ -171,14 +179,14 @@ def verdict_context(
     shown = [
         Shown(
             wording.SEVERITIES[finding.severity][0],
-            plain(evidence.sentence(finding, contract, hide_name=is_personal), _SENTENCE),
+            plain(evidence.sentence(finding, contract), _SENTENCE),
             plain(finding.expected) if finding.expected and finding.expected not in finding.message else None,
         )
         for finding in told[:KINDS_SHOWN]
     ]
     placed = [] if is_personal else [f for f in told if any(one.row is not None for one in f.evidence)]
     places = [
-        (one.row, one.column or finding.column, evidence.shown(one.found, contract), finding.expected)
+        (one.row, _column(one.column, finding.column), evidence.shown(one.found, contract), finding.expected)
         for finding in placed
         for one in finding.evidence
         if one.row is not None
@@ -192,7 +200,7 @@ def verdict_context(
         "received": spell_moment(delivery.received_at),
         "findings": shown,
         "more_kinds": len(told) - len(shown),
-        "places": places[:PLACES_SHOWN],
+        "places": sorted(places[:PLACES_SHOWN], key=lambda place: place[0]),
         "place_count": sum(finding.row_count for finding in placed),
         "reply_by": wording.spell_date(reply_by),
         "ways": ways(contract),
@@ -219,9 +227,7 @@ def spell_moment(moment: datetime) -> str:
 def ways(contract: Contract) -> list[str]:
     """How a file gets here again, a sentence each."""
     fetched = "Der Landkreis ruft die Datei selbst ab; bitte stellen Sie sie am gewohnten Ort bereit."
-    said = [
-        fetched if server.type == "api" else _capital(wording.way(server, contract)) for server in contract.servers
-    ]
+    said = [fetched if server.type == "api" else _capital(wording.way(server, contract)) for server in contract.servers]
     return list(dict.fromkeys(said))
 
 
@@ -241,7 +247,9 @@ def _verdict(
         return None
     incidents = _incidents(conn, delivery.delivery_id, changes)
     accepted = {row["rule"] for row in incidents if row["state"] == "waived"}
-    findings = [f for f in ops.findings(conn, delivery.delivery_id) if f.rule not in accepted or f.severity == "critical"]
+    findings = [
+        f for f in ops.findings(conn, delivery.delivery_id) if f.rule not in accepted or f.severity == "critical"
+    ]
     made = evidence.of_delivery(policy, contract, delivery, findings)
     periods, is_demo = _facts(conn, delivery)
     recipient = policy.recipient(contract, delivery.sender_code)
@@ -487,6 +495,14 @@ def _incidents(conn: ops.Connection, delivery_id: int, changes: Iterable[Change]
         ).fetchall()
 
 
+def _is_from_before(conn: ops.Connection, delivery_id: int) -> bool:
+    row = conn.execute(
+        "select state_at < since::timestamp at time zone 'Europe/Berlin' from ops.delivery, ops.follow_up where delivery_id = %s",
+        (delivery_id,),
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def _facts(conn: ops.Connection, delivery: ops.Delivery) -> tuple[list[str], bool]:
     """The periods a delivery is about, as far as they are known, and whether it is of the demo."""
     row = conn.execute(
@@ -504,6 +520,11 @@ def _reply_by(policy: Policy, due: Iterable[date | None], now: datetime) -> date
     today = delivery_calendar.today(now)
     agreed = [day for day in due if day is not None and day >= today]
     return min(agreed) if agreed else next_working_day(today + timedelta(days=policy.reply_days))
+
+
+def _column(place: str | None, term: str | None) -> str | None:
+    """The number of a column says less than its name."""
+    return f"{place} ({term})" if place and term and place.isdecimal() and place != term else place or term
 
 
 def _capital(text: str) -> str:

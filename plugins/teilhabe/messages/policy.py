@@ -129,12 +129,13 @@ class Policy(Strict):
         if addresses is None:
             contact = known.contact if known else contract.contact
             addresses = [contact] if re.fullmatch(MAIL_ADDRESS, contact) else []
-        second = next((one.escalation for one in asked if one.escalation), None)
+        second = [one.escalation for one in asked if one.escalation]
+        channels = [one.channel for one in asked if one.channel]
         return Recipient(
             name=f"{known.territory_name} ({contract.office})" if known else contract.office,
             addresses=tuple(addresses),
-            escalation=second or contract.escalation_contact or self.coordination.address,
-            channel=next((one.channel for one in asked if one.channel), None) or self._default,
+            escalation=next(iter(second), contract.escalation_contact or self.coordination.address),
+            channel=next(iter(channels), self._default),
         )
 
     @property
@@ -166,7 +167,7 @@ class Policy(Strict):
 
     def wait(self, attempts: int) -> timedelta:
         """Until the next attempt, after so many."""
-        return min(_LONGEST_WAIT, timedelta(minutes=self.retry.minutes) * 2 ** min(attempts - 1, 10))
+        return min(_LONGEST_WAIT, timedelta(minutes=self.retry.minutes * 2 ** max(0, min(attempts - 1, 10))))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from teilhabe.errors import ContractError
+from teilhabe.messages.evidence import number
 from teilhabe.messages.policy import TEXTS, Policy
 
 if TYPE_CHECKING:
@@ -78,11 +79,6 @@ def plain(text: object, length: int = _CELL_LENGTH) -> str:
     return shown if len(shown) <= length else shown[: length - 1] + "…"
 
 
-def number(value: int) -> str:
-    """With the German mark of thousands."""
-    return f"{value:,}".replace(",", ".")
-
-
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows in columns of equal width, as a text mail shows them; empty columns are left out."""
     cells = [[plain(cell, 60) for cell in row] for row in rows]
@@ -96,11 +92,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 @lru_cache(maxsize=4)
 def _environment(own: Path) -> Environment:
-    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(own), FileSystemLoader(Path(__file__).parent / "texts")]),
-        autoescape=lambda name: name is None or name.endswith(".html.j2"),
+        autoescape=select_autoescape(("html.j2",)),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
