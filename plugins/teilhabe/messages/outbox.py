@@ -82,6 +82,30 @@ def due(conn: ops.Connection, now: datetime) -> list[dict[str, Any]]:
         ).fetchall()
 
 
+def preview(conn: ops.Connection, policy: Policy, now: datetime) -> list[tuple[dict[str, Any], datetime | None]]:
+    """What is due, with the moment it is held back until; changes nothing."""
+    return [(row, _held_back(conn, policy, row, now)) for row in due(conn, now)]
+
+
+def listed(conn: ops.Connection, state: str | None, limit: int) -> list[dict[str, Any]]:
+    """Messages, newest first."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "select message_id, kind, state, channel, recipient, subject, composed_at, not_before, sent_at, last_error"
+            " from ops.message where state = %s or %s::text is null order by message_id desc limit %s",
+            (state, state, limit),
+        ).fetchall()
+
+
+def message(conn: ops.Connection, message_id: int) -> dict[str, Any]:
+    """One message as it is stored; ``TeilhabeError`` when there is none."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute("select * from ops.message where message_id = %s", (message_id,)).fetchone()
+    if row is None:
+        raise TeilhabeError(f"There is no message {message_id}.")
+    return row
+
+
 def resend(conn: ops.Connection, message_id: int, now: datetime) -> None:
     """Put a message back that was given up or is uncertain; ``TeilhabeError`` where it is neither.
 
@@ -100,10 +124,8 @@ def resend(conn: ops.Connection, message_id: int, now: datetime) -> None:
 
 def outgoing(conn: ops.Connection, policy: Policy, message_id: int) -> Outgoing:
     """A message of the outbox as the channels take it, its files fetched from the archive."""
+    row = message(conn, message_id)
     with conn.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute("select * from ops.message where message_id = %s", (message_id,)).fetchone()
-        if row is None:
-            raise TeilhabeError(f"There is no message {message_id}.")
         deliveries = cursor.execute(
             "select delivery_id from ops.message_delivery where message_id = %s order by 1", (message_id,)
         ).fetchall()
@@ -164,7 +186,7 @@ class _Round:
 
 def _send_all(conn: ops.Connection, this: _Round, done: Sent) -> None:
     while row := _next(conn, this):
-        later = _held_back(conn, this, row)
+        later = _held_back(conn, this.policy, row, this.now)
         if later is not None:
             conn.execute("update ops.message set not_before = %s where message_id = %s", (later, row["message_id"]))
             this.held.append(row["message_id"])
@@ -185,20 +207,20 @@ def _next(conn: ops.Connection, this: _Round) -> dict[str, Any] | None:
         ).fetchone()
 
 
-def _held_back(conn: ops.Connection, this: _Round, row: dict[str, Any]) -> datetime | None:
+def _held_back(conn: ops.Connection, policy: Policy, row: dict[str, Any], now: datetime) -> datetime | None:
     """Until when an office is left in peace: over the quiet hours, and when it has got its share of this hour."""
     if row["kind"] == "operators":
         return None
-    moment = this.policy.next_moment(this.now)
-    if moment > this.now:
+    moment = policy.next_moment(now)
+    if moment > now:
         return moment
-    limit = this.policy.rate_limit_per_hour
+    limit = policy.rate_limit_per_hour
     found = conn.execute(
         """
         select sent_at from ops.message
         where recipient = %s and kind <> 'operators' and sent_at > %s order by sent_at desc offset %s limit 1
         """,
-        (row["recipient"], this.now - _HOUR, limit - 1),
+        (row["recipient"], now - _HOUR, limit - 1),
     ).fetchone()
     return found[0] + _HOUR if found else None
 

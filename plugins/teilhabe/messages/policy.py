@@ -132,7 +132,7 @@ class Policy(Strict):
         second = [one.escalation for one in asked if one.escalation]
         channels = [one.channel for one in asked if one.channel]
         return Recipient(
-            name=f"{known.territory_name} ({contract.office})" if known else contract.office,
+            name=known.territory_name if known else contract.office,
             addresses=tuple(addresses),
             escalation=next(iter(second), contract.escalation_contact or self.coordination.address),
             channel=next(iter(channels), self._default),
