@@ -80,7 +80,8 @@ PERIOD_PLACEHOLDERS = (
 )
 """What ``period`` of a layout may be made of. From ``{month}`` on a placeholder is the whole code."""
 
-MAIL_ADDRESS = r"[^@\s<>,;]+@[^@\s<>,;]+"
+MAIL_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"
+"""Plain ASCII: what every mail server takes. A domain with umlauts has a spelling of its own (xn--...)."""
 
 ESCALATION = "escalation"
 """Channel of the support entry that hears of what stays open."""

@@ -64,7 +64,6 @@ class MailServer:
     on_end: Callable[[], None] = lambda: None
     accepted: list[bytes] = field(default_factory=list)
     """Messages it has taken in whole, whatever it answered."""
-    sessions: int = 0
 
     @property
     def credentials(self) -> Credentials:
@@ -100,10 +99,6 @@ def mails() -> Iterator[MailServer]:
             return said.at_end if said.at_end[:1].isdigit() else "250 queued"
 
     class Cutting(Protocol):
-        def connection_made(self, transport: Any) -> None:
-            said.sessions += 1
-            super().connection_made(transport)
-
         async def smtp_DATA(self, arg: str) -> None:
             if said.at_data == "cut":
                 self.transport.abort()
@@ -277,6 +272,9 @@ def outgoing(*recipients: str, **said: Any) -> Outgoing:
     return Outgoing(**{**given, **said})
 
 
+LARGE = File("gross.bin", "application/octet-stream", bytes(30_000_000))
+
+
 class Commit:
     """Counts how often the point of no return was reached."""
 
@@ -302,7 +300,7 @@ def test_a_mail_arrives_whole_with_text_html_and_workbook(mails: MailServer) -> 
     assert mail["From"].addresses[0].addr_spec == "koordinierung@landkreis.example"
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["In-Reply-To"].strip() == f"<{'f' * 32}@landkreis.example>"
-    assert mail.get_body(("plain",)).get_content() == "Guten Tag,\n\n.Punkt am Anfang\nGrüße\n"
+    assert mail.get_body(("plain",)).get_content().replace("\r\n", "\n") == "Guten Tag,\n\n.Punkt am Anfang\nGrüße\n"
     assert "Grüße" in mail.get_body(("html",)).get_content()
     [workbook] = mail.iter_attachments()
     assert workbook.get_filename() == "Beanstandungen.xlsx"
@@ -338,7 +336,8 @@ def test_every_answer_of_a_mail_server_has_its_meaning(
     setattr(mails, step, {OFFICE: answer} if step == "at_rcpt" else answer)
     commit = Commit()
     with pytest.raises(raised):
-        mails.smtp(seconds=1).send(outgoing(text="x" * 200_000), NOON, commit)
+        # Larger than what the system takes off a sender's hands, or it would not notice that nobody listens.
+        mails.smtp(seconds=1).send(outgoing(files=(LARGE,) if answer == "cut mid-way" else ()), NOON, commit)
     assert commit.times == handed_over
 
 
@@ -355,11 +354,6 @@ def test_nobody_gets_a_mail_while_one_address_is_to_be_tried_again(mails: MailSe
     with pytest.raises(Unavailable):
         mails.smtp().send(outgoing(OFFICE, SECOND), NOON, Commit())
     assert mails.accepted == []
-
-
-def test_an_address_no_server_understands_is_refused(mails: MailServer) -> None:
-    with pytest.raises(Refused, match="ASCII"):
-        mails.smtp().send(outgoing("müller@amt.example"), NOON, Commit())
 
 
 @pytest.mark.parametrize("said", [{"extra": {}}, {"login": "amt", "password": "falsch"}, {"port": 1}, {"host": ""}])
@@ -484,7 +478,7 @@ def test_of_two_recipients_the_refused_one_is_told_to_the_operators(home: Settin
 
 def test_cut_before_the_end_goes_again_and_arrives_once(home: Settings, mails: MailServer) -> None:
     put(home, "smtp")
-    mails.at_data = "cut mid-way"
+    mails.at_data = "cut"
     send(home, mails.credentials)
     assert (states(home), mails.accepted) == (["waiting"], [])
     mails.at_data = ""

@@ -37,7 +37,6 @@ SECONDS = 30.0
 
 _WORTH_ANOTHER_TRY = {408, 425, 429}
 _REASON = 200
-_NO_ASCII = b"mail addresses beyond ASCII are not supported"
 
 
 class Refused(TeilhabeError):
@@ -172,7 +171,7 @@ class Smtp:
         with _lost_before_the_end():
             _accept(client.mail(message.sender), 250)
             for address in message.recipients:
-                code, said = client.rcpt(address) if address.isascii() else (553, _NO_ASCII)
+                code, said = client.rcpt(address)
                 if 500 <= code < 600:
                     refused.append((address, _said(code, said)))
                 else:
