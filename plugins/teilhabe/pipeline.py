@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from teilhabe import delivery_calendar, landing, loading, ops
+from teilhabe import delivery_calendar, incidents, landing, loading, ops
 from teilhabe.building import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
@@ -91,12 +91,14 @@ def install(settings: Settings) -> None:
         delivery_calendar.refresh(conn, known, delivery_calendar.today())
 
 
-def refresh_calendar(settings: Settings) -> list[str]:
-    """Bring the delivery calendar up to date; returns one sentence per delivery that is overdue."""
+def refresh_calendar(settings: Settings, now: datetime) -> list[str]:
+    """Bring the delivery calendar and its incidents up to date; returns one sentence per delivery that is overdue."""
     known = contracts(settings)
-    day = delivery_calendar.today()
+    day = delivery_calendar.today(now)
     with loading.session(settings) as conn:
         delivery_calendar.refresh(conn, known.values(), day)
+        incidents.end_waivers(conn, now)
+        incidents.follow_calendar(conn, known.values(), now)
         return [
             f"{entry.dataset_id}{f' ({entry.sender_code})' if entry.sender_code else ''}: {entry.period_code} was due on "
             f"{entry.due_on}, grace ended on {entry.grace_until}; ask {known[entry.dataset_id].contact}"
@@ -108,10 +110,9 @@ def refresh_calendar(settings: Settings) -> list[str]:
 def follow_up(settings: Settings, now: datetime, credentials: Credentials, *, calendar: bool = False) -> Sent:
     """Incidents and messages for every verdict nobody took notice of, then send what is due at ``now``.
 
-    With ``calendar`` also for what is due soon, overdue or silent. A delivery whose messages cannot be written does not keep
+    With ``calendar`` also for what is due soon or overdue, as ``refresh_calendar`` left it. A delivery whose messages cannot be written does not keep
     the others waiting; the error is raised when all were tried and what could be sent is sent.
     """
-    from teilhabe import incidents
     from teilhabe.messages import compose, outbox
     from teilhabe.messages.policy import load_policy
 
@@ -135,16 +136,11 @@ def follow_up(settings: Settings, now: datetime, credentials: Credentials, *, ca
                 changes = incidents.follow(conn, its, delivery_id, now)
                 compose.about_delivery(conn, policy, its, delivery_id, changes, now)
 
-        def follow_calendar() -> None:
-            incidents.end_waivers(conn, now)
-            incidents.follow_calendar(conn, known.values(), now)
-            compose.about_calendar(conn, policy, known, now)
-
         for number in incidents.unfollowed(conn):
             attempt(f"delivery {number}", partial(follow, number))
         attempt("receipts", lambda: compose.receipts(conn, policy, known, now))
         if calendar:
-            attempt("the calendar", follow_calendar)
+            attempt("the calendar", lambda: compose.about_calendar(conn, policy, known, now))
     sent = outbox.send_due(settings, policy, credentials, now)
     _raise_first(errors)
     return sent

@@ -216,7 +216,13 @@ def policy(settings: Settings, **changes: Any) -> Policy:
 
 
 def put(
-    settings: Settings, channel: str, recipient: str = OFFICE, *, kind: str = "receipt", key: str = "a", at: datetime = NOON
+    settings: Settings,
+    channel: str,
+    recipient: str = OFFICE,
+    *,
+    kind: str = "receipt",
+    key: str = "a",
+    at: datetime = NOON,
 ) -> int:
     with loading.session(settings) as conn:
         row = conn.execute(

@@ -63,11 +63,11 @@ def refusals(dataset_id: str) -> list[str]:
 
 def renew_calendar() -> int:
     """How many deliveries are overdue; each is one line of the log, and its office is told."""
-    settings = _settings()
-    overdue = pipeline.refresh_calendar(settings)
+    settings, now = _settings(), datetime.now(UTC)
+    overdue = pipeline.refresh_calendar(settings, now)
     for sentence in overdue:
         log.warning("overdue: %s", sentence)
-    pipeline.follow_up(settings, datetime.now(UTC), credentials, calendar=True)
+    pipeline.follow_up(settings, now, credentials, calendar=True)
     return len(overdue)
 
 
