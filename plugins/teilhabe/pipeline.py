@@ -110,8 +110,8 @@ def refresh_calendar(settings: Settings, now: datetime) -> list[str]:
 def follow_up(settings: Settings, now: datetime, credentials: Credentials, *, calendar: bool = False) -> Sent:
     """Incidents and messages for every verdict nobody took notice of, then send what is due at ``now``.
 
-    With ``calendar`` also for what is due soon or overdue, as ``refresh_calendar`` left it. A delivery whose messages cannot be written does not keep
-    the others waiting; the error is raised when all were tried and what could be sent is sent.
+    With ``calendar`` also for what is due soon or overdue, as ``refresh_calendar`` left it. A delivery whose messages cannot
+    be written does not keep the others waiting; the error is raised when all were tried and what could be sent is sent.
     """
     from teilhabe.messages import compose, outbox
     from teilhabe.messages.policy import load_policy

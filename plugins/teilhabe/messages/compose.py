@@ -180,7 +180,9 @@ def verdict_context(
         Shown(
             wording.SEVERITIES[finding.severity][0],
             plain(evidence.sentence(finding, contract), _SENTENCE),
-            plain(finding.expected) if finding.expected and finding.expected not in finding.message else None,
+            plain(finding.expected)
+            if finding.expected and f"erwartet {finding.expected}" not in finding.message
+            else None,
         )
         for finding in told[:KINDS_SHOWN]
     ]
@@ -378,14 +380,15 @@ def _due(
 def _escalations(
     conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contract], today: date, now: datetime
 ) -> list[int | None]:
-    """Critical matters nobody took up for ``escalation_days`` after the day they were to be mended by."""
+    """What is critical or did not come, and nobody took up for ``escalation_days`` after the day it was to be mended by."""
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             """
             select dataset_id, sender_code, period_code,
                 array_agg(incident_id order by incident_id) as ids, array_agg(message order by incident_id) as messages
             from ops.incident
-            where state in ('open', 'reopened') and severity = 'critical' and cause_id is null
+            where state in ('open', 'reopened') and cause_id is null
+                and (severity = 'critical' or rule like 'calendar.%%')
                 and greatest(due_on, (first_seen_at at time zone 'Europe/Berlin')::date) + %s < %s
             group by dataset_id, sender_code, period_code
             order by dataset_id, sender_code nulls first, period_code

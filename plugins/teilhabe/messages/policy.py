@@ -74,7 +74,7 @@ class Attachment(Strict):
 
 
 class Channels(Strict):
-    default: Channel | Literal["auto"]
+    default: Literal["smtp", "webhook", "drop", "auto"]
     """``auto``: by mail where there is a connection for it, else into the folder, so that nothing is sent by accident."""
 
 

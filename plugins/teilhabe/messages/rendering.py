@@ -99,6 +99,7 @@ def _environment(own: Path) -> Environment:
         autoescape=select_autoescape(("html.j2",)),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
+        cache_size=0,  # a text that was put into the home a minute ago counts
     )
     environment.globals.update(table=table, number=number)
     return environment
