@@ -28,6 +28,8 @@ from teilhabe.settings import Settings, get_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from teilhabe.landing import Credentials
+
 FAILED, REFUSED = 1, 3
 
 app = typer.Typer(
@@ -39,6 +41,8 @@ app = typer.Typer(
 )
 contracts_app = typer.Typer(help="The data contracts.", no_args_is_help=True)
 app.add_typer(contracts_app, name="contracts")
+messages_app = typer.Typer(help="Messages to the offices and the operators.", no_args_is_help=True)
+app.add_typer(messages_app, name="messages")
 
 _PIPED_WIDTH = 240
 """Without a terminal nobody can widen the window, so tables get room for whole sentences."""
@@ -395,7 +399,163 @@ def contracts_list() -> None:
     out.print(table)
 
 
+# ------------------------------------------------------------------------------------------------------------- messages
+
+
+@messages_app.command("preview")
+def messages_preview(
+    kind: Annotated[str, typer.Argument(help="verdict, receipt, reminder, overdue, escalation, closing or operators.")],
+    dataset: Annotated[str | None, typer.Argument(help="The dataset it is about; by default the first one.")] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Folder for text, HTML and workbook.", file_okay=False)
+    ] = None,
+) -> None:
+    """Show a message as an office would get it, with made-up matter: policy and texts of this home, nothing is sent."""
+    from teilhabe import pipeline
+    from teilhabe.messages.examples import example
+    from teilhabe.messages.policy import load_policy
+    from teilhabe.messages.rendering import KINDS
+
+    if kind not in KINDS:
+        raise typer.BadParameter(f"must be one of {', '.join(KINDS)}", param_hint="KIND")
+    settings = get_settings()
+    contract = pipeline.contract(settings, dataset or pipeline.dataset_ids(settings)[0])
+    made = example(load_policy(settings), contract, kind, datetime.now(UTC))
+    if out_dir is None:
+        sys.stdout.write(f"Betreff: {made.text.subject}\n\n{made.text.text}")
+        return
+    out_dir.mkdir(parents=True, exist_ok=True)
+    (out_dir / f"{kind}.txt").write_text(f"Betreff: {made.text.subject}\n\n{made.text.text}", encoding="utf-8")
+    (out_dir / f"{kind}.html").write_text(made.text.html, encoding="utf-8")
+    if made.workbook is not None:
+        (out_dir / f"{kind}.xlsx").write_bytes(made.workbook)
+    out.print(f"written: {out_dir}/{kind}.*")
+
+
+@messages_app.command("list")
+def messages_list(
+    state: Annotated[
+        str | None, typer.Option(help="waiting, sending, sent, uncertain, failed or undeliverable.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Messages, newest first: what they are about, to whom they go and what became of them."""
+    from teilhabe import loading
+    from teilhabe.messages import outbox
+
+    settings = get_settings()
+    _ensure_warehouse(settings)
+    with loading.session(settings) as conn:
+        rows = outbox.listed(conn, state, limit)
+    if as_json:
+        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2, default=_json) + "\n")
+        return
+    _print_rows(list(rows[0]) if rows else ["message_id"], [list(row.values()) for row in rows])
+
+
+@messages_app.command("show")
+def messages_show(message_id: Annotated[int, typer.Argument(help="Its number, from `messages list`.")]) -> None:
+    """One message in full."""
+    from teilhabe import loading
+    from teilhabe.messages import outbox
+
+    settings = get_settings()
+    _ensure_warehouse(settings)
+    with loading.session(settings) as conn:
+        row = outbox.message(conn, message_id)
+    text = row.pop("body_text")
+    del row["body_html"]
+    for name, value in row.items():
+        out.print(escape(f"{name + ':':<15} {'-' if value is None else _json(value) if name.endswith('_at') else value}"),
+                  highlight=False)  # fmt: skip
+    out.print(escape(f"\n{text}"), highlight=False)
+
+
+@messages_app.command("send")
+def messages_send(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go out now; change nothing.")] = False,
+) -> None:
+    """Send what is due, as the DAG `messages` does every five minutes."""
+    from teilhabe import loading
+    from teilhabe.messages import outbox
+    from teilhabe.messages.policy import load_policy
+
+    settings = get_settings()
+    now = datetime.now(UTC)
+    _ensure_warehouse(settings)
+    if dry_run:
+        with loading.session(settings) as conn:
+            for row, later in outbox.preview(conn, load_policy(settings), now):
+                when = f"from {later:%Y-%m-%d %H:%M %Z}" if later else "now"
+                line = f"{row['message_id']} {row['kind']} by {row['channel']} to {row['recipient']}, {when}: {row['subject']}"
+                out.print(escape(line), highlight=False)
+        return
+    ask = _connections(settings)
+    sent = outbox.send_due(settings, load_policy(settings, ask), ask, now)
+    for problem in sent.problems:
+        err.print(f"[red]{escape(problem)}[/red]", highlight=False)
+    out.print(f"{sent.sent} sent, {sent.failed} failed, {sent.waiting} waiting.")
+    if sent.problems:
+        raise typer.Exit(FAILED)
+
+
+@messages_app.command("resend")
+def messages_resend(message_id: Annotated[int, typer.Argument(help="A message that failed or is uncertain.")]) -> None:
+    """Put a message back into the outbox; it keeps its Message-ID, so a copy that did arrive is recognised."""
+    from teilhabe import loading
+    from teilhabe.messages import outbox
+
+    settings = get_settings()
+    _ensure_warehouse(settings)
+    with loading.session(settings) as conn:
+        outbox.resend(conn, message_id, datetime.now(UTC))
+    out.print(f"Message {message_id} waits; the DAG `messages` or `teilhabe messages send` sends it.")
+
+
+@app.command()
+def watch(
+    once: Annotated[bool, typer.Option("--once", help="Look once and end: 1 when something has stopped.")] = False,
+    url: Annotated[str | None, typer.Option(help="Address of the API server, where it is another machine's.")] = None,
+    seconds: Annotated[int, typer.Option(help="How often to look.", min=10)] = 60,
+) -> None:
+    """Alert the operators when the scheduler or another part of Airflow does not report. For cron or systemd."""
+    import time
+
+    from teilhabe.airflow import services
+    from teilhabe.messages import alerts
+
+    settings = get_settings()
+    _ensure_warehouse(settings)
+    while True:
+        missing = services.stopped(settings, url)
+        if missing:
+            names = ", ".join(missing)
+            err.print(f"[red]Airflow does not report: {names}.[/red]", highlight=False)
+            text = (
+                f"Kein Lebenszeichen von: {names}. Starten: teilhabe up; die Protokolle liegen unter {settings.logs}."
+            )
+            now = datetime.now(UTC)
+            key = f"stopped:{names}"
+            alerts.raise_alert(settings, _connections(settings), f"Airflow steht: {names}", text, key, now)
+        if once:
+            if missing:
+                raise typer.Exit(FAILED)
+            out.print("All components report.")
+            return
+        time.sleep(seconds)
+
+
 # -------------------------------------------------------------------------------------------------------------- helpers
+
+
+def _connections(settings: Settings) -> Callable[[str], Credentials]:
+    """Airflow's connections, each asked for once."""
+    from functools import cache, partial
+
+    from teilhabe.airflow import services
+
+    return cache(partial(services.connection, settings))
 
 
 def prepare(settings: Settings, tell: Callable[[str], None]) -> None:

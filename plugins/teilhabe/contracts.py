@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard, SchemaProperty
+from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard, SchemaProperty, Support
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from teilhabe.errors import ContractError
@@ -79,6 +79,12 @@ PERIOD_PLACEHOLDERS = (
     "allocation_half_year",
 )
 """What ``period`` of a layout may be made of. From ``{month}`` on a placeholder is the whole code."""
+
+MAIL_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"
+"""Plain ASCII: what every mail server takes. A domain with umlauts has a spelling of its own (xn--...)."""
+
+ESCALATION = "escalation"
+"""Channel of the support entry that hears of what stays open."""
 
 SERVER_PROPERTIES = ("connection", "pattern", "sender_pattern", "kind")
 
@@ -474,7 +480,7 @@ class Sender(Strict):
 
     territory_code: str = Field(pattern=r"^\d{5}(\d{3})?$")
     territory_name: str
-    contact: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
+    contact: str = Field(pattern=f"^{MAIL_ADDRESS}$")
 
 
 class Server(Strict):
@@ -519,6 +525,8 @@ class Contract(Strict):
     """The municipalities that deliver one file each; empty where the office sends one file for all."""
     office: str
     contact: str
+    escalation_contact: str | None = None
+    """Second address, for what stays open; None: the coordination office."""
     calendar: Calendar
     approval_hours: int | None = None
     """How long a delivery with warnings waits for somebody to say whether it is loaded; None: it does not wait."""
@@ -601,13 +609,18 @@ def load_contract(path: Path) -> Contract:
 
 def parse_contract(text: str, path: Path) -> Contract:
     """As ``load_contract``, for a text that would stand at ``path``."""
-    try:
-        raw = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
-    except yaml.YAMLError as error:
-        raise ContractError(f"{path}: not valid YAML - {' '.join(str(error).split())}.") from error
+    raw = strict_yaml(text, path)
     if not isinstance(raw, dict):
         raise ContractError(f"{path}: must be a mapping with the keys of the Open Data Contract Standard.")
     return _build(_validated(OpenDataContractStandard, raw, path, ""), path)
+
+
+def strict_yaml(text: str, path: Path) -> Any:
+    """YAML as a person reads it (see ``_StrictLoader``); ``ContractError`` names the file."""
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path}: not valid YAML - {' '.join(str(error).split())}.") from error
 
 
 def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
@@ -679,6 +692,7 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
         senders=_senders(custom.get("senders"), path),
         office=need(team.description or team.name, "team.description"),
         contact=need(support[0].url, "support[0].url").removeprefix("mailto:"),
+        escalation_contact=_escalation(support, path),
         calendar=_calendar(standard, calendar, path),
         approval_hours=_approval_hours(custom.get("approval"), path),
         licence=links["licence"].description or "",
@@ -698,6 +712,23 @@ def _approval_hours(given: tuple[int, Any] | None, path: Path) -> int | None:
         return None
     index, value = given
     return _validated(ApprovalProperty, value, path, f"customProperties[{index}].value").hours
+
+
+def _escalation(support: list[Support], path: Path) -> str | None:
+    """The address of the entry with channel ``escalation``; the first entry is the office itself."""
+    found = None
+    for index, entry in enumerate(support):
+        if entry.channel != ESCALATION:
+            continue
+        where = f"{path}: support[{index}]"
+        if index == 0:
+            raise ContractError(f"{where}.channel: the first entry is the office's own address, not '{ESCALATION}'.")
+        if found is not None:
+            raise ContractError(f"{where}.channel: '{ESCALATION}' is there twice.")
+        found = (entry.url or "").removeprefix("mailto:")
+        if not re.fullmatch(MAIL_ADDRESS, found):
+            raise ContractError(f"{where}.url: must be mailto: and an address, found {entry.url!r}.")
+    return found
 
 
 def _column(prop: SchemaProperty, index: int, path: Path) -> Column:

@@ -27,6 +27,7 @@ from teilhabe.senders import sender_by_content, sender_code, unknown_sender
 from teilhabe.settings import Settings
 
 if TYPE_CHECKING:
+    from teilhabe.messages.outbox import Sent
     from teilhabe.reading import Reading
     from teilhabe.reading.hostile import Member
     from teilhabe.register import Register
@@ -102,6 +103,45 @@ def refresh_calendar(settings: Settings, now: datetime) -> list[str]:
             for entry in delivery_calendar.latest_due(conn, day)
             if entry.state == "overdue"
         ]
+
+
+def follow_up(settings: Settings, now: datetime, credentials: Credentials, *, calendar: bool = False) -> Sent:
+    """Incidents and messages for every verdict nobody took notice of, then send what is due at ``now``.
+
+    With ``calendar`` also for what is due soon or overdue, as ``refresh_calendar`` left it. A delivery whose messages cannot
+    be written does not keep the others waiting; the error is raised when all were tried and what could be sent is sent.
+    """
+    from teilhabe.messages import compose, outbox
+    from teilhabe.messages.policy import load_policy
+
+    policy = load_policy(settings, credentials)
+    known = contracts(settings)
+    errors: list[Exception] = []
+    with loading.session(settings) as conn:
+
+        def attempt(what: str, work: Callable[[], object]) -> None:
+            try:
+                work()
+                conn.commit()
+            except Exception as error:
+                conn.rollback()
+                log.error("follow-up of %s: %s", what, type(error).__name__)
+                errors.append(error)
+
+        def follow(delivery_id: int) -> None:
+            its = known.get(ops.delivery(conn, delivery_id).dataset_id)
+            if its is not None:
+                changes = incidents.follow(conn, its, delivery_id, now)
+                compose.about_delivery(conn, policy, its, delivery_id, changes, now)
+
+        for number in incidents.unfollowed(conn):
+            attempt(f"delivery {number}", partial(follow, number))
+        attempt("receipts", lambda: compose.receipts(conn, policy, known, now))
+        if calendar:
+            attempt("the calendar", lambda: compose.about_calendar(conn, policy, known, now))
+    sent = outbox.send_due(settings, policy, credentials, now)
+    _raise_first(errors)
+    return sent
 
 
 def installed(settings: Settings, contract: Contract) -> bool:

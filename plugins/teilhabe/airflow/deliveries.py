@@ -24,6 +24,7 @@ from airflow.sdk import (
 )
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from teilhabe.airflow.failures import tell_operators
 from teilhabe.airflow.names import delivery_dag_id
 from teilhabe.contracts import SUFFIX, Contract, load_contract, load_contracts
 
@@ -41,6 +42,7 @@ NETWORK_ERRORS_ONLY = ExceptionRetryPolicy(
 """A wrong contract or a bug does not go away by trying again; a network does."""
 
 RETRIES: dict[str, Any] = {
+    "on_failure_callback": tell_operators,
     "retries": 4,
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": 2.0,

@@ -3,6 +3,7 @@
 WAREHOUSE_DAG = "warehouse"
 CALENDAR_DAG = "delivery_calendar"
 APPROVALS_DAG = "approvals"
+MESSAGES_DAG = "messages"
 
 
 def delivery_dag_id(dataset_id: str) -> str:

@@ -15,6 +15,8 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 from teilhabe import approvals, building, loading, ops, pipeline
 from teilhabe.errors import ContractError
 from teilhabe.landing import Credentials
+from teilhabe.messages import alerts
+from teilhabe.messages.policy import load_policy
 from teilhabe.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
@@ -48,8 +50,11 @@ def deliver(dataset_id: str) -> Delivered | None:
         if waiting:
             pipeline.archive(settings, contract, waiting, credentials)
     finally:
-        # What could be fetched goes on, whatever became of the rest.
-        pipeline.take_in(settings, contract, _run_id())
+        # What could be fetched goes on, whatever became of the rest; and whatever became of it, the office hears.
+        try:
+            pipeline.take_in(settings, contract, _run_id())
+        finally:
+            _tell_offices(settings)
     return Delivered(building.waits(settings, dataset_id), len(pipeline.refused(settings, dataset_id, _run_id())))
 
 
@@ -82,11 +87,35 @@ def answer(delivery_id: int, *, publish: bool, actor: str) -> bool:
 
 
 def renew_calendar() -> int:
-    """How many deliveries are overdue; each is one line of the log."""
-    overdue = pipeline.refresh_calendar(_settings(), datetime.now(UTC))
+    """How many deliveries are overdue; each is one line of the log, and its office is told."""
+    settings, now = _settings(), datetime.now(UTC)
+    overdue = pipeline.refresh_calendar(settings, now)
     for sentence in overdue:
         log.warning("overdue: %s", sentence)
+    pipeline.follow_up(settings, now, credentials, calendar=True)
     return len(overdue)
+
+
+def send_messages() -> int:
+    """Follow up what is left, send what waits, look after the disk; returns how many messages went out."""
+    settings = _settings()
+    now = datetime.now(UTC)
+    policy = load_policy(settings, credentials)
+    with loading.session(settings) as conn:
+        alerts.check_disk(conn, policy, now)
+    sent = pipeline.follow_up(settings, now, credentials)
+    for problem in sent.problems:
+        log.error(problem)
+    return sent.sent
+
+
+def alert(subject: str, text: str, key: str) -> None:
+    """Tell the operators, at once if the channel lets us. Never raises: it is called where something else went wrong."""
+    try:
+        settings = _settings()
+        alerts.raise_alert(settings, credentials, subject, text, key, datetime.now(UTC))
+    except Exception as error:
+        log.error("alert %s could not be written: %s", key, type(error).__name__)
 
 
 def build(*, force: bool = False) -> bool:
@@ -110,6 +139,14 @@ def credentials(name: str) -> Credentials:
     return Credentials(
         login=found.login, password=found.password, host=found.host, port=found.port, extra=found.extra_dejson
     )
+
+
+def _tell_offices(settings: Settings) -> None:
+    """A message that cannot be written must not undo what was loaded; the DAG ``messages`` meets the same error and fails."""
+    try:
+        pipeline.follow_up(settings, datetime.now(UTC), credentials)
+    except Exception as error:
+        log.error("offices were not told: %s", type(error).__name__)
 
 
 def _settings() -> Settings:

@@ -30,7 +30,8 @@ import httpx
 import psutil
 
 from teilhabe import warehouse
-from teilhabe.errors import TeilhabeError, WarehouseError
+from teilhabe.errors import ContractError, TeilhabeError, WarehouseError
+from teilhabe.landing import Credentials
 from teilhabe.settings import Settings, get_settings, home_lock, prepare_home, secret
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
@@ -261,6 +262,54 @@ def _unhealthy(report: dict[str, Any], processes: dict[str, _Process]) -> list[s
     if (report.get("metadatabase") or {}).get("status") != "healthy":
         waiting.append("metadatabase")
     return waiting
+
+
+def stopped(settings: Settings, url: str | None = None) -> list[str]:
+    """Which components do not report at present, as Airflow's own health report at ``url`` says; empty: all is well."""
+    address = url or info(settings).ui_url
+    try:
+        with httpx.Client(timeout=15, trust_env=False) as client:
+            report = dict(client.get(f"{address.rstrip('/')}/api/v2/monitor/health").json())
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return ["api-server"]
+    parts = {name: report.get(name.replace("-", "_")) or {} for name in (*COMPONENTS, "metadatabase")}
+    return [name for name, part in parts.items() if name != "api-server" and part.get("status") != "healthy"]
+
+
+_CONNECTION = """
+import json, sys
+from airflow.exceptions import AirflowNotFoundException
+from airflow.models.connection import Connection
+try:
+    found = Connection.get_connection_from_secrets(sys.argv[1])
+except AirflowNotFoundException:
+    sys.exit(4)
+names = ("login", "password", "host", "port")
+print(json.dumps({name: getattr(found, name) for name in names} | {"extra": found.extra_dejson}))
+"""
+
+
+def connection(settings: Settings, name: str) -> Credentials:
+    """An Airflow connection for a process outside Airflow, asked in one of its own: importing Airflow reconfigures everything.
+
+    Raises:
+        ContractError: there is no such connection.
+        ServiceError: Airflow could not be asked.
+    """
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", _CONNECTION, name],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=settings.airflow_home,
+        env={**_service_environment(settings), "_AIRFLOW_PROCESS_CONTEXT": "server"},
+    )
+    if done.returncode == 4:
+        raise ContractError(f"There is no Airflow connection '{name}'.")
+    if done.returncode != 0:
+        # What it wrote to stderr may hold a password.
+        raise ServiceError(f"Airflow could not be asked for the connection '{name}' (exit code {done.returncode}).")
+    return Credentials(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 def _provision_when_needed(settings: Settings) -> None:

@@ -1,0 +1,44 @@
+"""What goes wrong with the machinery itself, for the operators: never for an office, and once per cause and day."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import psutil
+
+from teilhabe import loading
+from teilhabe.messages import compose, outbox
+from teilhabe.messages.policy import load_policy
+
+if TYPE_CHECKING:
+    from teilhabe import ops
+    from teilhabe.messages.outbox import Sent
+    from teilhabe.messages.policy import GetCredentials, Policy
+    from teilhabe.settings import Settings
+
+_GB = 1_000_000_000
+
+
+def check_disk(conn: ops.Connection, policy: Policy, now: datetime) -> bool:
+    """Whether the disk under the home has less room than agreed; the operators are told."""
+    usage = psutil.disk_usage(str(policy.settings.home))
+    free = 100.0 - usage.percent
+    if free >= policy.low_disk_percent:
+        return False
+    text = (
+        f"Unter {policy.settings.home} sind noch {free:.0f} % frei ({usage.free / _GB:.1f} von {usage.total / _GB:.1f} GB); "
+        f"gewarnt wird unter {policy.low_disk_percent:g} %."
+    )
+    compose.operators(conn, policy, "Speicherplatz wird knapp", text, "disk", now)
+    return True
+
+
+def raise_alert(
+    settings: Settings, credentials: GetCredentials, subject: str, text: str, key: str, now: datetime
+) -> Sent:
+    """Write an alert and try to send it at once."""
+    policy = load_policy(settings, credentials)
+    with loading.session(settings) as conn:
+        compose.operators(conn, policy, subject, text, key, now)
+    return outbox.send_due(settings, policy, credentials, now)

@@ -1,0 +1,534 @@
+"""What is told to whom: one message per office and matter, written to the outbox together with what it is about.
+
+``dedup_key`` says what a message is about, so composing again writes nothing. No function commits. Nothing of a file about
+single persons is quoted, its name included, and no number that is to be kept secret.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import dict_row
+
+from teilhabe import delivery_calendar, ops, wording
+from teilhabe.messages import evidence
+from teilhabe.messages.rendering import Kind, Text, plain, render
+
+if TYPE_CHECKING:
+    from teilhabe.contracts import Contract
+    from teilhabe.errors import Finding
+    from teilhabe.incidents import Change
+    from teilhabe.messages.policy import Channel, Policy, Recipient
+
+log = logging.getLogger(__name__)
+
+KINDS_SHOWN = 15
+PLACES_SHOWN = 10
+FILES_SHOWN = 20
+_SENTENCE = 600
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+_OPEN_ACTIONS = frozenset({"opened", "reopened", "waiver_ended"})
+_CALENDAR = "calendar."
+"""Rules about what did not come: what has come needs a receipt, no closing note."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finding as the office reads it."""
+
+    kind: str
+    sentence: str
+    expected: str | None
+
+
+@dataclass
+class _About:
+    """What a message speaks of, besides its words."""
+
+    dataset_id: str | None = None
+    sender_code: str | None = None
+    period_code: str | None = None
+    deliveries: Sequence[int] = ()
+    incidents: Sequence[int] = ()
+    attachments: list[dict[str, str]] = field(default_factory=list)
+
+
+def about_delivery(
+    conn: ops.Connection, policy: Policy, contract: Contract, delivery_id: int, changes: Sequence[Change], now: datetime
+) -> int | None:
+    """The digest of a delivery: refused or remarked on, or what it mended; None where a receipt is enough.
+
+    Verdicts from before the installation of messages are nobody's news.
+    """
+    if _is_from_before(conn, delivery_id):
+        return None
+    delivery = ops.delivery(conn, delivery_id)
+    opened = [change for change in changes if change.action in _OPEN_ACTIONS]
+    mended = [c for c in changes if c.action == "fixed" and not c.rule.startswith(_CALENDAR)]
+    if delivery.state == "quarantined" or any(not change.rule.startswith(_CALENDAR) for change in opened):
+        return _verdict(conn, policy, contract, delivery, changes, now)
+    return _closing(conn, policy, contract, delivery, mended, now) if mended else None
+
+
+def receipts(conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contract], now: datetime) -> list[int]:
+    """Thanks for what was accepted and no other message speaks of: one per recipient and dataset, however many files.
+
+    A dataset with files under way waits, so that a burst is one receipt; what came before the installation gets none.
+    """
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            """
+            select d.dataset_id, d.sender_code, array_agg(d.delivery_id order by d.received_at, d.delivery_id) as ids
+            from ops.delivery as d
+            where d.state = 'loaded' and d.followed_at is not null
+                and d.state_at >= (select since from ops.follow_up)::timestamp at time zone 'Europe/Berlin'
+                and not exists (select 1 from ops.message_delivery as told where told.delivery_id = d.delivery_id)
+                and not exists (
+                    select 1 from ops.delivery as other
+                    where other.dataset_id = d.dataset_id and other.state in ('received', 'validated')
+                )
+            group by d.dataset_id, d.sender_code
+            order by d.dataset_id, d.sender_code
+            """
+        ).fetchall()
+    grouped: dict[tuple[str, str | None], tuple[str | None, list[int]]] = {}
+    for row in rows:
+        contract = contracts.get(row["dataset_id"])
+        if contract is not None:
+            address = policy.recipient(contract, row["sender_code"]).address
+            grouped.setdefault((contract.dataset_id, address), (row["sender_code"], []))[1].extend(row["ids"])
+    written = [
+        _receipt(conn, policy, contracts[dataset_id], sender, sorted(ids), now)
+        for (dataset_id, _), (sender, ids) in grouped.items()
+    ]
+    return [one for one in written if one is not None]
+
+
+def about_calendar(conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contract], now: datetime) -> list[int]:
+    """What is due soon, what stayed away after the grace, and what stayed open and goes to the second contact."""
+    today = delivery_calendar.today(now)
+    with conn.cursor(row_factory=dict_row) as cursor:
+        entries = cursor.execute(
+            """
+            select c.dataset_id, c.sender_code, c.period_code, c.due_on, c.grace_until, c.state, i.incident_id
+            from ops.delivery_calendar_at(%(today)s) as c
+            left join ops.incident as i on i.dataset_id = c.dataset_id and i.period_code = c.period_code
+                and i.sender_code is not distinct from c.sender_code and i.rule = 'calendar.overdue'
+            left join ops.incident as cause on cause.incident_id = i.cause_id
+            where c.due_on >= (select since from ops.follow_up) and c.delivery_id is null
+                and (c.state = 'overdue' or (c.due_on > %(today)s and c.due_on - %(ahead)s <= %(today)s))
+                and coalesce(i.state, 'open') <> 'waived'
+                -- Of a refused file the office has heard already, with a day to mend it by.
+                and coalesce(cause.rule, 'calendar.') like 'calendar.%%'
+            order by c.due_on, c.dataset_id, c.sender_code nulls first
+            """,
+            {"today": today, "ahead": policy.reminder_days},
+        ).fetchall()
+    written = []
+    for entry in entries:
+        contract = contracts.get(entry["dataset_id"])
+        if contract is not None:
+            kind: Kind = "overdue" if entry["state"] == "overdue" else "reminder"
+            written.append(_due(conn, policy, contract, kind, entry, now))
+    written += _escalations(conn, policy, contracts, today, now)
+    return [one for one in written if one is not None]
+
+
+def operators(conn: ops.Connection, policy: Policy, subject: str, text: str, key: str, now: datetime) -> int | None:
+    """An alert to the data engineers, once per cause (``key``) and day; it knows no quiet hours."""
+    dedup = f"operators:{key}:{delivery_calendar.today(now).isoformat()}"
+    if _is_written(conn, dedup):
+        return None
+    shown = "\n".join(plain(line, 2000) for line in text.split("\n"))
+    context = {"subject": plain(subject), "text": shown, "url": policy.desk_url}
+    log.error("operators: %s", plain(subject))
+    return _write(
+        conn,
+        policy,
+        "operators",
+        dedup,
+        render(policy, "operators", context),
+        policy.operators.address,
+        policy.operators_channel,
+        _About(),
+        now,
+    )
+
+
+def verdict_context(
+    policy: Policy,
+    contract: Contract,
+    recipient: Recipient,
+    delivery: ops.Delivery,
+    findings: Sequence[Finding],
+    *,
+    reply_by: date,
+    periods: Sequence[str],
+    is_demo: bool = False,
+    attachment: str | None = None,
+    is_personal: bool = False,
+) -> dict[str, Any]:
+    """What the text of a verdict is made of."""
+    told = [finding for finding in findings if finding.severity != "info"]
+    shown = [
+        Shown(
+            wording.SEVERITIES[finding.severity][0],
+            plain(evidence.sentence(finding, contract), _SENTENCE),
+            plain(finding.expected)
+            if finding.expected and f"erwartet {finding.expected}" not in finding.message
+            else None,
+        )
+        for finding in told[:KINDS_SHOWN]
+    ]
+    placed = [] if is_personal else [f for f in told if any(one.row is not None for one in f.evidence)]
+    places = [
+        (one.row, _column(one.column, finding.column), evidence.shown(one.found, contract), finding.expected)
+        for finding in placed
+        for one in finding.evidence
+        if one.row is not None
+    ]
+    return {
+        "refused": delivery.state == "quarantined",
+        "dataset": contract.title_de,
+        "office": recipient.name,
+        "period": spell_periods(periods),
+        "file": "(Name nicht wiedergegeben)" if is_personal else plain(delivery.file_name),
+        "received": spell_moment(delivery.received_at),
+        "findings": shown,
+        "more_kinds": len(told) - len(shown),
+        "places": sorted(places[:PLACES_SHOWN], key=lambda place: place[0]),
+        "place_count": sum(finding.row_count for finding in placed),
+        "reply_by": wording.spell_date(reply_by),
+        "ways": ways(contract),
+        "attachment": attachment,
+        "is_personal": is_personal,
+        "is_demo": is_demo,
+        "url": f"{policy.desk_url}/deliveries/{delivery.delivery_id}",
+    }
+
+
+def spell_periods(periods: Sequence[str]) -> str:
+    """``März 2024``, or the first and the last of several; empty where nothing tells."""
+    if not periods:
+        return ""
+    first, last = wording.spell_period(periods[0]), wording.spell_period(periods[-1])
+    return first if len(periods) == 1 else f"{first} bis {last}"
+
+
+def spell_moment(moment: datetime) -> str:
+    local = moment.astimezone(delivery_calendar.OFFICE_TIME)
+    return f"{wording.spell_date(local.date())}, {local:%H:%M} Uhr"
+
+
+def ways(contract: Contract) -> list[str]:
+    """How a file gets here again, a sentence each."""
+    fetched = "Der Landkreis ruft die Datei selbst ab; bitte stellen Sie sie am gewohnten Ort bereit."
+    said = [fetched if server.type == "api" else _capital(wording.way(server, contract)) for server in contract.servers]
+    return list(dict.fromkeys(said))
+
+
+# ------------------------------------------------------------------------------------------------------------- verdicts
+
+
+def _verdict(
+    conn: ops.Connection,
+    policy: Policy,
+    contract: Contract,
+    delivery: ops.Delivery,
+    changes: Sequence[Change],
+    now: datetime,
+) -> int | None:
+    dedup = f"verdict:{delivery.delivery_id}"
+    if _is_written(conn, dedup):
+        return None
+    incidents = _incidents(conn, delivery.delivery_id, changes)
+    accepted = {row["rule"] for row in incidents if row["state"] == "waived"}
+    findings = [
+        f for f in ops.findings(conn, delivery.delivery_id) if f.rule not in accepted or f.severity == "critical"
+    ]
+    made = evidence.of_delivery(policy, contract, delivery, findings)
+    periods, is_demo = _facts(conn, delivery)
+    recipient = policy.recipient(contract, delivery.sender_code)
+    text = render(
+        policy,
+        "verdict",
+        verdict_context(
+            policy,
+            contract,
+            recipient,
+            delivery,
+            findings,
+            reply_by=_reply_by(policy, [row["due_on"] for row in incidents], now),
+            periods=periods,
+            is_demo=is_demo,
+            attachment=made.name if made.uri else None,
+            is_personal=made.is_personal,
+        ),
+    )
+    about = _About(
+        contract.dataset_id,
+        delivery.sender_code,
+        periods[0] if len(periods) == 1 else None,
+        [delivery.delivery_id],
+        [row["incident_id"] for row in incidents],
+        [{"name": made.name, "uri": made.uri, "media_type": _XLSX}] if made.uri else [],
+    )
+    return _write(conn, policy, "verdict", dedup, text, recipient.address, recipient.channel, about, now)
+
+
+def _closing(
+    conn: ops.Connection,
+    policy: Policy,
+    contract: Contract,
+    delivery: ops.Delivery,
+    mended: Sequence[Change],
+    now: datetime,
+) -> int | None:
+    dedup = f"closing:{delivery.delivery_id}"
+    if _is_written(conn, dedup):
+        return None
+    periods, is_demo = _facts(conn, delivery)
+    recipient = policy.recipient(contract, delivery.sender_code)
+    matters = list(dict.fromkeys(plain(evidence.bare(change.message), _SENTENCE) for change in mended))
+    context = {
+        "dataset": contract.title_de,
+        "period": spell_periods(periods),
+        "file": plain(delivery.file_name),
+        "received": spell_moment(delivery.received_at),
+        "matters": matters[:PLACES_SHOWN],
+        "matter_count": len(matters),
+        "is_demo": is_demo,
+        "url": f"{policy.desk_url}/deliveries/{delivery.delivery_id}",
+    }
+    about = _About(
+        contract.dataset_id,
+        delivery.sender_code,
+        periods[0] if len(periods) == 1 else None,
+        [delivery.delivery_id],
+        [change.incident_id for change in mended],
+    )
+    text = render(policy, "closing", context)
+    return _write(conn, policy, "closing", dedup, text, recipient.address, recipient.channel, about, now)
+
+
+def _receipt(
+    conn: ops.Connection, policy: Policy, contract: Contract, sender: str | None, ids: Sequence[int], now: datetime
+) -> int | None:
+    dedup = f"receipt:{contract.dataset_id}:{sender or ''}:{ids[0]}-{ids[-1]}"
+    if _is_written(conn, dedup):
+        return None
+    deliveries = [ops.delivery(conn, one) for one in ids[:FILES_SHOWN]]
+    facts = [_facts(conn, one) for one in deliveries]
+    recipient = policy.recipient(contract, sender)
+    next_due = next(iter(wording.next_due(contract, delivery_calendar.today(now), 1)), None)
+    periods = sorted({code for codes, _ in facts for code in codes}) if len(ids) <= FILES_SHOWN else []
+    context = {
+        "dataset": contract.title_de,
+        "period": spell_periods(periods),
+        "file_count": len(ids),
+        "deliveries": [
+            {
+                "file": plain(one.file_name),
+                "received": spell_moment(one.received_at),
+                "period": spell_periods(codes),
+                "rows": one.row_count or 0,
+            }
+            for one, (codes, _) in zip(deliveries, facts, strict=True)
+        ],
+        "next_due": next_due
+        and {"day": wording.spell_date(next_due.due_on), "period": wording.spell_period(next_due.period_code)},
+        "is_demo": any(is_demo for _, is_demo in facts),
+        "url": f"{policy.desk_url}/deliveries/{ids[-1]}",
+    }
+    about = _About(contract.dataset_id, sender, periods[0] if len(periods) == 1 else None, ids)
+    text = render(policy, "receipt", context)
+    return _write(conn, policy, "receipt", dedup, text, recipient.address, recipient.channel, about, now)
+
+
+# ------------------------------------------------------------------------------------------------------------- calendar
+
+
+def _due(
+    conn: ops.Connection, policy: Policy, contract: Contract, kind: Kind, entry: Mapping[str, Any], now: datetime
+) -> int | None:
+    sender, period = entry["sender_code"], entry["period_code"]
+    dedup = f"{kind}:{contract.dataset_id}:{sender or ''}:{period}"
+    if _is_written(conn, dedup):
+        return None
+    recipient = policy.recipient(contract, sender)
+    context = {
+        "dataset": contract.title_de,
+        "office": recipient.name,
+        "period": wording.spell_period(period),
+        "due_on": wording.spell_date(entry["due_on"]),
+        "grace_until": wording.spell_date(entry["grace_until"]),
+        "ways": ways(contract),
+        "url": policy.desk_url,
+    }
+    known = [entry["incident_id"]] if entry["incident_id"] is not None else []
+    about = _About(contract.dataset_id, sender, period, incidents=known)
+    text = render(policy, kind, context)
+    return _write(conn, policy, kind, dedup, text, recipient.address, recipient.channel, about, now)
+
+
+def _escalations(
+    conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contract], today: date, now: datetime
+) -> list[int | None]:
+    """What is critical or did not come, and nobody took up for ``escalation_days`` after the day it was to be mended by."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            """
+            select dataset_id, sender_code, period_code,
+                array_agg(incident_id order by incident_id) as ids, array_agg(message order by incident_id) as messages
+            from ops.incident
+            where state in ('open', 'reopened') and cause_id is null
+                and (severity = 'critical' or rule like 'calendar.%%')
+                and greatest(due_on, (first_seen_at at time zone 'Europe/Berlin')::date) + %s < %s
+            group by dataset_id, sender_code, period_code
+            order by dataset_id, sender_code nulls first, period_code
+            """,
+            (policy.escalation_days, today),
+        ).fetchall()
+    written = []
+    for row in rows:
+        contract = contracts.get(row["dataset_id"])
+        dedup = f"escalation:{row['dataset_id']}:{row['sender_code'] or ''}:{row['period_code'] or ''}"
+        if contract is None or _is_written(conn, dedup):
+            continue
+        recipient = policy.recipient(contract, row["sender_code"])
+        matters = list(dict.fromkeys(plain(evidence.bare(message), _SENTENCE) for message in row["messages"]))
+        context = {
+            "dataset": contract.title_de,
+            "office": recipient.name,
+            "period": wording.spell_period(row["period_code"]) if row["period_code"] else "",
+            "matters": matters[:PLACES_SHOWN],
+            "more_matters": max(0, len(matters) - PLACES_SHOWN),
+            "told": recipient.address,
+            "url": policy.desk_url,
+        }
+        about = _About(contract.dataset_id, row["sender_code"], row["period_code"], incidents=row["ids"])
+        text = render(policy, "escalation", context)
+        written.append(
+            _write(conn, policy, "escalation", dedup, text, recipient.escalation, recipient.channel, about, now)
+        )
+    return written
+
+
+# --------------------------------------------------------------------------------------------------------------- outbox
+
+
+def _is_written(conn: ops.Connection, dedup: str) -> bool:
+    return conn.execute("select 1 from ops.message where dedup_key = %s", (dedup,)).fetchone() is not None
+
+
+def _write(
+    conn: ops.Connection,
+    policy: Policy,
+    kind: Kind,
+    dedup: str,
+    text: Text,
+    recipient: str | None,
+    channel: Channel,
+    about: _About,
+    now: datetime,
+) -> int | None:
+    """Put a message into the outbox; None when another process has just written it."""
+    row = conn.execute(
+        """
+        insert into ops.message (kind, dedup_key, dataset_id, sender_code, period_code, channel, recipient, subject, body_text,
+            body_html, attachments, state, composed_at, not_before)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        on conflict (dedup_key) do nothing returning message_id
+        """,
+        (
+            kind,
+            dedup,
+            about.dataset_id,
+            about.sender_code,
+            about.period_code,
+            channel,
+            recipient,
+            text.subject,
+            text.text,
+            text.html,
+            json.dumps(about.attachments),
+            "waiting" if recipient else "undeliverable",
+            now,
+            now if kind == "operators" else policy.next_moment(now),
+        ),
+    ).fetchone()
+    if row is None:
+        return None
+    message_id = int(row[0])
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.message_delivery (message_id, delivery_id) values (%s, %s)",
+            [(message_id, one) for one in about.deliveries],
+        )
+        cursor.executemany(
+            "insert into ops.message_incident (message_id, incident_id) values (%s, %s)",
+            [(message_id, one) for one in about.incidents],
+        )
+    if not recipient and kind != "operators":
+        operators(
+            conn,
+            policy,
+            f"Keine Adresse für {about.dataset_id}{f' ({about.sender_code})' if about.sender_code else ''}",
+            f"„{text.subject}“ konnte niemandem gesendet werden: Weder Vertrag noch {policy.settings.home / 'follow_up.yml'} "
+            f"nennen eine Adresse. Nachricht ansehen: teilhabe messages show {message_id}",
+            f"recipient:{about.dataset_id}:{about.sender_code or ''}",
+            now,
+        )
+    return message_id
+
+
+def _incidents(conn: ops.Connection, delivery_id: int, changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """The incidents a delivery shows, also those that were known and are accepted."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "select incident_id, rule, state, due_on from ops.incident"
+            " where state <> 'fixed' and (delivery_id = %s or incident_id = any(%s)) order by incident_id",
+            (delivery_id, [change.incident_id for change in changes if change.action != "fixed"]),
+        ).fetchall()
+
+
+def _is_from_before(conn: ops.Connection, delivery_id: int) -> bool:
+    row = conn.execute(
+        "select state_at < since::timestamp at time zone 'Europe/Berlin' from ops.delivery, ops.follow_up where delivery_id = %s",
+        (delivery_id,),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _facts(conn: ops.Connection, delivery: ops.Delivery) -> tuple[list[str], bool]:
+    """The periods a delivery is about, as far as they are known, and whether it is of the demo."""
+    row = conn.execute(
+        "select periods, is_demo from ops.delivery where delivery_id = %s", (delivery.delivery_id,)
+    ).fetchone()
+    assert row is not None  # noqa: S101 - the caller has just read it
+    stated = [code for code in (delivery.period_stated, delivery.period_inferred) if code]
+    return sorted(row[0] or stated[:1]), bool(row[1])
+
+
+def _reply_by(policy: Policy, due: Iterable[date | None], now: datetime) -> date:
+    """The earliest day agreed for one of the incidents, else ``reply_days`` from now; a working day."""
+    from teilhabe.holidays import next_working_day
+
+    today = delivery_calendar.today(now)
+    agreed = [day for day in due if day is not None and day >= today]
+    return min(agreed) if agreed else next_working_day(today + timedelta(days=policy.reply_days))
+
+
+def _column(place: str | None, term: str | None) -> str | None:
+    """The number of a column says less than its name."""
+    return f"{place} ({term})" if place and term and place.isdecimal() and place != term else place or term
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

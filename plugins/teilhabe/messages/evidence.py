@@ -1,0 +1,391 @@
+"""The workbook beside a verdict: the office's own rows and columns, the faulty cells marked, the sentence beside them.
+
+Only rows with a finding and the header above them, at most as many as agreed; every cell is written as text, so nothing an
+office (or whoever sent the file) put into it is computed. A file that looks as if it were about single persons yields
+nothing, and a number the contract keeps secret is not repeated.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from teilhabe import landing
+from teilhabe.contracts import Contract, SecrecyMethod
+from teilhabe.errors import ReadingError
+from teilhabe.reading import persons
+from teilhabe.reading.labels import normalise
+from teilhabe.reading.report import Report
+from teilhabe.reading.source import Source, cell_text
+
+if TYPE_CHECKING:
+    from openpyxl import Workbook
+    from openpyxl.worksheet.worksheet import Worksheet
+
+    from teilhabe import ops
+    from teilhabe.errors import Finding
+    from teilhabe.messages.policy import Policy
+
+log = logging.getLogger(__name__)
+
+REMARK = "Beanstandung"
+_ROW = "Zeile"
+_HIDDEN = "[geheim]"
+_SMALLEST: Mapping[SecrecyMethod, int] = {"min3": 3, "min3+secondary": 3, "min5": 5}
+"""Numbers from one up to (not including) this one are secret under the method."""
+
+_COLUMNS = 200
+_CELL = 500
+_HEADER_ROWS = 15
+_HEADER_COLUMNS_OF_NUMBERS = 2
+_DELIMITERS = (";", ",", "\t", "|")
+_LARGEST_FILE = 200_000_000
+"""Bytes of a text that is searched for its rows; beyond it the desk has to do."""
+
+_PREFIX = re.compile(r"^Datei „.*?“[^:]{0,300}: ", re.DOTALL)
+_NAMED = re.compile(r"^Datei „.*?“(?: \(„[^“]*“\))?[:,] ", re.DOTALL)
+_COUNT = re.compile(r" \(insgesamt \d+ Zeilen\)|\s*Insgesamt \d+ Fälle\.")
+_NUMBER = re.compile(r"-?\d[\d.,]*\d|-?\d")
+_YEAR_OR_DATE = re.compile(r"(19|20)\d\d|\d{1,2}\.\d{1,2}\.\d{2,4}|\d{4}-\d\d(-\d\d.*)?")
+
+Cells = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of it. ``uri`` in the archive, None where there is nothing to show."""
+
+    name: str
+    uri: str | None = None
+    is_personal: bool = False
+
+
+@dataclass(frozen=True)
+class _Mark:
+    column: str | None
+    found: str | None
+    sentence: str
+
+
+@dataclass
+class _Sheet:
+    """What is shown of one sheet: rows by number, the header rows among them, and what is held against them."""
+
+    rows: dict[int, Cells] = field(default_factory=dict)
+    marks: dict[int, list[_Mark]] = field(default_factory=dict)
+
+
+def of_delivery(policy: Policy, contract: Contract, delivery: ops.Delivery, findings: Sequence[Finding]) -> Made:
+    """Make the workbook of a delivery and keep it in the archive. Never fails: a message goes out without it, too."""
+    name = f"Beanstandungen_{delivery.delivery_id}.xlsx"
+    if any(finding.rule == persons.RULE for finding in findings):
+        return Made(name, is_personal=True)
+    store = landing.Archive(policy.settings.archive_url)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = store.local(delivery.sha256, Path(folder))
+            if is_personal(contract, path, delivery.file_name):
+                return Made(name, is_personal=True)
+            content = workbook(
+                contract,
+                path,
+                delivery.file_name,
+                findings,
+                rows=policy.attachment.rows,
+                size=int(policy.attachment.megabytes * 1_000_000),
+                complete_at=f"{policy.desk_url}/deliveries/{delivery.delivery_id}",
+            )
+            if content is None:
+                return Made(name)
+            made = Path(folder) / name
+            made.write_bytes(content)
+            return Made(name, store.put(made).uri)
+    except Exception as error:
+        # Only the type: the text of an unforeseen error may quote the file.
+        log.warning("delivery %s: no workbook of evidence (%s)", delivery.delivery_id, type(error).__name__)
+        return Made(name)
+
+
+def is_personal(contract: Contract, path: Path, file_name: str) -> bool:
+    """Whether a file looks as if it were about single persons, whatever its verdict was."""
+    try:
+        persons.check(Source(path, file_name, Report(file_name)), contract)
+    except ReadingError as error:
+        return error.finding.rule == persons.RULE
+    return False
+
+
+def workbook(
+    contract: Contract,
+    path: Path,
+    file_name: str,
+    findings: Sequence[Finding],
+    *,
+    rows: int,
+    size: int,
+    complete_at: str,
+) -> bytes | None:
+    """The rows of ``path`` the findings speak of, as an Excel workbook of at most ``rows`` rows and ``size`` bytes.
+
+    None where no finding names a row, or the file is neither a text nor a workbook that can be opened.
+    """
+    source = Source(path, file_name, Report(file_name))
+    total = sum(f.row_count for f in findings if f.severity != "info" and any(e.row is not None for e in f.evidence))
+    while rows:
+        try:
+            sheets = _sheets(source, contract, findings, rows)
+        except ReadingError:
+            return None
+        if not any(sheet.marks for sheet in sheets.values()):
+            return None
+        content = _written(sheets, contract, total, complete_at)
+        if len(content) <= size:
+            return content
+        rows //= 2
+    return None
+
+
+def number(value: int) -> str:
+    """With the German mark of thousands."""
+    return f"{value:,}".replace(",", ".")
+
+
+def bare(message: str) -> str:
+    """A finding's sentence without the file it names at its beginning, and without the count at its end."""
+    text = _COUNT.sub("", _PREFIX.sub("", message, count=1)).strip()
+    return text[:1].upper() + text[1:]
+
+
+def sentence(finding: Finding, contract: Contract) -> str:
+    """A finding's sentence as a message quotes it: without secret numbers, and without the file, which is named above it."""
+    text = _NAMED.sub("", _without_secret(finding.message, finding.found, contract), count=1)
+    return text[:1].upper() + text[1:]
+
+
+def shown(found: str | None, contract: Contract) -> str | None:
+    """A delivered text as it may be repeated: numbers the contract keeps secret are not."""
+    smallest = _SMALLEST.get(contract.secrecy_method)
+    if found is None or smallest is None:
+        return found
+    digits = "".join(str(n) for n in range(1, smallest))
+    return re.sub(rf"(?<![\w.,/-])-?[{digits}](?:[.,]0+)?(?![\w.,/-])", _HIDDEN, found)
+
+
+def _without_secret(message: str, found: str | None, contract: Contract) -> str:
+    kept = shown(found, contract)
+    return message if kept == found or not found else message.replace(f"„{found}“", f"„{kept}“")
+
+
+# -------------------------------------------------------------------------------------------------------- what to show
+
+
+def _sheets(source: Source, contract: Contract, findings: Sequence[Finding], limit: int) -> dict[str, _Sheet]:
+    wanted = _wanted(findings, contract, limit)
+    if source.kind == "text":
+        marks = {row: these for (_, row), these in wanted.items()}
+        return {REMARK: _of_text(source, marks)}
+    if source.is_workbook:
+        return _of_workbook(source, wanted)
+    return {}
+
+
+def _wanted(findings: Sequence[Finding], contract: Contract, limit: int) -> dict[tuple[str | None, int], list[_Mark]]:
+    """(sheet, row) -> what is held against it, the most severe first, until the limit of rows."""
+    wanted: dict[tuple[str | None, int], list[_Mark]] = {}
+    for finding in findings:
+        for one in finding.evidence if finding.severity != "info" else ():
+            if one.row is None:
+                continue
+            place = (finding.sheet, one.row)
+            if place not in wanted and len(wanted) >= limit:
+                continue
+            text = bare(finding.message)
+            if finding.found and one.found is not None:
+                text = text.replace(f"„{finding.found}“", f"„{one.found}“")
+            text = _without_secret(text, one.found, contract)
+            wanted.setdefault(place, []).append(_Mark(one.column or finding.column, one.found, text))
+    return wanted
+
+
+def _of_text(source: Source, marks: dict[int, list[_Mark]]) -> _Sheet:
+    sheet = _Sheet(marks={})
+    if source.size > _LARGEST_FILE or not marks:
+        return sheet
+    try:
+        encoding = source.encoding
+    except ReadingError:
+        encoding = "cp1252"
+    head = source.head_text
+    delimiter = max(_DELIMITERS, key=head.count)
+    last = max(marks)
+    in_header = True
+    with source.path.open(encoding=encoding, errors="replace", newline="") as stream:
+        for number, row in enumerate(islice(_records(stream, delimiter), last), start=1):
+            in_header = in_header and number <= _HEADER_ROWS and not _is_data(row)
+            if number in marks or in_header:
+                sheet.rows[number] = [cell[:_CELL] for cell in row[:_COLUMNS]]
+                if number in marks:
+                    sheet.marks[number] = marks[number]
+    return sheet
+
+
+def _records(stream: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """Rows as the readers count them; a line no CSV can have ends it."""
+    reader = csv.reader((line.replace("\0", "") for line in stream), delimiter=delimiter)
+    try:
+        for row in reader:
+            if reader.line_num == 1 and row:
+                row[0] = row[0].removeprefix("\ufeff")
+            yield row
+    except csv.Error:
+        return
+
+
+def _of_workbook(source: Source, wanted: Mapping[tuple[str | None, int], list[_Mark]]) -> dict[str, _Sheet]:
+    sheets: dict[str, _Sheet] = {}
+    texts = {
+        name: [[cell_text(cell) for cell in cells[:_COLUMNS]] for cells in rows] for name, rows in source.sheets.items()
+    }
+    for (said, row), marks in wanted.items():
+        name = said if said in texts else _the_only(texts, row, marks)
+        if name is None or row > len(texts[name]):
+            continue
+        sheet = sheets.setdefault(name, _Sheet())
+        sheet.marks[row] = marks
+        sheet.rows[row] = texts[name][row - 1]
+        for above in _above(texts[name], row, marks):
+            sheet.rows[above] = texts[name][above - 1]
+    return sheets
+
+
+def _the_only(texts: Mapping[str, list[list[str]]], row: int, marks: Sequence[_Mark]) -> str | None:
+    """The sheet that has what was found in this row; None where several have it."""
+    if len(texts) == 1:
+        return next(iter(texts))
+    found = {mark.found for mark in marks if mark.found}
+    fitting = [name for name, rows in texts.items() if row <= len(rows) and found.intersection(rows[row - 1])]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _above(rows: Sequence[Cells], row: int, marks: Sequence[_Mark]) -> Iterator[int]:
+    """The header: the rows before the first with numbers, and the nearest text above each marked cell."""
+    for number, cells in enumerate(rows[: min(row - 1, _HEADER_ROWS)], start=1):
+        if _is_data(cells):
+            break
+        if any(cells):
+            yield number
+    for mark in marks:
+        place = _place(mark, rows[row - 1], {})
+        for number in range(row - 1, 0, -1) if place is not None else ():
+            cells = rows[number - 1]
+            text = cells[place] if place is not None and place < len(cells) else ""
+            if text and not _NUMBER.fullmatch(text):
+                yield number
+                break
+
+
+def _is_data(row: Cells) -> bool:
+    """A row with numbers that are no years and dates: from the first one on there is no header."""
+    return any(_NUMBER.fullmatch(cell.strip()) and not _YEAR_OR_DATE.fullmatch(cell.strip()) for cell in row)
+
+
+def _place(mark: _Mark, cells: Cells, headers: Mapping[str, int]) -> int | None:
+    """Which cell of a row is meant, from 0: by number, by letters, by header, or because only it reads like that."""
+    said = mark.column or ""
+    if said.isdecimal():
+        place = int(said) - 1
+    elif re.fullmatch(r"[A-Z]{1,2}\d*", said) and normalise(said) not in headers:
+        place = 0
+        for letter in said.rstrip("0123456789"):
+            place = place * 26 + ord(letter) - 64
+        place -= 1
+    elif normalise(said) in headers:
+        place = headers[normalise(said)]
+    else:
+        wanted = (mark.found or "").strip()
+        same = [n for n, cell in enumerate(cells) if wanted and cell.strip() == wanted]
+        if not same and len(wanted) > 2:
+            same = [n for n, cell in enumerate(cells) if wanted in cell]  # the key of K03157
+        return same[0] if len(same) == 1 else None
+    return place if 0 <= place < _COLUMNS else None
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+def _written(sheets: Mapping[str, _Sheet], contract: Contract, total: int, complete_at: str) -> bytes:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.remove(book.worksheets[0])
+    listed = sum(len(sheet.marks) for sheet in sheets.values())
+    for name, sheet in sheets.items():
+        if sheet.marks:
+            _write_sheet(book, name, sheet, contract)
+    of_all = f" von {number(total)} beanstandeten" if total > listed else ""
+    rest = f"Gezeigte Zeilen: {number(listed)}{of_all}. Die vollständige Liste: {complete_at}"
+    last = book.worksheets[-1]
+    _put(last, last.max_row + 2, 1, rest)
+    book.properties.creator = "teilhabe"
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def _write_sheet(book: Workbook, name: str, sheet: _Sheet, contract: Contract) -> None:
+    from openpyxl.styles import Alignment, Font, PatternFill
+    from openpyxl.utils import get_column_letter
+
+    page = book.create_sheet(_sheet_name(book, name))
+    width = max(len(row) for row in sheet.rows.values())
+    marked, head = PatternFill("solid", fgColor="F6C7C3"), PatternFill("solid", fgColor="EEF2F6")
+    bold, wrapped = Font(bold=True), Alignment(wrap_text=True, vertical="top")
+    for column, text in ((1, _ROW), (width + 2, REMARK)):
+        cell = _put(page, 1, column, text)
+        cell.font, cell.fill = bold, head
+    headers: dict[str, int] = {}
+    for at, number in enumerate(sorted(sheet.rows), start=2):
+        cells, marks = sheet.rows[number], sheet.marks.get(number, [])
+        _put(page, at, 1, str(number))
+        places = {_place(mark, cells, headers) for mark in marks}
+        for n in range(max([len(cells), *(place + 1 for place in places if place is not None)])):
+            text = cells[n] if n < len(cells) else ""
+            cell = _put(page, at, n + 2, shown(text.strip(), contract) or "")
+            if n in places:
+                cell.fill, cell.font = marked, bold
+            elif not marks:
+                cell.fill = head
+        if marks:
+            remark = "\n".join(dict.fromkeys(mark.sentence for mark in marks))
+            _put(page, at, width + 2, remark, 2000).alignment = wrapped
+        else:
+            headers.update({normalise(text): n for n, text in enumerate(cells) if text.strip()})
+    for n in range(1, width + 2):
+        page.column_dimensions[get_column_letter(n)].width = 9 if n == 1 else 18
+    page.column_dimensions[get_column_letter(width + 2)].width = 80
+    page.freeze_panes = "B2"
+
+
+def _put(page: Worksheet, row: int, column: int, text: str, length: int = _CELL) -> Any:
+    """Write a text as a text: Excel shows ``=1+1`` and never computes it, also after the cell was edited."""
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+    cell = page.cell(row, column)
+    if text:
+        cell.value = ILLEGAL_CHARACTERS_RE.sub(" ", text[:length])
+        cell.data_type = "s"
+        cell.quotePrefix = text[0] in "=+-@\t\r"
+    return cell
+
+
+def _sheet_name(book: Workbook, name: str) -> str:
+    plain = re.sub(r"[\[\]:*?/\\']", " ", name).strip()[:28] or REMARK
+    return plain if plain not in book.sheetnames else f"{plain} {len(book.sheetnames) + 1}"

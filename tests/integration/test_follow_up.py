@@ -1,0 +1,306 @@
+"""From a file to the office's mailbox: what is told, to whom, once - with the pipeline's own steps and a frozen clock."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from teilhabe import incidents, loading, pipeline
+from teilhabe import warehouse as server
+from teilhabe.errors import ContractError
+from teilhabe.landing import Credentials
+from teilhabe.messages import alerts, compose, outbox
+from teilhabe.messages.policy import load_policy
+from tests.conftest import PROJECT, settings_for
+from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, monitor, population
+
+NOON = datetime(2030, 3, 5, 11, 0, tzinfo=UTC)
+"""A Tuesday after every delivery here was judged."""
+OFFICE = "integrationsmonitoring@statistik.niedersachsen.example"
+
+
+def no_connection(name: str) -> Credentials:
+    raise ContractError(f"There is no Airflow connection '{name}'.")
+
+
+@pytest.fixture(scope="module")
+def running(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
+    project = tmp_path_factory.mktemp("project")
+    for name in (
+        "agencies/state_statistics",
+        "agencies/state_monitor",
+        "agencies/register",
+        "expectations",
+        "dbt_project/seeds",
+    ):
+        shutil.copytree(PROJECT / name, project / name)
+    settings = replace(settings_for(make_home()), project=project)
+    server.ensure_running(settings)
+    server.provision(settings)
+    pipeline.install(settings)
+    yield Flow(settings, settings.home / "drafts")
+    server.stop(settings)
+
+
+@pytest.fixture
+def flow(running: Flow) -> Flow:
+    """A home in which nothing has arrived and nobody was told anything."""
+    running.empty()
+    with loading.session(running.settings) as conn:
+        conn.execute("truncate ops.message, ops.incident restart identity cascade")
+        conn.execute("update ops.follow_up set since = '2020-01-01'")
+    shutil.rmtree(running.settings.home / outbox.FOLDER, ignore_errors=True)
+    (running.settings.home / "follow_up.yml").unlink(missing_ok=True)
+    return running
+
+
+def follow(flow: Flow, now: datetime = NOON, *, calendar: bool = False) -> outbox.Sent:
+    if calendar:
+        pipeline.refresh_calendar(flow.settings, now)
+    return pipeline.follow_up(flow.settings, now, no_connection, calendar=calendar)
+
+
+def mailbox(flow: Flow) -> list[Any]:
+    paths = sorted((flow.settings.home / outbox.FOLDER).glob("*.eml"))
+    return [email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in paths]
+
+
+def kinds(flow: Flow) -> list[str]:
+    return [kind for (kind,) in flow.ask("select kind from ops.message order by message_id")]
+
+
+def said(mail: Any) -> str:
+    return str(mail.get_body(("plain",)).get_content())
+
+
+def good(year: int = 2022, value: object = 15000) -> bytes:
+    return monitor([(year, "Peine", "K03157", value)])
+
+
+def all_of(year: int) -> bytes:
+    """So complete that nothing is remarked on."""
+    return population(dict.fromkeys(PEINE, (1000, 500, 500)), year)
+
+
+def test_a_refused_file_is_told_once_with_its_rows_and_mended_once(flow: Flow) -> None:
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"), "zahlen.csv")
+    assert follow(flow).sent == 1
+    assert follow(flow).sent == 0
+    [mail] = mailbox(flow)
+    assert (mail["To"], mail["From"].addresses[0].domain) == (OFFICE, "landkreis-peine.example")
+    assert mail["Subject"].startswith("Zurückgewiesen: ")
+    assert "„ca. 15000“ ist keine Zahl" in said(mail)
+    [workbook] = mail.iter_attachments()
+    [sheet] = openpyxl.load_workbook(io.BytesIO(workbook.get_content())).worksheets
+    assert [cell.value for cell in sheet[3]][:5] == ["2", "2022", "Peine", "K03157", "ca. 15000"]
+
+    flow.deliver(FOREIGNERS, good(value=15000), "zahlen.csv", at="2023-10-21")
+    follow(flow, NOON + timedelta(hours=1))
+    assert kinds(flow)[0] == "verdict"
+    later = mailbox(flow)[1:]
+    assert len(later) == 1, "one message per delivery, and no receipt beside it"
+    assert later[0]["In-Reply-To"].strip() == mail["Message-ID"]
+
+
+def test_a_burst_of_good_files_is_one_receipt(flow: Flow) -> None:
+    for year in range(2015, 2023):
+        flow.deliver(POPULATION, all_of(year), f"jahr{year}.csv")
+    follow(flow)
+    follow(flow, NOON + timedelta(days=1))
+    remarks = flow.ask("select delivery_id from ops.finding where severity <> 'info'")
+    assert remarks == [], "the files are meant to be good"
+    assert kinds(flow) == ["receipt"]
+    [mail] = mailbox(flow)
+    assert "Ihre 8 Dateien zu" in said(mail)
+    assert "- jahr2015.csv, eingegangen 20.10.2023" in said(mail)
+
+
+def test_a_dataset_under_way_waits_for_its_receipt(flow: Flow) -> None:
+    flow.deliver(POPULATION, all_of(2021), "eins.csv")
+    flow.hand_in(POPULATION, all_of(2022), "zwei.csv")
+    flow.archive(POPULATION)
+    follow(flow)
+    assert kinds(flow) == []
+    flow.run(POPULATION)
+    follow(flow)
+    assert kinds(flow) == ["receipt"]
+
+
+def test_what_was_accepted_as_it_is_is_no_news_again(flow: Flow) -> None:
+    bad = population({"03157006": (100, 50, 50)})
+    flow.deliver(POPULATION, bad)
+    follow(flow)
+    assert kinds(flow) == ["verdict"]
+    with loading.session(flow.settings) as conn:
+        for (one,) in conn.execute("select incident_id from ops.incident").fetchall():
+            incidents.waive(conn, one, "board", NOON, "nur eine Gemeinde meldet", date(2031, 1, 1))
+    flow.deliver(POPULATION, population({"03157006": (101, 51, 50)}), at="2023-10-22")
+    follow(flow)
+    assert kinds(flow) == ["verdict", "receipt"]
+
+
+def test_a_file_about_persons_leaves_no_trace_in_a_message(flow: Flow) -> None:
+    people = b"Vorname;Nachname;Geburtsdatum\nErika;Muster;02.03.1999\nMax;Muster;04.05.1988\n"
+    flow.deliver(POPULATION, people, "Erika Muster.csv")
+    follow(flow)
+    [(row,)] = flow.ask("select to_jsonb(m) from ops.message as m")
+    assert row["kind"] == "verdict"
+    for text in ("Erika", "Muster", "1999"):
+        assert text not in json.dumps(row, ensure_ascii=False)
+    assert row["attachments"] == []
+    [mail] = mailbox(flow)
+    assert b"Muster" not in mail.as_bytes()
+
+
+def test_an_office_without_an_address_is_the_operators_business(flow: Flow) -> None:
+    (flow.settings.home / "follow_up.yml").write_text("offices: {state_monitor: {addresses: []}}\n")
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    assert follow(flow).sent == 1
+    assert flow.ask("select kind, state from ops.message order by 1 desc") == [
+        ("verdict", "undeliverable"), ("operators", "sent"),
+    ]  # fmt: skip
+    assert "Keine Adresse für state_monitor__foreigners" in mailbox(flow)[0]["Subject"]
+
+
+def test_in_the_evening_it_waits_for_the_morning(flow: Flow) -> None:
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    evening = NOON.replace(hour=20)
+    assert (follow(flow, evening).sent, kinds(flow)) == (0, ["verdict"])
+    assert follow(flow, NOON.replace(day=6, hour=6, minute=1)).sent == 1
+
+
+def test_verdicts_from_before_the_installation_are_nobodys_news(flow: Flow) -> None:
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    flow.deliver(POPULATION, all_of(2022))
+    flow.ask("update ops.follow_up set since = (now() + interval '2 days')::date returning since")
+    follow(flow)
+    assert kinds(flow) == []
+    assert flow.ask("select count(*) > 0 from ops.incident") == [(True,)]
+
+
+class Killed(BaseException):
+    """What ends a process: nothing in the code may catch it."""
+
+
+@pytest.mark.parametrize("at", ["about_delivery", "receipts"])
+def test_killed_while_composing_nothing_is_lost_and_nothing_doubled(
+    flow: Flow, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    flow.deliver(POPULATION, all_of(2022))
+    whole = getattr(compose, at)
+
+    def killed(*arguments: Any) -> None:
+        whole(*arguments)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compose, at, killed)
+        with pytest.raises(Killed):
+            follow(flow)
+    follow(flow)
+    assert sorted(kinds(flow)) == ["receipt", "verdict"]
+    assert len(mailbox(flow)) == 2
+    assert flow.ask("select max(times_seen) from ops.incident") == [(1,)]
+
+
+def test_a_text_that_is_wrong_is_said_and_catches_up_when_mended(flow: Flow) -> None:
+    texts = flow.settings.home / "texts"
+    texts.mkdir(exist_ok=True)
+    (texts / "verdict.txt.j2").write_text("Betreff: {{ unbekannt }}\n\nx\n")
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    flow.deliver(POPULATION, all_of(2022))
+    try:
+        with pytest.raises(ContractError, match=r"verdict\.txt\.j2"):
+            follow(flow)
+        assert kinds(flow) == ["receipt"], "the others do not wait for it"
+    finally:
+        shutil.rmtree(texts)
+    follow(flow)
+    assert kinds(flow) == ["receipt", "verdict"]
+
+
+# The calendar
+
+
+def through(flow: Flow, first: date, last: date) -> None:
+    """Every morning, as the calendar DAG."""
+    day = first
+    while day <= last:
+        follow(flow, datetime(day.year, day.month, day.day, 9, 0, tzinfo=UTC), calendar=True)
+        day += timedelta(days=1)
+
+
+def test_a_year_of_silence_is_one_reminder_one_notice_and_one_escalation(flow: Flow) -> None:
+    """The population at 31 December, which never came before either."""
+    dataset = POPULATION
+    [(due, grace)] = flow.ask(
+        "select due_on, grace_until from ops.delivery_calendar where dataset_id = %s and period_code = '2025-12-31'",
+        dataset,
+    )
+    flow.ask("update ops.follow_up set since = %s returning since", due)
+    start = due - timedelta(days=9)
+    through(flow, start, due - timedelta(days=6))
+    assert told(flow, dataset) == [("reminder", "2025-12-31")]
+    through(flow, grace, grace + timedelta(days=2))
+    assert told(flow, dataset) == [("reminder", "2025-12-31"), ("overdue", "2025-12-31")]
+    through(flow, grace + timedelta(days=21), grace + timedelta(days=26))
+    assert [kind for kind, _ in told(flow, dataset)] == ["reminder", "overdue", "escalation"]
+    [escalated] = flow.ask("select recipient from ops.message where kind = 'escalation' and dataset_id = %s", dataset)
+    assert escalated == (load_policy(flow.settings).coordination.address,)
+
+
+def test_what_came_in_time_is_not_asked_for(flow: Flow) -> None:
+    [(due,)] = flow.ask(
+        "select due_on from ops.delivery_calendar where dataset_id = %s and period_code = '2025-12-31'", POPULATION
+    )
+    flow.ask("update ops.follow_up set since = %s returning since", due)
+    flow.deliver(POPULATION, all_of(2025), at=(due - timedelta(days=30)).isoformat())
+    through(flow, due - timedelta(days=7), due - timedelta(days=5))
+    assert told(flow, POPULATION) == [("receipt", "2025-12-31")]
+
+
+def told(flow: Flow, dataset: str) -> list[tuple[str, str | None]]:
+    return flow.ask("select kind, period_code from ops.message where dataset_id = %s order by message_id", dataset)  # type: ignore[return-value]
+
+
+# The operators
+
+
+def test_operators_hear_once_a_day_and_cause_at_any_hour(flow: Flow) -> None:
+    night = NOON.replace(hour=23)
+    for _ in range(3):
+        alerts.raise_alert(flow.settings, no_connection, "DAG fehlgeschlagen: x", "Grund", "dag:x", night)
+    alerts.raise_alert(flow.settings, no_connection, "DAG fehlgeschlagen: y", "Grund", "dag:y", night)
+    alerts.raise_alert(
+        flow.settings, no_connection, "DAG fehlgeschlagen: x", "Grund", "dag:x", night + timedelta(days=1)
+    )
+    assert [mail["Subject"] for mail in mailbox(flow)] == [
+        "[teilhabe] DAG fehlgeschlagen: x", "[teilhabe] DAG fehlgeschlagen: y", "[teilhabe] DAG fehlgeschlagen: x",
+    ]  # fmt: skip
+    assert {mail["To"] for mail in mailbox(flow)} == {"datenbetrieb@landkreis-peine.example"}
+
+
+def test_a_disk_that_is_nearly_full_is_told(flow: Flow) -> None:
+    with loading.session(flow.settings) as conn:
+        policy = load_policy(flow.settings)
+        assert not alerts.check_disk(conn, _with(policy, low_disk_percent=0), NOON)
+        assert alerts.check_disk(conn, _with(policy, low_disk_percent=99.999), NOON)
+    assert flow.ask("select kind, subject from ops.message") == [("operators", "[teilhabe] Speicherplatz wird knapp")]
+
+
+def _with(policy: Any, **changes: Any) -> Any:
+    changed = policy.model_copy(update=changes)
+    changed._settings = policy.settings
+    return changed
