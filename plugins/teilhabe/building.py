@@ -131,7 +131,9 @@ def _pass_ends(settings: Settings, *, anew: bool) -> list[int | None]:
         [[held]] = conn.execute("select to_regclass('intermediate.int_delivery__contents')").fetchall()
         waits = "true"
         if held and not anew:
-            waits = "not exists (select from intermediate.int_delivery__contents as c where c.delivery_id = d.delivery_id)"
+            waits = (
+                "not exists (select from intermediate.int_delivery__contents as c where c.delivery_id = d.delivery_id)"
+            )
         rows = conn.execute(
             f"""
             select d.delivery_id, coalesce(d.row_count, 0) from ops.delivery as d
