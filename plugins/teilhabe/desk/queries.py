@@ -81,7 +81,7 @@ standing as (
 ),
 accepted as materialized (
     -- A finding whose incident was waived has been accepted as it is.
-    select i.dataset_id, i.sender_code, i.period_code, i.rule from ops.incident as i
+    select i.dataset_id, i.sender_code, i.period_code, i.rule, i.delivery_id from ops.incident as i
     where i.state = 'waived' and i.dataset_id = any(%(names)s)
 ),
 faulty as materialized (
@@ -92,8 +92,8 @@ faulty as materialized (
         or (f.delivery_id = s.loaded_id and f.severity = 'warning')
     where not exists (
         select from accepted as a
-        where a.rule = f.rule and a.dataset_id = s.dataset_id and (a.period_code is null or a.period_code = s.period_code)
-            and (a.sender_code is null or a.sender_code = s.sender_code)
+        where a.rule = f.rule and a.dataset_id = s.dataset_id and a.sender_code is not distinct from s.sender_code
+            and (a.delivery_id = f.delivery_id or a.period_code = s.period_code)
     )
 ),
 missing as materialized (
@@ -237,10 +237,8 @@ def findings(conn: ops.Connection, delivery_id: int, *, limit: int, offset: int)
         left join lateral (
             select i.incident_id, i.state from ops.incident as i
             where i.dataset_id = d.dataset_id and i.rule = f.rule and i.sender_code is not distinct from d.sender_code
-                and (i.period_code is null or i.period_code = any(
-                    coalesce(d.periods, array[coalesce(d.period_stated, d.period_inferred)])
-                ))
-            order by i.last_seen_at desc limit 1
+                and (i.delivery_id = d.delivery_id or i.period_code = any(d.periods))
+            order by (i.delivery_id = d.delivery_id) desc, i.last_seen_at desc limit 1
         ) as i on true
         where f.delivery_id = %(delivery_id)s
         order by {_SEVERITY_ORDER.format("f")}, f.finding_id limit %(limit)s offset %(offset)s
@@ -507,3 +505,26 @@ def upload(conn: ops.Connection, scope: Scope, act_id: int) -> Row | None:
         """,
         _parameters(scope, act_id=act_id),
     )
+
+
+def set_arrival(conn: ops.Connection, act_id: int, arrival: str) -> None:
+    """By what the delivery that becomes of an upload is found."""
+    conn.execute("update ops.desk_act set arrival = %s where act_id = %s", (arrival, act_id))
+
+
+# -------------------------------------------------------------------------------------------------------------- others
+
+
+def holds_demo(conn: ops.Connection) -> bool:
+    """Whether anything that arrived comes from the demo."""
+    row = conn.execute("select exists (select from ops.delivery where is_demo)").fetchone()
+    return bool(row and row[0])
+
+
+def scorecards(conn: ops.Connection, scope: Scope) -> list[Row]:
+    """The scorecards of the offices, read with the analyst's rights.
+
+    Raises:
+        psycopg.errors.UndefinedTable: nothing has been published yet.
+    """
+    return _rows(conn, "select s.* from marts.rpt_reporting_body_scorecard as s", _parameters(scope))

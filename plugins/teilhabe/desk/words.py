@@ -39,6 +39,8 @@ INCIDENT_STATES = {
 }
 """Word and sign."""
 
+SEVERITIES = {severity: word for severity, (word, _) in wording.SEVERITIES.items()}
+
 OPEN_INCIDENTS = ("open", "reopened", "acknowledged")
 
 ACTIONS = {
