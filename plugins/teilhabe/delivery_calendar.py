@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg.rows import class_row
 
+from teilhabe.holidays import next_working_day
 from teilhabe.periods import period_end
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class DueEntry:
 def due_entries(contract: Contract, years: Iterable[int]) -> list[DueEntry]:
     """Every delivery whose reference period ends in one of ``years``, by end and sender.
 
-    ``period_code`` is written as the deliveries write it. Nothing is due before the first period of the contract.
+    ``period_code`` is written as the deliveries write it. Nothing is due before the first period of the contract. A due
+    date on which nobody works is the next working day (as § 193 BGB has it), and so is the last day of the grace.
     """
     agreed = contract.calendar
     first = _first_end(agreed.first_period)
@@ -70,8 +72,8 @@ def due_entries(contract: Contract, years: Iterable[int]) -> list[DueEntry]:
     ):
         if end < first:
             continue
-        due_on = end + timedelta(days=agreed.lag_days)
-        grace_until = due_on + timedelta(days=agreed.grace_days)
+        due_on = next_working_day(end + timedelta(days=agreed.lag_days))
+        grace_until = next_working_day(due_on + timedelta(days=agreed.grace_days))
         entries += [DueEntry(contract.dataset_id, sender, period_code, end, due_on, grace_until) for sender in senders]
     return entries
 

@@ -64,6 +64,10 @@ class SourceError(TeilhabeError):
     """A source could not be reached or broke off: worth another try."""
 
 
+class IncidentError(TeilhabeError):
+    """What somebody asked of an incident cannot be done; one German sentence, for it is shown at the desk."""
+
+
 class WarehouseError(TeilhabeError):
     """The database is not there or refuses."""
 

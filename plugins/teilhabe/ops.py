@@ -167,10 +167,15 @@ def unfinished(conn: Connection, dataset_id: str) -> list[Delivery]:
 
 
 def set_state(conn: Connection, delivery_id: int, state: State, **columns: Any) -> None:
-    """Move a delivery on; further columns by name (``layout``, ``row_count``, ``period_inferred``, ``rules_version``)."""
+    """Move a delivery on; further columns by name (``layout``, ``row_count``, ``period_inferred``, ``rules_version``).
+
+    Whatever is judged again will be followed again.
+    """
     sets = "".join(f", {name} = %({name})s" for name in columns)
     if state == "loaded":
         sets += ", loaded_at = clock_timestamp()"
+    if state in UNFINISHED:
+        sets += ", followed_at = null"
     conn.execute(
         f"update ops.delivery set state = %(state)s, state_at = clock_timestamp(){sets} where delivery_id = %(id)s",
         {"state": state, "id": delivery_id, **columns},

@@ -154,7 +154,8 @@ def due_rule(contract: Contract) -> str:
     lag, grace = contract.calendar.lag_days, contract.calendar.grace_days
     waits = f"; erinnert wird nach weiteren {grace} Tagen" if grace else ""
     return (
-        f"{FREQUENCIES[contract.calendar.frequency].capitalize()}, {lag} Tage nach Ende des Berichtszeitraums{waits}."
+        f"{FREQUENCIES[contract.calendar.frequency].capitalize()}, {lag} Tage nach Ende des Berichtszeitraums (am Wochenende und an "
+        f"Feiertagen: am nächsten Werktag danach){waits}."
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from teilhabe import delivery_calendar
 from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.delivery_calendar import due_entries
+from teilhabe.holidays import working_day
 from teilhabe.periods import period_end
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -90,8 +91,8 @@ def test_an_election_is_called_by_its_year_where_the_series_is() -> None:
 
 
 def test_due_is_the_end_of_the_period_plus_the_lag_and_then_comes_the_grace() -> None:
-    [entry] = due_entries(contract("yearly", "12-31", lag_days=300, grace_days=30), [2023])
-    assert (entry.due_on, entry.grace_until) == (date(2024, 10, 26), date(2024, 11, 25))
+    [entry] = due_entries(contract("yearly", "12-31", lag_days=302, grace_days=30), [2023])
+    assert (entry.due_on, entry.grace_until) == (date(2024, 10, 28), date(2024, 11, 27))
     assert entry.sender_code is None
 
 
@@ -99,9 +100,35 @@ def test_february_has_its_own_end() -> None:
     entries = due_entries(contract("monthly", "month", lag_days=10), [2023, 2024])
     assert [e.due_on for e in entries if e.period_code in ("2023-02", "2024-02")] == [
         date(2023, 3, 10),
-        date(2024, 3, 10),
+        date(2024, 3, 11),  # a Sunday before
     ]
     assert [e.reference_end.day for e in entries if e.period_code in ("2023-02", "2024-02")] == [28, 29]
+
+
+@pytest.mark.parametrize(
+    ("period", "lag_days", "grace_days", "due_on", "grace_until"),
+    [
+        ("2024-05", 10, 5, "2024-06-10", "2024-06-17"),  # grace ends on a Saturday
+        ("2024-05", 8, 5, "2024-06-10", "2024-06-17"),  # due on a Saturday; the grace begins when it is really due
+        ("2024-02", 29, 0, "2024-04-02", "2024-04-02"),  # Good Friday to Easter Monday
+        ("2024-09", 31, 1, "2024-11-01", "2024-11-04"),  # Reformation Day, then a weekend
+        ("2023-11", 25, 7, "2023-12-27", "2024-01-03"),  # Christmas
+    ],
+)
+def test_nothing_is_due_on_a_day_nobody_works(
+    period: str, lag_days: int, grace_days: int, due_on: str, grace_until: str
+) -> None:
+    entries = due_entries(contract("monthly", "month", lag_days, grace_days), [int(period[:4])])
+    [entry] = [entry for entry in entries if entry.period_code == period]
+    assert (entry.due_on.isoformat(), entry.grace_until.isoformat()) == (due_on, grace_until)
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACTS))
+def test_every_due_date_and_end_of_grace_is_a_working_day(name: str) -> None:
+    for entry in due_entries(CONTRACTS[name], range(2020, 2031)):
+        assert working_day(entry.due_on)
+        assert working_day(entry.grace_until)
+        assert entry.reference_end < entry.due_on <= entry.grace_until
 
 
 def test_nothing_is_due_before_the_first_period() -> None:

@@ -90,11 +90,12 @@ def test_every_state_a_month_can_have(conn: ops.Connection) -> None:
 
 
 def test_the_last_day_of_grace_still_counts(conn: ops.Connection) -> None:
-    monthly = contract()
-    assert states(conn, monthly, date(2024, 2, 9))["2024-01"] == "not_yet_due"
-    assert states(conn, monthly, date(2024, 2, 10))["2024-01"] == "due"
-    assert states(conn, monthly, date(2024, 2, 15))["2024-01"] == "due"
-    assert states(conn, monthly, date(2024, 2, 16))["2024-01"] == "overdue"
+    """The 10th is a Sunday, so it is due on Monday; a week of grace."""
+    monthly = contract(grace_days=7)
+    assert states(conn, monthly, date(2024, 3, 10))["2024-02"] == "not_yet_due"
+    assert states(conn, monthly, date(2024, 3, 11))["2024-02"] == "due"
+    assert states(conn, monthly, date(2024, 3, 18))["2024-02"] == "due"
+    assert states(conn, monthly, date(2024, 3, 19))["2024-02"] == "overdue"
 
 
 def test_only_what_was_accepted_counts(conn: ops.Connection) -> None:
@@ -119,10 +120,10 @@ def test_one_file_of_several_periods_delivers_them_all(conn: ops.Connection) -> 
 
 def test_the_calendar_can_be_asked_for_an_earlier_day(conn: ops.Connection) -> None:
     monthly = contract()
-    arrive(conn, monthly, "2024-02-12", "2024-01")
+    arrive(conn, monthly, "2024-02-14", "2024-01")
     delivery_calendar.refresh(conn, [monthly], TODAY)
     [before] = conn.execute(
-        "select state from ops.delivery_calendar_at('2024-02-11') where period_code = '2024-01' and dataset_id = %s",
+        "select state from ops.delivery_calendar_at('2024-02-13') where period_code = '2024-01' and dataset_id = %s",
         (monthly.dataset_id,),
     )
     assert before == ("due",)

@@ -1,0 +1,518 @@
+"""What is open with whom: incidents are opened, updated and closed by verdicts and by the calendar, and judged by people.
+
+One incident per dataset, sender, period and rule, however often it recurs. Nothing here asks the clock: ``now`` is given and
+has a time zone. No function commits; whoever calls decides what belongs together.
+
+Verdicts are followed in the order in which they are given to ``follow``; what counts between deliveries is when they were
+handed in. Writers of one dataset wait for each other (an advisory lock), people at the desk only for the rows they touch;
+rows are always locked in the order of their ids, so nobody waits in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from psycopg.rows import class_row
+
+from teilhabe.delivery_calendar import due_entries, today
+from teilhabe.errors import IncidentError, Severity
+from teilhabe.holidays import add_working_days
+from teilhabe.periods import period_end
+
+if TYPE_CHECKING:
+    from teilhabe.contracts import Contract
+    from teilhabe.ops import Connection
+
+State = Literal["open", "acknowledged", "reopened", "waived", "fixed"]
+Action = Literal["opened", "seen", "acknowledged", "noted", "waived", "waiver_ended", "fixed", "reopened"]
+
+OPEN: tuple[State, ...] = ("open", "acknowledged", "reopened")
+"""States in which somebody has something to do."""
+
+PIPELINE = "pipeline"
+"""Who acts where no person does."""
+
+MEND_WORKING_DAYS = 5
+"""How long an office has to mend something, from the working day after it is told."""
+
+OVERDUE, SILENT = "calendar.overdue", "calendar.silent"
+
+_COMPARISONS = frozenset({
+    "parts.sum", "parts.exceed_total", "part.exceeds_whole", "territory.sum", "territory.unexplained", "ratio.differs",
+    "change.to_vintage", "change.to_period", "values.copied", "values.carried_forward",
+})  # fmt: skip
+"""Rules that compare numbers with each other. Where a number, a key or a column is wrong, what they say follows from that."""
+
+_UNKNOWN_KEY = ("key.unknown", "key.unlisted", "key.contradiction", "key.invalid")
+_SAME_CELLS: Mapping[str, tuple[str, ...]] = {
+    "name.of_other_key": _UNKNOWN_KEY,
+    "name.disagrees": _UNKNOWN_KEY,
+    "column.blank": ("header.missing_column", "label.missing", "key.invalid", "row.ragged"),
+    "code.unknown": ("label.unknown", "label.missing"),
+    "value.status": ("value.not_a_number", "value.is_a_date", "value.unit", "value.missing", "value.ambiguous_thousands"),
+}  # fmt: skip
+"""Rule -> rules that say the same of the same rows, earlier on the way and more precisely."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to an incident, for whoever tells people of it."""
+
+    incident_id: int
+    action: Action
+    severity: str
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True)
+class _Delivery:
+    delivery_id: int
+    dataset_id: str
+    file_name: str
+    received_at: datetime
+    sender_code: str | None
+    state: str
+    periods: list[str]
+    followed_at: datetime | None
+
+    @property
+    def rank(self) -> tuple[datetime, int]:
+        """Of two deliveries the one handed in later counts."""
+        return self.received_at, self.delivery_id
+
+
+@dataclass
+class _Incident:
+    """A row of ``ops.incident``, locked, with when the delivery was handed in that showed it last."""
+
+    incident_id: int
+    dataset_id: str
+    sender_code: str | None
+    period_code: str | None
+    rule: str
+    severity: str
+    state: State
+    message: str
+    waived_until: date | None
+    cause_id: int | None
+    delivery_id: int | None
+    received_at: datetime | None
+    file_name: str | None
+
+    def change(self, action: Action) -> Change:
+        return Change(self.incident_id, action, self.severity, self.rule, self.message)
+
+    def came_after(self, delivery: _Delivery) -> bool:
+        """Whether a delivery handed in after this one showed it."""
+        if self.received_at is None or self.delivery_id is None:
+            return False
+        return (self.received_at, self.delivery_id) > delivery.rank
+
+
+_INCIDENT = """
+    select i.incident_id, i.dataset_id, i.sender_code, i.period_code, i.rule, i.severity, i.state, i.message, i.waived_until,
+        i.cause_id, i.delivery_id, d.received_at, d.file_name
+    from ops.incident as i left join ops.delivery as d using (delivery_id)
+"""
+_PERIODS = "coalesce(nullif(periods, '{}'), array_remove(array[coalesce(period_stated, period_inferred)], null))"
+"""What a delivery is about; of one that could not be read, what was said beside it."""
+
+
+def unfollowed(conn: Connection) -> list[int]:
+    """Deliveries with a verdict nobody has taken notice of yet, in the order they were handed in."""
+    rows = conn.execute(
+        "select delivery_id from ops.delivery where followed_at is null and state in ('loaded', 'quarantined')"
+        " order by received_at, delivery_id"
+    )
+    return [delivery_id for (delivery_id,) in rows]
+
+
+def follow(conn: Connection, contract: Contract, delivery_id: int, now: datetime) -> list[Change]:
+    """Take notice of a verdict: open, see again, reopen and close incidents; marks the delivery as followed.
+
+    A delivery that has been followed, or has no verdict of its own (a duplicate, a container, one under way), changes
+    nothing. What a delivery handed in later no longer shows is not opened by an older one that arrives late.
+    """
+    _hold(conn, [contract.dataset_id])
+    delivery = _delivery(conn, delivery_id)
+    if delivery.followed_at is not None or delivery.state not in ("loaded", "quarantined"):
+        return []
+    known = _locked(
+        conn,
+        "i.dataset_id = %s and (i.sender_code is null or i.sender_code = %s)",
+        (delivery.dataset_id, delivery.sender_code),
+    )
+    shown = _shown(conn, delivery_id)
+    period = _period(contract, delivery)
+    changes: list[Change] = []
+    seen: dict[str, int] = {}
+    own = {i.rule: i for i in known if (i.sender_code, i.period_code) == (delivery.sender_code, period)}
+    for rule, finding in shown.items():
+        if not _is_outdated(conn, delivery, period, rule):
+            incident, action = _see(conn, own.get(rule), delivery, period, finding, now)
+            seen[rule] = incident.incident_id
+            changes += [incident.change(action)] if action else []
+    _group(conn, seen, _causes(conn, delivery_id, shown))
+    if delivery.state == "loaded":
+        mended = [i for i in known if i.state != "fixed" and _mends(delivery, i, shown)]
+        changes += _close(conn, mended, now, delivery_id)
+    conn.execute("update ops.delivery set followed_at = %s where delivery_id = %s", (now, delivery_id))
+    return changes
+
+
+def acknowledge(conn: Connection, incident_id: int, actor: str, now: datetime, note: str | None = None) -> list[Change]:
+    """Somebody is on it; what follows from the incident goes along.
+
+    Raises:
+        IncidentError: there is no such incident, or it is not open.
+    """
+    group = _with_consequences(conn, incident_id)
+    if group[0].state not in ("open", "reopened"):
+        raise IncidentError(
+            f"Beanstandung {incident_id} {_STATE_WORDS[group[0].state]} und kann nicht in Bearbeitung genommen werden."
+        )
+    open_ones = [i for i in group if i.state in ("open", "reopened")]
+    return [_move(conn, i, "acknowledged", "acknowledged", now, actor=actor, note=note or None) for i in open_ones]
+
+
+def waive(conn: Connection, incident_id: int, actor: str, now: datetime, reason: str, until: date) -> list[Change]:
+    """Accept it as it is up to and including ``until``; what follows from the incident goes along. May be prolonged.
+
+    Raises:
+        IncidentError: there is no such incident, it is closed, no reason is given, or the day has passed.
+    """
+    group = _with_consequences(conn, incident_id)
+    if not reason.strip():
+        raise IncidentError("Bitte begründen, warum die Beanstandung hingenommen wird.")
+    if until < today(now):
+        raise IncidentError(f"Der {until:%d.%m.%Y} ist schon vorbei; bitte einen Tag ab heute wählen.")
+    if group[0].state == "fixed":
+        raise IncidentError(f"Beanstandung {incident_id} {_STATE_WORDS['fixed']} und braucht keine Ausnahme mehr.")
+    changes = []
+    for incident in (i for i in group if i.state != "fixed"):
+        changes.append(
+            _move(
+                conn,
+                incident,
+                "waived",
+                "waived",
+                now,
+                actor=actor,
+                note=f"{reason.strip()} (bis {until:%d.%m.%Y})",
+                columns={"waived_by": actor, "waived_reason": reason.strip(), "waived_until": until},
+            )
+        )
+    return changes
+
+
+def note(conn: Connection, incident_id: int, actor: str, now: datetime, text: str) -> Change:
+    """Write something into the history; allowed in every state.
+
+    Raises:
+        IncidentError: there is no such incident, or the note is empty.
+    """
+    if not text.strip():
+        raise IncidentError("Die Notiz ist leer.")
+    incident = _with_consequences(conn, incident_id)[0]
+    return _move(conn, incident, "noted", incident.state, now, actor=actor, note=text.strip())
+
+
+def end_waivers(conn: Connection, now: datetime) -> list[Change]:
+    """Reopen what was accepted until a day that has passed."""
+    ended = _locked(conn, "i.state = 'waived' and i.waived_until < %s", (today(now),))
+    return [_move(conn, i, "waiver_ended", "reopened", now, columns=_asked_again(now)) for i in ended]
+
+
+_STATE_WORDS: Mapping[State, str] = {
+    "open": "ist offen",
+    "reopened": "ist wieder offen",
+    "acknowledged": "ist schon in Bearbeitung",
+    "waived": "ist als Ausnahme hingenommen",
+    "fixed": "ist erledigt",
+}
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """All findings of a delivery under one rule."""
+
+    rule: str
+    severity: Severity
+    message: str
+    row_count: int
+
+
+def _shown(conn: Connection, delivery_id: int) -> dict[str, _Finding]:
+    """What a verdict holds against a delivery, by rule, in the order it was found; hints (``info``) are nothing to mend."""
+    with conn.cursor(row_factory=class_row(_Finding)) as cursor:
+        cursor.execute(
+            """
+            select rule, (array_agg(severity order by severity, finding_id))[1] as severity,
+                (array_agg(message order by severity, finding_id))[1] as message, sum(row_count)::bigint as row_count
+            from ops.finding where delivery_id = %s and severity in ('critical', 'warning')
+            group by rule order by min(finding_id)
+            """,
+            (delivery_id,),
+        )
+        return {finding.rule: finding for finding in cursor}
+
+
+def _causes(conn: Connection, delivery_id: int, shown: Mapping[str, _Finding]) -> dict[str, str]:
+    """Rule -> the rule it follows from, in one verdict.
+
+    Two ways only: a rule of ``_SAME_CELLS`` all of whose rows another one shows too; and a comparison of numbers in a file
+    that has a critical finding about its structure or its cells. Everything else is a defect of its own.
+    """
+    rows: dict[str, set[int | None]] = {}
+    pairs = {rule: [cause for cause in _SAME_CELLS[rule] if cause in shown] for rule in shown if rule in _SAME_CELLS}
+    asked = {rule for rule, causes in pairs.items() if causes} | {cause for found in pairs.values() for cause in found}
+    for rule, row in conn.execute(
+        "select f.rule, coalesce(e.row_number, f.row_number) from ops.finding as f left join ops.evidence as e using (finding_id)"
+        " where f.delivery_id = %s and f.rule = any(%s)",
+        (delivery_id, sorted(asked)),
+    ):
+        rows.setdefault(rule, set()).add(row)
+    causes = {
+        rule: next((cause for cause in found if rows[rule] <= rows[cause]), None) for rule, found in pairs.items()
+    }
+    first = next(
+        (f.rule for f in shown.values() if f.severity == "critical" and f.rule not in _COMPARISONS and not causes.get(f.rule)),
+        None,
+    )  # fmt: skip
+    causes |= {rule: first for rule in shown if rule in _COMPARISONS}
+    return {rule: cause for rule, cause in causes.items() if cause is not None}
+
+
+def _period(contract: Contract, delivery: _Delivery) -> str | None:
+    """The period a delivery is about: the last of its periods, of those the calendar asks for where there are any.
+
+    A period that cannot be, because it ends after the file came or before the series begins, tells nothing.
+    """
+    first = period_end(contract.calendar.first_period) or date.min
+    ends = {code: end for code in delivery.periods if (end := period_end(code)) is not None}
+    possible = {code: end for code, end in ends.items() if first <= end <= today(delivery.received_at)}
+    owed = {entry.period_code for entry in due_entries(contract, {end.year for end in possible.values()})}
+    return max(possible, key=lambda code: (code in owed, possible[code], code), default=None)
+
+
+def _is_outdated(conn: Connection, delivery: _Delivery, period: str | None, rule: str) -> bool:
+    """Whether a clean delivery that was handed in later has been followed already: then this one came late."""
+    rows = conn.execute(
+        f"""
+        select exists (
+            select from ops.delivery as later
+            where later.dataset_id = %(dataset)s and later.state = 'loaded' and later.followed_at is not null
+                and later.sender_code is not distinct from %(sender)s
+                and (later.received_at, later.delivery_id) > (%(received)s, %(delivery)s)
+                and (%(period)s::text is null or %(period)s = any({_PERIODS}))
+                and not exists (
+                    select from ops.finding as f
+                    where f.delivery_id = later.delivery_id and f.rule = %(rule)s and f.severity <> 'info'
+                )
+        )
+        """.encode(),
+        {
+            "dataset": delivery.dataset_id,
+            "sender": delivery.sender_code,
+            "received": delivery.received_at,
+            "delivery": delivery.delivery_id,
+            "period": period,
+            "rule": rule,
+        },
+    ).fetchall()
+    return bool(rows[0][0])
+
+
+def _see(
+    conn: Connection, known: _Incident | None, delivery: _Delivery, period: str | None, finding: _Finding, now: datetime
+) -> tuple[_Incident, Action | None]:
+    """The incident of a finding and what became of it; no action when this very delivery has shown it before."""
+    if known is None:
+        incident = _open(
+            conn, delivery.dataset_id, delivery.sender_code, period, finding, now, delivery_id=delivery.delivery_id
+        )
+        return incident, "opened"
+    if not known.came_after(delivery):
+        known.severity, known.message = finding.severity, finding.message
+        conn.execute(
+            "update ops.incident set severity = %s, message = %s, row_count = %s, delivery_id = %s where incident_id = %s",
+            (finding.severity, finding.message, finding.row_count, delivery.delivery_id, known.incident_id),
+        )
+    counted = conn.execute(
+        "select from ops.incident_event where incident_id = %s and delivery_id = %s and action <> 'fixed'",
+        (known.incident_id, delivery.delivery_id),
+    ).fetchone()
+    if counted is not None and known.state != "fixed":
+        return known, None
+    conn.execute(
+        "update ops.incident set times_seen = times_seen + 1, last_seen_at = greatest(last_seen_at, %s) where incident_id = %s",
+        (now, known.incident_id),
+    )
+    has_lapsed = known.waived_until is not None and known.waived_until < today(now)
+    if known.state == "fixed" or has_lapsed:
+        _move(conn, known, "reopened", "reopened", now, delivery_id=delivery.delivery_id, columns=_asked_again(now))
+        return known, "reopened"
+    _move(conn, known, "seen", known.state, now, delivery_id=delivery.delivery_id)
+    return known, "seen"
+
+
+def _group(conn: Connection, seen: Mapping[str, int], causes: Mapping[str, str]) -> None:
+    """Write down which incidents of one verdict follow from another."""
+    for rule, incident_id in seen.items():
+        conn.execute(
+            "update ops.incident set cause_id = %(cause)s where incident_id = %(id)s and cause_id is distinct from %(cause)s",
+            {"cause": seen.get(causes.get(rule, "")), "id": incident_id},
+        )
+
+
+def _mends(delivery: _Delivery, incident: _Incident, shown: Collection[str]) -> bool:
+    """Whether an accepted delivery is what an incident waits for."""
+    is_same_sender = incident.sender_code == delivery.sender_code
+    if incident.rule == OVERDUE:
+        return is_same_sender and incident.period_code in delivery.periods
+    if incident.rule == SILENT:
+        since = period_end(incident.period_code or "") or date.min
+        return is_same_sender and any((period_end(code) or date.min) >= since for code in delivery.periods)
+    if incident.rule in shown or incident.came_after(delivery):
+        return False
+    if not is_same_sender and incident.file_name != delivery.file_name:
+        return False  # of a file whose sender nobody knew only the name tells what replaces it
+    return incident.period_code is None or incident.period_code in delivery.periods
+
+
+def _close(
+    conn: Connection, incidents: Sequence[_Incident], now: datetime, delivery_id: int | None = None
+) -> list[Change]:
+    changes = [
+        _move(conn, incident, "fixed", "fixed", now, delivery_id=delivery_id, columns={"closed_at": now})
+        for incident in incidents
+    ]
+    conn.execute(
+        "update ops.incident set cause_id = null where cause_id = any(%s) and state <> 'fixed'",
+        ([incident.incident_id for incident in incidents],),
+    )
+    return changes
+
+
+def _open(
+    conn: Connection,
+    dataset_id: str,
+    sender_code: str | None,
+    period_code: str | None,
+    finding: _Finding,
+    now: datetime,
+    delivery_id: int | None = None,
+) -> _Incident:
+    [[incident_id]] = conn.execute(
+        """
+        insert into ops.incident (dataset_id, sender_code, period_code, rule, severity, message, row_count, first_seen_at,
+            last_seen_at, delivery_id, due_on)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning incident_id
+        """,
+        (
+            dataset_id,
+            sender_code,
+            period_code,
+            finding.rule,
+            finding.severity,
+            finding.message,
+            finding.row_count,
+            now,
+            now,
+            delivery_id,
+            _asked_again(now)["due_on"],
+        ),
+    ).fetchall()
+    [incident] = _locked(conn, "i.incident_id = %s", (incident_id,))
+    _record(conn, incident_id, "opened", None, "open", now, delivery_id=delivery_id)
+    return incident
+
+
+def _asked_again(now: datetime) -> dict[str, date]:
+    return {"due_on": add_working_days(today(now), MEND_WORKING_DAYS)}
+
+
+_NO_WAIVER = {"waived_by": None, "waived_reason": None, "waived_until": None}
+
+
+def _move(
+    conn: Connection,
+    incident: _Incident,
+    action: Action,
+    to: State,
+    now: datetime,
+    *,
+    actor: str = PIPELINE,
+    note: str | None = None,
+    delivery_id: int | None = None,
+    columns: Mapping[str, Any] | None = None,
+) -> Change:
+    """Bring an incident to a state, with its history; further columns by name."""
+    values = {"state": to, **(columns or {})}
+    if to != incident.state:
+        values = {**({} if to == "waived" else _NO_WAIVER), **({} if to == "fixed" else {"closed_at": None}), **values}
+    sets = ", ".join(f"{name} = %({name})s" for name in values)
+    conn.execute(
+        f"update ops.incident set {sets} where incident_id = %(id)s".encode(), {**values, "id": incident.incident_id}
+    )
+    _record(
+        conn, incident.incident_id, action, incident.state, to, now, actor=actor, note=note, delivery_id=delivery_id
+    )
+    incident.state = to
+    return incident.change(action)
+
+
+def _record(
+    conn: Connection,
+    incident_id: int,
+    action: Action,
+    from_state: State | None,
+    to_state: State,
+    now: datetime,
+    *,
+    actor: str = PIPELINE,
+    note: str | None = None,
+    delivery_id: int | None = None,
+) -> None:
+    conn.execute(
+        "insert into ops.incident_event (incident_id, at, actor, action, from_state, to_state, note, delivery_id)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (incident_id, now, actor, action, from_state, to_state, note, delivery_id),
+    )
+
+
+def _hold(conn: Connection, dataset_ids: Iterable[str]) -> None:
+    """One writer of verdicts and calendar per dataset; until the transaction ends."""
+    for dataset_id in sorted(dataset_ids):
+        conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.incidents.' || %s))", (dataset_id,))
+
+
+def _locked(conn: Connection, where: str, parameters: Sequence[Any]) -> list[_Incident]:
+    with conn.cursor(row_factory=class_row(_Incident)) as cursor:
+        cursor.execute(f"{_INCIDENT} where {where} order by i.incident_id for update of i".encode(), parameters)
+        return cursor.fetchall()
+
+
+def _with_consequences(conn: Connection, incident_id: int) -> list[_Incident]:
+    """An incident and what follows from it; itself first."""
+    found = _locked(conn, "i.incident_id = %s or i.cause_id = %s", (incident_id, incident_id))
+    if not any(incident.incident_id == incident_id for incident in found):
+        raise IncidentError(f"Eine Beanstandung {incident_id} gibt es nicht.")
+    return sorted(found, key=lambda incident: incident.incident_id != incident_id)
+
+
+def _delivery(conn: Connection, delivery_id: int) -> _Delivery:
+    with conn.cursor(row_factory=class_row(_Delivery)) as cursor:
+        cursor.execute(
+            f"select delivery_id, dataset_id, file_name, received_at, sender_code, state, {_PERIODS} as periods, followed_at"
+            " from ops.delivery where delivery_id = %s for update".encode(),
+            (delivery_id,),
+        )
+        found = cursor.fetchone()
+    if found is None:
+        raise LookupError(delivery_id)
+    return found

@@ -1,0 +1,544 @@
+"""Incidents: given these verdicts in this order, expect these incidents in these states, whatever was killed, late or twice."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from teilhabe import incidents, loading, ops
+from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
+from teilhabe.errors import Evidence, Finding, IncidentError, TeilhabeError
+from teilhabe.incidents import Change
+from teilhabe.settings import Settings
+from teilhabe.statistical_rules import RULES
+from tests.conftest import PROJECT
+
+ANY = next(iter(load_contracts(PROJECT / "agencies").values()))
+NOW = datetime(2024, 5, 6, 9, 0, tzinfo=UTC)  # a Monday
+MUNICIPALITIES = [f"03157{number}" for number in ("001", "002", "005", "006", "007", "008", "009")]
+PEINE, LENGEDE = MUNICIPALITIES[3], MUNICIPALITIES[2]
+
+
+def found(rule: str, severity: Any = "critical", *rows: int) -> Finding:
+    evidence = tuple(Evidence(row, "value", "x") for row in rows)
+    return Finding(severity, rule, f"Satz zu {rule}.", row_count=max(1, len(rows)), evidence=evidence)
+
+
+@dataclass
+class Office:
+    """Hands in verdicts of one dataset and asks what became of them."""
+
+    conn: ops.Connection
+    contract: Contract
+    clock: datetime = NOW
+    said: list[Change] = field(default_factory=list)
+
+    def hand_in(
+        self,
+        *findings: Finding,
+        at: str | None = None,
+        periods: tuple[str, ...] = ("2024-03",),
+        sender: str | None = None,
+        state: Any = None,
+        name: str = "meldung.csv",
+        stated: str | None = None,
+        clock: datetime | None = None,
+    ) -> int:
+        """A delivery with its verdict, not yet followed; refused when a finding is critical."""
+        self.clock = clock or self.clock + timedelta(minutes=1)
+        received = datetime.fromisoformat(at).replace(tzinfo=UTC) if at else self.clock
+        delivery = ops.register(
+            self.conn, dataset_id=self.contract.dataset_id, sha256=uuid.uuid4().hex * 2, manifest_uri=uuid.uuid4().hex,
+            file_name=name, size_bytes=1, received_at=received, received_from=None, source="inbox", source_fingerprint=None,
+            period_stated=stated, archive_uri="x", rules_version="1", sender_code=sender,
+        )  # fmt: skip
+        self.judge(delivery.delivery_id, *findings, periods=periods, state=state)
+        return delivery.delivery_id
+
+    def judge(
+        self, delivery_id: int, *findings: Finding, periods: tuple[str, ...] = ("2024-03",), state: Any = None
+    ) -> None:
+        refused = any(finding.severity == "critical" for finding in findings)
+        ops.record_findings(self.conn, delivery_id, findings)
+        ops.set_state(self.conn, delivery_id, "validated")
+        ops.set_state(self.conn, delivery_id, state or ("quarantined" if refused else "loaded"), periods=list(periods))
+
+    def follow(self, delivery_id: int) -> list[str]:
+        """What the verdict of a delivery did, as ``rule action``."""
+        changes = incidents.follow(self.conn, self.contract, delivery_id, self.clock)
+        self.said += changes
+        return [f"{change.rule} {change.action}" for change in changes]
+
+    def deliver(self, *findings: Finding, **said: Any) -> list[str]:
+        return self.follow(self.hand_in(*findings, **said))
+
+    def states(self) -> dict[str, str]:
+        return {row["rule"]: row["state"] for row in self.rows()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        cursor = self.conn.execute(
+            "select * from ops.incident where dataset_id = %s order by incident_id", (self.contract.dataset_id,)
+        )
+        names = [column.name for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def one(self) -> dict[str, Any]:
+        [row] = self.rows()
+        return row
+
+    def history(self, incident_id: int) -> list[tuple[Any, ...]]:
+        return self.conn.execute(
+            "select action, from_state, to_state, actor from ops.incident_event where incident_id = %s order by event_id",
+            (incident_id,),
+        ).fetchall()
+
+    def day(self, text: str) -> datetime:
+        self.clock = datetime.fromisoformat(f"{text}T09:00").replace(tzinfo=UTC)
+        return self.clock
+
+
+@pytest.fixture
+def conn(warehouse: Settings) -> Iterator[ops.Connection]:
+    with loading.session(warehouse) as connection:
+        ops.install(connection)
+        connection.commit()
+        yield connection
+        connection.rollback()
+
+
+def monthly(*senders: str) -> Contract:
+    calendar = Calendar(frequency="monthly", reference="month", lag_days=10, grace_days=5, first_period="2023-01")
+    known = [Sender(territory_code=code, territory_name=code, contact=f"{code}@gemeinde.example") for code in senders]
+    return ANY.model_copy(
+        update={"calendar": calendar, "senders": known, "dataset_id": f"test_incidents__{uuid.uuid4().hex[:8]}"}
+    )
+
+
+@pytest.fixture
+def office(conn: ops.Connection) -> Office:
+    return Office(conn, monthly())
+
+
+# From verdicts
+
+
+def test_a_refusal_opens_an_incident_with_all_there_is_to_say(office: Office) -> None:
+    number = office.hand_in(found("key.unknown", "critical", 4, 7), found("key.unchecked", "info"))
+    assert office.follow(number) == ["key.unknown opened"]
+    row = office.one()
+    assert (row["state"], row["severity"], row["rule"]) == ("open", "critical", "key.unknown")
+    assert (row["period_code"], row["sender_code"]) == ("2024-03", None)
+    assert (row["message"], row["row_count"], row["times_seen"]) == ("Satz zu key.unknown.", 2, 1)
+    assert (row["first_seen_at"], row["last_seen_at"], row["delivery_id"]) == (office.clock, office.clock, number)
+    assert row["due_on"] == date(2024, 5, 14), "five working days, Ascension Day is none"
+    assert office.history(row["incident_id"]) == [("opened", None, "open", "pipeline")]
+
+
+def test_hints_open_nothing(office: Office) -> None:
+    assert office.deliver(found("key.unchecked", "info")) == []
+    assert office.rows() == []
+
+
+def test_a_warning_of_an_accepted_delivery_is_an_incident(office: Office) -> None:
+    assert office.deliver(found("values.copied", "warning")) == ["values.copied opened"]
+    assert office.one()["severity"] == "warning"
+
+
+def test_findings_of_one_rule_are_one_incident(office: Office) -> None:
+    office.deliver(found("value.not_a_number", "warning", 3), found("value.not_a_number", "critical", 4, 5))
+    assert (office.one()["severity"], office.one()["row_count"]) == ("critical", 3)
+
+
+def test_however_often_it_recurs_it_is_one_incident(office: Office) -> None:
+    for n in range(5):
+        assert office.deliver(found("key.unknown")) == ["key.unknown " + ("seen" if n else "opened")]
+    row = office.one()
+    assert (row["times_seen"], row["state"], row["last_seen_at"]) == (5, "open", office.clock)
+    assert row["first_seen_at"] == office.clock - timedelta(minutes=4)
+
+
+def test_a_clean_redelivery_closes_it(office: Office) -> None:
+    office.deliver(found("key.unknown"))
+    assert office.deliver() == ["key.unknown fixed"]
+    row = office.one()
+    assert (row["state"], row["closed_at"]) == ("fixed", office.clock)
+    assert [event[0] for event in office.history(row["incident_id"])] == ["opened", "fixed"]
+
+
+def test_another_refusal_closes_nothing_although_it_does_not_show_the_rule(office: Office) -> None:
+    office.deliver(found("key.unknown"))
+    office.deliver(found("value.status"))
+    assert office.states() == {"key.unknown": "open", "value.status": "open"}
+    assert sorted(office.deliver()) == ["key.unknown fixed", "value.status fixed"]
+
+
+def test_an_accepted_redelivery_closes_only_what_it_no_longer_shows(office: Office) -> None:
+    office.deliver(found("key.unknown"), found("values.copied", "warning"))
+    assert office.deliver(found("values.copied", "warning")) == ["values.copied seen", "key.unknown fixed"]
+    assert office.states() == {"key.unknown": "fixed", "values.copied": "open"}
+
+
+def test_a_critical_finding_that_is_only_a_hint_now_is_mended(office: Office) -> None:
+    office.deliver(found("key.unknown"))
+    assert office.deliver(found("key.unknown", "info")) == ["key.unknown fixed"]
+
+
+def test_what_was_mended_and_comes_back_is_reopened(office: Office) -> None:
+    office.deliver(found("key.unknown"))
+    office.deliver()
+    office.day("2024-06-03")
+    assert office.deliver(found("key.unknown", "warning")) == ["key.unknown reopened"]
+    row = office.one()
+    assert (row["state"], row["closed_at"], row["times_seen"], row["severity"]) == ("reopened", None, 2, "warning")
+    assert row["due_on"] == date(2024, 6, 10)
+
+
+def test_another_period_is_another_incident_and_mends_nothing(office: Office) -> None:
+    office.deliver(found("key.unknown"))
+    assert office.deliver(periods=("2024-04",)) == []
+    assert office.deliver(found("key.unknown"), periods=("2024-04",)) == ["key.unknown opened"]
+    assert [row["period_code"] for row in office.rows()] == ["2024-03", "2024-04"]
+
+
+def test_a_file_of_many_periods_is_about_its_last(office: Office) -> None:
+    office.deliver(found("key.unknown"), periods=("2023-12", "2024-02", "2024-03"))
+    assert office.one()["period_code"] == "2024-03"
+    assert office.deliver(periods=("2024-03", "2024-04")) == ["key.unknown fixed"], "a later file repeats the period"
+
+
+def test_the_period_the_calendar_asks_for_goes_before_others(office: Office) -> None:
+    office.deliver(found("key.unknown"), periods=("2023", "2023-12"))
+    assert office.one()["period_code"] == "2023-12"
+
+
+@pytest.mark.parametrize("nonsense", ["2031-01", "2024-13", "1999-01"])
+def test_a_period_that_cannot_be_tells_nothing(office: Office, nonsense: str) -> None:
+    office.deliver(found("period.future"), periods=(nonsense,))
+    assert office.one()["period_code"] is None
+    assert office.deliver(periods=("2024-03",)) == ["period.future fixed"]
+
+
+def test_what_could_not_be_read_is_mended_by_whatever_comes_next(office: Office) -> None:
+    office.deliver(found("file.unreadable"), periods=())
+    assert office.one()["period_code"] is None
+    assert office.deliver(periods=("2024-04",)) == ["file.unreadable fixed"]
+
+
+def test_what_was_said_beside_an_unreadable_file_tells_its_period(office: Office) -> None:
+    office.deliver(found("file.unreadable"), periods=(), stated="2024-03")
+    assert office.one()["period_code"] == "2024-03"
+    assert office.deliver(periods=("2024-04",)) == []
+    assert office.deliver(periods=(), stated="2024-03") == ["file.unreadable fixed"]
+
+
+def test_seven_municipalities_with_one_fault_are_seven_incidents(conn: ops.Connection) -> None:
+    office = Office(conn, monthly(*MUNICIPALITIES))
+    for code in MUNICIPALITIES * 2:
+        office.deliver(found("key.unknown"), sender=code)
+    assert [row["sender_code"] for row in office.rows()] == MUNICIPALITIES
+    assert office.deliver(sender=PEINE) == ["key.unknown fixed"]
+    assert Counter(row["state"] for row in office.rows()) == {"open": 6, "fixed": 1}
+
+
+def test_of_a_file_whose_sender_nobody_knew_the_name_tells_what_replaces_it(conn: ops.Connection) -> None:
+    office = Office(conn, monthly(*MUNICIPALITIES))
+    office.deliver(found("key.unknown"), name="maerz_peine.csv")
+    assert office.deliver(name="maerz_lengede.csv", sender=LENGEDE) == []
+    assert office.deliver(name="maerz_peine.csv", sender=PEINE) == ["key.unknown fixed"]
+
+
+# Late, twice, killed
+
+
+def test_an_older_file_that_arrives_late_does_not_reopen_what_a_newer_one_mended(office: Office) -> None:
+    office.deliver(found("key.unknown"), at="2024-05-01")
+    office.deliver(at="2024-05-03")
+    assert office.deliver(found("key.unknown"), at="2024-05-02") == []
+    assert office.states() == {"key.unknown": "fixed"}
+    assert office.deliver(found("key.unknown"), at="2024-05-04") == ["key.unknown reopened"]
+
+
+def test_an_older_file_opens_nothing_when_a_newer_one_was_clean_from_the_start(office: Office) -> None:
+    office.deliver(at="2024-05-03")
+    assert office.deliver(found("key.unknown"), at="2024-05-02") == []
+    assert office.deliver(found("key.unknown"), at="2024-05-02", periods=("2024-02",)) == ["key.unknown opened"]
+
+
+def test_an_older_clean_file_that_arrives_late_mends_nothing(office: Office) -> None:
+    office.deliver(found("key.unknown"), at="2024-05-03")
+    assert office.deliver(at="2024-05-02") == []
+    assert office.states() == {"key.unknown": "open"}
+
+
+def test_a_late_file_with_the_same_fault_counts_but_is_not_the_last_evidence(office: Office) -> None:
+    newest = office.hand_in(found("key.unknown", "critical", 1), at="2024-05-03")
+    office.follow(newest)
+    assert office.deliver(found("key.unknown", "warning", 1, 2, 3), at="2024-05-02") == ["key.unknown seen"]
+    row = office.one()
+    assert (row["times_seen"], row["delivery_id"], row["row_count"], row["severity"]) == (2, newest, 1, "critical")
+
+
+@pytest.mark.parametrize("state", ["duplicate", "unpacked", "received", "validated", "failed"])
+def test_what_has_no_verdict_of_its_own_does_nothing(office: Office, state: str) -> None:
+    office.deliver(found("key.unknown"))
+    assert office.deliver(found("values.copied"), state=state) == []
+    assert office.deliver(state=state) == []
+    assert office.states() == {"key.unknown": "open"}
+
+
+def test_following_twice_is_following_once(office: Office) -> None:
+    number = office.hand_in(found("key.unknown"))
+    assert office.follow(number)
+    assert office.follow(number) == []
+    assert office.one()["times_seen"] == 1
+
+
+def test_judging_the_same_delivery_again_doubles_nothing(office: Office) -> None:
+    number = office.hand_in(found("key.unknown"))
+    office.follow(number)
+    office.judge(number, found("key.unknown", "critical", 1, 2), found("value.status"))
+    assert office.follow(number) == ["value.status opened"]
+    assert [(row["times_seen"], row["row_count"]) for row in office.rows()] == [(1, 2), (1, 1)]
+    office.judge(number)
+    assert office.follow(number) == ["key.unknown fixed", "value.status fixed"], "new rules accept it"
+
+
+def test_a_killed_follow_up_leaves_everything_to_the_next(office: Office) -> None:
+    number = office.hand_in(found("key.unknown"))
+    office.conn.commit()
+    assert office.follow(number)
+    office.conn.rollback()
+    assert number in incidents.unfollowed(office.conn)
+    assert office.rows() == []
+    assert office.follow(number) == ["key.unknown opened"]
+    assert number not in incidents.unfollowed(office.conn)
+
+
+def test_what_waits_is_followed_in_the_order_it_was_handed_in(office: Office) -> None:
+    late = office.hand_in(at="2024-05-03")
+    early = office.hand_in(found("key.unknown"), at="2024-05-02")
+    waiting = [number for number in incidents.unfollowed(office.conn) if number in (late, early)]
+    assert waiting == [early, late]
+    assert [office.follow(number) for number in waiting] == [["key.unknown opened"], ["key.unknown fixed"]]
+
+
+def test_two_runs_at_once_count_one_verdict_once(office: Office, warehouse: Settings) -> None:
+    first = office.hand_in(found("key.unknown"))
+    second = office.hand_in(found("key.unknown"))
+    office.conn.commit()
+    said: list[list[Change]] = []
+
+    def run(delivery_id: int) -> None:
+        with loading.session(warehouse) as conn:
+            said.append(incidents.follow(conn, office.contract, delivery_id, NOW))
+            conn.commit()
+
+    threads = [Thread(target=run, args=(number,)) for number in (first, second, first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(change.action for changes in said for change in changes) == ["opened", "seen"]
+    assert office.one()["times_seen"] == 2
+    office.conn.execute("delete from ops.incident_event where incident_id = %s", (office.one()["incident_id"],))
+    office.conn.execute("delete from ops.incident where dataset_id = %s", (office.contract.dataset_id,))
+    office.conn.commit()
+
+
+# One cause, one incident
+
+
+def causes(office: Office) -> dict[str, str | None]:
+    rows = office.rows()
+    rules = {row["incident_id"]: row["rule"] for row in rows}
+    return {row["rule"]: rules.get(row["cause_id"]) for row in rows}
+
+
+def test_sums_that_do_not_add_up_follow_from_the_key_that_is_wrong(office: Office) -> None:
+    office.deliver(found("key.unknown"), found("territory.sum", "warning"), found("change.to_period", "warning"))
+    assert causes(office) == {"key.unknown": None, "territory.sum": "key.unknown", "change.to_period": "key.unknown"}
+
+
+def test_sums_alone_are_a_cause_of_their_own(office: Office) -> None:
+    office.deliver(found("parts.sum"), found("symbols.other_regime", "warning"))
+    assert causes(office) == {"parts.sum": None, "symbols.other_regime": None}
+
+
+def test_the_same_rows_told_twice_are_one_cause(office: Office) -> None:
+    office.deliver(found("value.not_a_number", "critical", 3, 4), found("value.status", "critical", 3, 4))
+    assert causes(office) == {"value.not_a_number": None, "value.status": "value.not_a_number"}
+
+
+def test_other_rows_are_another_cause(office: Office) -> None:
+    office.deliver(found("key.unknown", "critical", 3), found("name.disagrees", "warning", 3, 9))
+    assert causes(office) == {"key.unknown": None, "name.disagrees": None}
+
+
+def test_what_outlives_its_cause_stands_for_itself(office: Office) -> None:
+    office.deliver(found("key.unknown"), found("territory.sum", "warning"))
+    assert office.deliver(found("territory.sum", "warning")) == ["territory.sum seen", "key.unknown fixed"]
+    assert causes(office) == {"key.unknown": None, "territory.sum": None}
+
+
+def test_cause_and_consequence_are_closed_together(office: Office) -> None:
+    office.deliver(found("key.unknown"), found("territory.sum", "warning"))
+    assert office.deliver() == ["key.unknown fixed", "territory.sum fixed"]
+
+
+def test_the_comparisons_are_rules_there_are() -> None:
+    assert {rule.rule for rule in RULES.values()} >= incidents._COMPARISONS
+
+
+# People
+
+
+def test_acknowledging_says_who_is_on_it(office: Office) -> None:
+    office.deliver(found("key.unknown"))
+    number = office.one()["incident_id"]
+    [change] = incidents.acknowledge(office.conn, number, "m.muster", office.clock, "rufe an")
+    assert (change.action, change.rule) == ("acknowledged", "key.unknown")
+    assert office.history(number)[-1] == ("acknowledged", "open", "acknowledged", "m.muster")
+    assert office.deliver(found("key.unknown")) == ["key.unknown seen"]
+    assert office.one()["state"] == "acknowledged", "somebody is still on it"
+    assert office.deliver() == ["key.unknown fixed"]
+
+
+def test_a_waived_incident_stays_waived_while_it_recurs_and_comes_back_when_the_day_has_passed(office: Office) -> None:
+    office.deliver(found("key.unknown", "warning"))
+    number = office.one()["incident_id"]
+    incidents.waive(office.conn, number, "m.muster", office.clock, "Eingemeindung", date(2024, 5, 31))
+    row = office.one()
+    assert (row["state"], row["waived_by"], row["waived_reason"]) == ("waived", "m.muster", "Eingemeindung")
+    assert office.deliver(found("key.unknown", "warning")) == ["key.unknown seen"]
+    assert (office.one()["state"], office.one()["times_seen"]) == ("waived", 2)
+    assert incidents.end_waivers(office.conn, office.day("2024-05-31")) == []
+    assert [change.action for change in incidents.end_waivers(office.conn, office.day("2024-06-01"))] == [
+        "waiver_ended"
+    ]
+    assert incidents.end_waivers(office.conn, office.clock) == []
+    row = office.one()
+    assert (row["state"], row["waived_by"], row["waived_until"]) == ("reopened", None, None)
+    assert row["due_on"] == date(2024, 6, 7)
+
+
+def test_what_recurs_after_its_waiver_is_reopened_at_once(office: Office) -> None:
+    office.deliver(found("key.unknown", "warning"))
+    incidents.waive(office.conn, office.one()["incident_id"], "m", office.clock, "Umstellung", date(2024, 5, 7))
+    assert office.deliver(found("key.unknown", "warning"), clock=office.day("2024-05-08")) == ["key.unknown reopened"]
+
+
+def test_a_waived_incident_is_closed_by_a_clean_delivery(office: Office) -> None:
+    office.deliver(found("key.unknown", "warning"))
+    incidents.waive(office.conn, office.one()["incident_id"], "m", office.clock, "Umstellung", date(2024, 12, 31))
+    assert office.deliver() == ["key.unknown fixed"]
+    assert office.one()["waived_by"] is None
+
+
+def test_a_waiver_may_be_prolonged(office: Office) -> None:
+    office.deliver(found("key.unknown"))
+    number = office.one()["incident_id"]
+    incidents.waive(office.conn, number, "m", office.clock, "Umstellung", date(2024, 5, 31))
+    incidents.waive(office.conn, number, "n", office.clock, "dauert länger", date(2024, 6, 30))
+    assert (office.one()["waived_by"], office.one()["waived_until"]) == ("n", date(2024, 6, 30))
+
+
+def test_what_follows_from_an_incident_goes_along_with_it(office: Office) -> None:
+    office.deliver(found("key.unknown"), found("territory.sum", "warning"))
+    cause = office.rows()[0]["incident_id"]
+    assert len(incidents.acknowledge(office.conn, cause, "m", office.clock)) == 2
+    assert len(incidents.waive(office.conn, cause, "m", office.clock, "Umstellung", date(2024, 6, 30))) == 2
+    assert set(office.states().values()) == {"waived"}
+
+
+def test_notes_are_kept_in_every_state(office: Office) -> None:
+    office.deliver(found("key.unknown"))
+    office.deliver()
+    number = office.one()["incident_id"]
+    incidents.note(office.conn, number, "m.muster", office.clock, " war die Eingemeindung ")
+    assert office.history(number)[-1] == ("noted", "fixed", "fixed", "m.muster")
+    assert office.one()["closed_at"] is not None
+
+
+def sentence(office: Office, act: Any) -> str:
+    with pytest.raises(IncidentError) as error:
+        act()
+    assert isinstance(error.value, TeilhabeError)
+    return str(error.value)
+
+
+def test_what_is_not_allowed_is_said_in_a_sentence(office: Office) -> None:
+    conn, at, until = office.conn, office.clock, date(2024, 12, 31)
+    office.deliver(found("key.unknown"))
+    number = office.one()["incident_id"]
+    waive, acknowledge = incidents.waive, incidents.acknowledge
+    assert "begründen" in sentence(office, lambda: waive(conn, number, "m", at, " ", until))
+    assert "05.05.2024" in sentence(office, lambda: waive(conn, number, "m", at, "x", date(2024, 5, 5)))
+    assert "leer" in sentence(office, lambda: incidents.note(conn, number, "m", at, " "))
+    for act in (
+        lambda: acknowledge(conn, -1, "m", at),
+        lambda: waive(conn, -1, "m", at, "x", until),
+        lambda: incidents.note(conn, -1, "m", at, "x"),
+    ):
+        assert "gibt es nicht" in sentence(office, act)
+    acknowledge(conn, number, "m", at)
+    assert "schon in Bearbeitung" in sentence(office, lambda: acknowledge(conn, number, "n", at))
+    waive(conn, number, "m", at, "x", until)
+    assert "hingenommen" in sentence(office, lambda: acknowledge(conn, number, "n", at))
+    office.deliver()
+    assert "erledigt" in sentence(office, lambda: acknowledge(conn, number, "n", at))
+    assert "erledigt" in sentence(office, lambda: waive(conn, number, "n", at, "x", until))
+    assert office.states() == {"key.unknown": "fixed"}
+
+
+# Whatever happens
+
+
+def test_any_year_of_deliveries_ends_as_its_last_delivery_per_period_says(conn: ops.Connection) -> None:
+    """Random files, some late, some twice, the run killed now and then: no doubles, a history without gaps, the right end."""
+    chance = random.Random(5)
+    office = Office(conn, monthly())
+    conn.commit()
+    rules = ["key.unknown", "value.status", "values.copied", "territory.sum"]
+    handed: dict[int, tuple[str, str, set[str], bool]] = {}
+    for n in range(120):
+        wrong = {
+            rule: chance.choice(["critical", "warning"]) for rule in chance.sample(rules, chance.choice([0, 0, 1, 2]))
+        }
+        period = f"2023-{chance.randint(1, 3):02d}"
+        day = f"2024-{1 + n // 28:02d}-{1 + n % 28:02d}"
+        number = office.hand_in(*(found(rule, severity) for rule, severity in wrong.items()), at=day, periods=(period,))
+        handed[number] = (day, period, set(wrong), "critical" not in wrong.values())
+    for number in incidents.unfollowed(conn):
+        if number not in handed:
+            continue
+        conn.execute("savepoint before")
+        office.follow(number)
+        if chance.random() < 0.2:  # killed before its commit
+            conn.execute("rollback to before")
+            office.follow(number)
+        office.follow(number)
+    keys = [(row["period_code"], row["rule"]) for row in office.rows()]
+    assert len(keys) == len(set(keys))
+    expected = {}
+    for _, period, wrong, is_accepted in handed.values():
+        for rule in rules:
+            if rule in wrong:
+                expected[period, rule] = True
+            elif is_accepted and (period, rule) in expected:
+                expected[period, rule] = False
+    assert {(row["period_code"], row["rule"]): row["state"] != "fixed" for row in office.rows()} == expected
+    for row in office.rows():
+        events = office.history(row["incident_id"])
+        assert [event[1] for event in events] == [None, *(event[2] for event in events[:-1])], (
+            "each goes on from the last"
+        )
+        assert events[-1][2] == row["state"]
+        assert row["times_seen"] == sum(event[0] in ("opened", "seen", "reopened") for event in events)
