@@ -21,6 +21,7 @@ from teilhabe.delivery_calendar import due_entries, today
 from teilhabe.errors import IncidentError, Severity
 from teilhabe.holidays import add_working_days
 from teilhabe.periods import period_end
+from teilhabe.wording import spell_date, spell_period
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
@@ -39,6 +40,10 @@ MEND_WORKING_DAYS = 5
 """How long an office has to mend something, from the working day after it is told."""
 
 OVERDUE, SILENT = "calendar.overdue", "calendar.silent"
+_CALENDAR = [OVERDUE, SILENT]
+
+_Key = tuple[str, str | None, str | None, str]
+"""Dataset, sender, period and rule."""
 
 _COMPARISONS = frozenset({
     "parts.sum", "parts.exceed_total", "part.exceeds_whole", "territory.sum", "territory.unexplained", "ratio.differs",
@@ -106,6 +111,16 @@ class _Incident:
     def change(self, action: Action) -> Change:
         return Change(self.incident_id, action, self.severity, self.rule, self.message)
 
+    @property
+    def key(self) -> _Key:
+        return self.dataset_id, self.sender_code, self.period_code, self.rule
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it keeps a delivery out of the warehouse, and is no consequence of another one that does."""
+        is_open_verdict = self.rule not in _CALENDAR and self.state != "fixed"
+        return is_open_verdict and self.severity == "critical" and self.cause_id is None
+
     def came_after(self, delivery: _Delivery) -> bool:
         """Whether a delivery handed in after this one showed it."""
         if self.received_at is None or self.delivery_id is None:
@@ -156,11 +171,58 @@ def follow(conn: Connection, contract: Contract, delivery_id: int, now: datetime
             incident, action = _see(conn, own.get(rule), delivery, period, finding, now)
             seen[rule] = incident.incident_id
             changes += [incident.change(action)] if action else []
-    _group(conn, seen, _causes(conn, delivery_id, shown))
+    causes = _causes(conn, delivery_id, shown)
+    for rule, incident_id in seen.items():
+        _set_cause(conn, incident_id, seen.get(causes.get(rule, "")))
     if delivery.state == "loaded":
         mended = [i for i in known if i.state != "fixed" and _mends(delivery, i, shown)]
         changes += _close(conn, mended, now, delivery_id)
     conn.execute("update ops.delivery set followed_at = %s where delivery_id = %s", (now, delivery_id))
+    return changes
+
+
+def follow_calendar(conn: Connection, contracts: Iterable[Contract], now: datetime) -> list[Change]:
+    """Open an incident for every delivery that stayed away beyond its grace, and close those that have come.
+
+    ``ops.delivery_calendar`` has to be up to date (``delivery_calendar.refresh``). Two rules:
+
+    ``calendar.overdue``, per period: the grace is over. A refused file that nobody has mended is its cause.
+    ``calendar.silent``, for the first period of a row: nothing has ever come from this sender, or a second period in a row
+    is overdue, and not even a refused file came. It is the cause of the overdue ones of its row.
+
+    What was due before ``ops.follow_up.since`` opens nothing. What nobody owes any more, because the contract has changed,
+    is closed like what has come. Running it again on the same day changes nothing.
+    """
+    known_contracts = {contract.dataset_id: contract for contract in contracts}
+    _hold(conn, known_contracts)
+    incidents = _locked(
+        conn, "i.rule = any(%s) or (i.dataset_id = any(%s) and i.state <> 'fixed')", (_CALENDAR, list(known_contracts))
+    )
+    known = {incident.key: incident for incident in incidents}
+    series = _series(conn, list(known_contracts), now)
+    changes: list[Change] = []
+    wanted: set[_Key] = set()
+    for (dataset_id, sender), owed in series.items():
+        contract = known_contracts[dataset_id]
+        refusals = {i.period_code: i for i in incidents if i.key[:2] == (dataset_id, sender) and i.is_refusal}
+        silence = owed.silence(refusals)
+        silent = None
+        if silence:
+            silent, news = _miss(conn, known, contract, silence[0], SILENT, now)
+            changes += news
+            wanted.add(silent.key)
+        for entry in owed.overdue:
+            overdue, news = _miss(conn, known, contract, entry, OVERDUE, now)
+            changes += news
+            wanted.add(overdue.key)
+            cause = silent if entry in silence else refusals.get(entry.period_code) or refusals.get(None)
+            _set_cause(conn, overdue.incident_id, cause.incident_id if cause else None)
+    arrived: dict[tuple[str, str | None, str | None], int | None] = {
+        (e.dataset_id, e.sender_code, e.period_code): e.delivery_id for o in series.values() for e in o.entries
+    }
+    for incident in incidents:
+        if incident.rule in _CALENDAR and incident.state != "fixed" and incident.key not in wanted:
+            changes += _close(conn, [incident], now, arrived.get(incident.key[:3]))
     return changes
 
 
@@ -360,13 +422,110 @@ def _see(
     return known, "seen"
 
 
-def _group(conn: Connection, seen: Mapping[str, int], causes: Mapping[str, str]) -> None:
-    """Write down which incidents of one verdict follow from another."""
-    for rule, incident_id in seen.items():
-        conn.execute(
-            "update ops.incident set cause_id = %(cause)s where incident_id = %(id)s and cause_id is distinct from %(cause)s",
-            {"cause": seen.get(causes.get(rule, "")), "id": incident_id},
+@dataclass(frozen=True)
+class _Owed:
+    """A line of the calendar as it stands."""
+
+    dataset_id: str
+    sender_code: str | None
+    period_code: str
+    reference_end: date
+    due_on: date
+    grace_until: date
+    delivery_id: int | None
+    state: str
+
+
+@dataclass
+class _Series:
+    """What one sender owes of one dataset, by the end of the periods; overdue counts only since follow-up began."""
+
+    entries: list[_Owed]
+    has_delivered: bool
+
+    @property
+    def overdue(self) -> list[_Owed]:
+        return [entry for entry in self.entries if entry.state == "overdue"]
+
+    def silence(self, refusals: Collection[str | None]) -> list[_Owed]:
+        """The overdue entries since which nothing has come, where that is a silence and not one late delivery."""
+        last = max((entry.reference_end for entry in self.entries if entry.delivery_id is not None), default=date.min)
+        if None in refusals:
+            return []
+        row = [e for e in self.overdue if e.reference_end > last and e.period_code not in refusals]
+        return row if len(row) > 1 or not self.has_delivered else []
+
+
+def _series(conn: Connection, dataset_ids: list[str], now: datetime) -> dict[tuple[str, str | None], _Series]:
+    """The calendar of these datasets, by dataset and sender."""
+    rows = conn.execute(
+        "select distinct dataset_id, sender_code from ops.delivery where state = 'loaded' and dataset_id = any(%s)",
+        (dataset_ids,),
+    ).fetchall()
+    delivered = {(dataset_id, sender) for dataset_id, sender in rows} | {(dataset_id, None) for dataset_id, _ in rows}
+    found: dict[tuple[str, str | None], _Series] = {}
+    with conn.cursor(row_factory=class_row(_Owed)) as cursor:
+        cursor.execute(
+            """
+            select c.dataset_id, c.sender_code, c.period_code, c.reference_end, c.due_on, c.grace_until, c.delivery_id,
+                case when c.state = 'overdue' and c.due_on < f.since then 'before' else c.state end as state
+            from ops.delivery_calendar_at(%s) as c cross join ops.follow_up as f
+            where c.dataset_id = any(%s) order by c.dataset_id, c.sender_code, c.reference_end, c.period_code
+            """,
+            (today(now), dataset_ids),
         )
+        for entry in cursor:
+            key = (entry.dataset_id, entry.sender_code)
+            found.setdefault(key, _Series([], key in delivered)).entries.append(entry)
+    return found
+
+
+def _miss(
+    conn: Connection,
+    known: Mapping[_Key, _Incident],
+    contract: Contract,
+    entry: _Owed,
+    rule: str,
+    now: datetime,
+) -> tuple[_Incident, list[Change]]:
+    """The incident of what has not come, and whether that is news. Every day it is not there it is seen, but not counted."""
+    finding = _missing(contract, entry, rule)
+    incident = known.get((entry.dataset_id, entry.sender_code, entry.period_code, rule))
+    if incident is None:
+        incident = _open(conn, entry.dataset_id, entry.sender_code, entry.period_code, finding, now)
+        return incident, [incident.change("opened")]
+    incident.message = finding.message
+    is_back = incident.state == "fixed"
+    conn.execute(
+        "update ops.incident set message = %s, last_seen_at = greatest(last_seen_at, %s), times_seen = times_seen + %s"
+        " where incident_id = %s",
+        (finding.message, now, int(is_back), incident.incident_id),
+    )
+    if not is_back:
+        return incident, []
+    return incident, [_move(conn, incident, "reopened", "reopened", now, columns=_asked_again(now))]
+
+
+def _missing(contract: Contract, entry: _Owed, rule: str) -> _Finding:
+    name = next((s.territory_name for s in contract.senders if s.territory_code == entry.sender_code), None)
+    what = f"„{contract.title_de}“" + (f" ({name})" if name else "")
+    period = spell_period(entry.period_code)
+    if rule == SILENT:
+        return _Finding(rule, "critical", f"Zu {what} kommt nichts mehr an; es fehlt alles seit {period}.", 1)
+    return _Finding(
+        rule,
+        "warning",
+        f"Die Lieferung {what} für {period} war am {spell_date(entry.due_on)} fällig und ist bis zum"
+        f" {spell_date(entry.grace_until)} nicht eingegangen.",
+        1,
+    )
+
+
+def _set_cause(conn: Connection, incident_id: int, cause_id: int | None) -> None:
+    conn.execute(
+        "update ops.incident set cause_id = %(cause)s where incident_id = %(id)s and cause_id is distinct from %(cause)s",
+        {"cause": cause_id, "id": incident_id},
+    )
 
 
 def _mends(delivery: _Delivery, incident: _Incident, shown: Collection[str]) -> bool:

@@ -114,6 +114,59 @@ comment on table ops.follow_up is
     'From which day on the calendar is followed up: nobody is reminded of what was due before the installation.';
 insert into ops.follow_up (since) values ((now() at time zone 'Europe/Berlin')::date) on conflict do nothing;
 
+create or replace function ops.delivery_timeliness_at(day date)
+returns table (
+    dataset_id text, sender_code text, period_code text, reference_end date, due_on date, grace_until date,
+    delivery_id bigint, delivered_on date, state text, is_early boolean, is_double boolean, unasked_count bigint
+)
+language sql stable
+as $$
+    with delivered as (
+        -- A file counts for the last period the calendar asks for: those before it are repeated, not sent a second time.
+        select distinct on (d.delivery_id, c.sender_code)
+            d.delivery_id, c.dataset_id, c.sender_code, c.period_code, d.received_at,
+            coalesce(d.container_id, d.delivery_id) as handed_in_as
+        from ops.delivery as d
+        cross join lateral unnest(d.periods) as p (period_code)
+        inner join ops.delivery_calendar as c on c.dataset_id = d.dataset_id and c.period_code = p.period_code
+            and (c.sender_code is null or c.sender_code = d.sender_code)
+        where d.state = 'loaded' and (d.received_at at time zone 'Europe/Berlin')::date <= day
+        order by d.delivery_id, c.sender_code, c.reference_end desc, c.period_code
+    ),
+    numbered as (
+        select *,
+            first_value(handed_in_as) over in_order as first_handed_in_as,
+            first_value(received_at) over in_order as first_received_at
+        from delivered
+        window in_order as (partition by dataset_id, sender_code, period_code order by received_at, delivery_id)
+    ),
+    unasked as (
+        select n.dataset_id, n.sender_code, n.period_code, count(*) as unasked_count
+        from numbered as n
+        where n.handed_in_as <> n.first_handed_in_as and n.received_at > n.first_received_at
+            and not exists (
+                select from ops.incident_event as e where e.delivery_id = n.delivery_id and e.action in ('fixed', 'seen')
+            )
+        group by n.dataset_id, n.sender_code, n.period_code
+    )
+    select c.dataset_id, c.sender_code, c.period_code, c.reference_end, c.due_on, c.grace_until, c.delivery_id,
+        c.delivered_on, c.state,
+        coalesce(c.delivered_on <= c.reference_end + (c.due_on - c.reference_end) / 10, false),
+        coalesce(u.unasked_count, 0) > 0,
+        coalesce(u.unasked_count, 0)
+    from ops.delivery_calendar_at(day) as c
+    left join unasked as u on u.dataset_id = c.dataset_id and u.period_code = c.period_code
+        and u.sender_code is not distinct from c.sender_code
+$$;
+comment on function ops.delivery_timeliness_at is
+    'The calendar as it stood on a day with two notes. is_early: handed in before the period had ended or within the first tenth '
+    'of the time until it was due; such a file is seldom complete. is_double: the period was handed in again with other content '
+    'although no incident asked for it (unasked_count: how often).';
+create or replace view ops.delivery_timeliness as
+select * from ops.delivery_timeliness_at((now() at time zone 'Europe/Berlin')::date);
+comment on view ops.delivery_timeliness is 'The calendar with its notes as it stands today.';
+grant execute on function ops.delivery_timeliness_at(date) to teilhabe_transformer, teilhabe_steward;
+
 create table if not exists ops.desk_act (
     act_id bigint generated always as identity primary key,
     at timestamptz not null,

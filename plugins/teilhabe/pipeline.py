@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from teilhabe import delivery_calendar, landing, loading, ops
+from teilhabe import delivery_calendar, incidents, landing, loading, ops
 from teilhabe.building import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
@@ -90,12 +90,14 @@ def install(settings: Settings) -> None:
         delivery_calendar.refresh(conn, known, delivery_calendar.today())
 
 
-def refresh_calendar(settings: Settings) -> list[str]:
-    """Bring the delivery calendar up to date; returns one sentence per delivery that is overdue."""
+def refresh_calendar(settings: Settings, now: datetime) -> list[str]:
+    """Bring the delivery calendar and its incidents up to date; returns one sentence per delivery that is overdue."""
     known = contracts(settings)
-    day = delivery_calendar.today()
+    day = delivery_calendar.today(now)
     with loading.session(settings) as conn:
         delivery_calendar.refresh(conn, known.values(), day)
+        incidents.end_waivers(conn, now)
+        incidents.follow_calendar(conn, known.values(), now)
         return [
             f"{entry.dataset_id}{f' ({entry.sender_code})' if entry.sender_code else ''}: {entry.period_code} was due on "
             f"{entry.due_on}, grace ended on {entry.grace_until}; ask {known[entry.dataset_id].contact}"

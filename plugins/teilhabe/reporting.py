@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from psycopg.rows import dict_row
 
-from teilhabe import delivery_calendar, loading, pipeline
+from teilhabe import delivery_calendar, incidents, loading, pipeline
 from teilhabe.contracts import Contract
 from teilhabe.delivery_calendar import Standing
 from teilhabe.settings import Settings
@@ -16,7 +15,8 @@ from teilhabe.settings import Settings
 
 def status(settings: Settings, now: datetime) -> dict[str, Any]:
     """``deliveries`` newest first with their findings, ``due`` per dataset and sender: the latest delivery that was due,
-    ``incidents``: refusals nobody has mended, ``is_demo``: some of the deliveries are the demo's."""
+    ``incidents``: what nobody has mended or accepted, each without what follows from it, ``is_demo``: some of the deliveries
+    are the demo's."""
     with loading.session(settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         deliveries = cursor.execute(
             """
@@ -32,6 +32,15 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
             order by array_position(array['critical', 'warning', 'info'], severity), finding_id
             """
         ).fetchall()
+        open_incidents = cursor.execute(
+            """
+            select incident_id, dataset_id, sender_code as sender, period_code as period, delivery_id, state, severity, rule,
+                message, first_seen_at as since, due_on as due
+            from ops.incident where state = any(%s) and cause_id is null
+            order by severity, first_seen_at desc, incident_id desc
+            """,
+            (list(incidents.OPEN),),
+        ).fetchall()
     contracts = pipeline.contracts(settings)
     by_delivery: dict[int, list[dict[str, Any]]] = {}
     for finding in findings:
@@ -41,7 +50,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
     return {
         "deliveries": deliveries,
         "due": [_due(standing, contracts.get(standing.dataset_id)) for standing in standings],
-        "incidents": list(_open_refusals(deliveries)),
+        "incidents": open_incidents,
         "is_demo": any(delivery["is_demo"] for delivery in deliveries),
     }
 
@@ -67,35 +76,3 @@ def _due(standing: Standing, contract: Contract | None) -> dict[str, Any]:
         "next_period": standing.next_period,
         "next_due": standing.next_due_on,
     }
-
-
-def _open_refusals(deliveries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Refused deliveries that nothing accepted since replaces."""
-    accepted: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
-    for delivery in deliveries:  # newest first
-        later = accepted.setdefault((delivery["dataset_id"], delivery["sender"]), [])
-        if delivery["state"] == "loaded":
-            later.append(delivery)
-        elif (
-            delivery["state"] == "quarantined"
-            and delivery["findings"]
-            and not any(_mends(other, delivery) for other in later)
-        ):
-            first = delivery["findings"][0]
-            yield {
-                "dataset_id": delivery["dataset_id"],
-                "delivery_id": delivery["delivery_id"],
-                "severity": first["severity"],
-                "rule": first["rule"],
-                "message": first["message"],
-                "since": delivery["received_at"].astimezone(UTC),
-            }
-
-
-def _mends(later: dict[str, Any], refused: dict[str, Any]) -> bool:
-    """Same name or same periods; what could not even be read is mended by whatever was handed in after it."""
-    if later["file"] == refused["file"]:
-        return True
-    if refused["periods"]:
-        return not set(refused["periods"]).isdisjoint(later["periods"] or [])
-    return bool(later["received_at"] > refused["received_at"])

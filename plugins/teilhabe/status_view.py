@@ -37,13 +37,14 @@ def overview(state: Mapping[str, Any], dataset: str | None = None) -> Iterator[R
         yield f"[yellow]missing[/yellow] {_whose(entry)}: {', '.join(entry['missing'])}"
     incidents = _of(state["incidents"], dataset)
     for entry in incidents[:_OPEN_SHOWN]:
-        yield f"[red]open[/red] {entry['dataset_id']} (delivery {entry['delivery_id']}): {escape(entry['message'])}"
+        colour = "red" if entry["severity"] == "critical" else "yellow"
+        yield f"[{colour}]{entry['state']}[/{colour}] {_about(entry)}: {escape(entry['message'])}"
     if len(incidents) > _OPEN_SHOWN or len(gaps) > _OPEN_SHOWN:
-        yield f"… {len(incidents)} refusals open, {len(gaps)} series with gaps (--json)"
+        yield f"… {len(incidents)} incidents open, {len(gaps)} series with gaps (--json)"
     states = Counter(entry["state"] for entry in due)
     told = ", ".join(f"{states[name]} {_said(name)}" for name in _WORST_FIRST if states[name])
     yield (
-        f"{len(deliveries):,} deliveries, {len(incidents)} refusals open; {told or 'nothing due'}. "
+        f"{len(deliveries):,} deliveries, {len(incidents)} incidents open; {told or 'nothing due'}. "
         "Single deliveries: --deliveries, --dataset ID, --json."
     )
 
@@ -128,6 +129,14 @@ def _senders(overdue: Sequence[Mapping[str, Any]]) -> Table:
 def _whose(entry: Mapping[str, Any]) -> str:
     sender = f" from {entry['sender']} {entry['sender_name'] or ''}".rstrip() if entry["sender"] else ""
     return f"{entry['dataset_id']}{sender}"
+
+
+def _about(incident: Mapping[str, Any]) -> str:
+    """Dataset and, of what is known, sender, period and delivery."""
+    known = [incident["sender"], incident["period"]]
+    known += [f"delivery {incident['delivery_id']}"] if incident["delivery_id"] is not None else []
+    told = ", ".join(filter(None, known))
+    return f"{incident['dataset_id']} ({told})" if told else str(incident["dataset_id"])
 
 
 def _of(entries: Sequence[Mapping[str, Any]], dataset: str | None) -> list[Mapping[str, Any]]:

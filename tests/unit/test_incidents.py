@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import incidents, loading, ops
+from teilhabe import delivery_calendar, incidents, loading, ops
 from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.errors import Evidence, Finding, IncidentError, TeilhabeError
 from teilhabe.incidents import Change
@@ -395,6 +395,208 @@ def test_cause_and_consequence_are_closed_together(office: Office) -> None:
 
 def test_the_comparisons_are_rules_there_are() -> None:
     assert {rule.rule for rule in RULES.values()} >= incidents._COMPARISONS
+
+
+# The calendar
+
+
+def follow_calendar(office: Office, day: str, since: str = "2024-02-01", contract: Contract | None = None) -> list[str]:
+    """What the calendar did in the morning of a day, as ``sender period rule action``, of the office's dataset alone."""
+    known = [contract or office.contract]
+    office.conn.execute("update ops.follow_up set since = %s", (since,))
+    delivery_calendar.refresh(office.conn, known, date.fromisoformat(day))
+    changes = incidents.follow_calendar(office.conn, known, office.day(day))
+    periods = {row["incident_id"]: (row["sender_code"] or "", row["period_code"]) for row in office.rows()}
+    said = [" ".join((*periods[c.incident_id], c.rule.removeprefix("calendar."), c.action)).strip() for c in changes]
+    return sorted(said)
+
+
+def roots(office: Office) -> list[tuple[str, str, str]]:
+    return [(r["rule"], r["period_code"], r["state"]) for r in office.rows() if r["cause_id"] is None]
+
+
+@pytest.fixture
+def known_office(office: Office) -> Office:
+    """It has delivered before: January, in time."""
+    office.deliver(at="2024-02-05", periods=("2024-01",))
+    return office
+
+
+def test_within_the_grace_nothing_is_said_and_after_it_one_thing_once(known_office: Office) -> None:
+    """February is due on Monday the 11th of March, the grace ends on the 18th (the 16th is a Saturday)."""
+    assert follow_calendar(known_office, "2024-03-18") == []
+    assert follow_calendar(known_office, "2024-03-19") == ["2024-02 overdue opened"]
+    assert follow_calendar(known_office, "2024-03-20") == []
+    row = known_office.one()
+    assert (row["severity"], row["times_seen"], row["delivery_id"]) == ("warning", 1, None)
+    assert (row["due_on"], row["last_seen_at"]) == (date(2024, 3, 26), known_office.clock)
+    assert row["message"] == (
+        f"Die Lieferung „{known_office.contract.title_de}“ für Februar 2024 war am 11.03.2024 fällig und ist bis zum 18.03.2024"
+        " nicht eingegangen."
+    )
+    assert len(known_office.history(row["incident_id"])) == 1
+
+
+def test_what_comes_late_closes_it_at_once(known_office: Office) -> None:
+    follow_calendar(known_office, "2024-03-19")
+    assert known_office.deliver(periods=("2024-02",)) == ["calendar.overdue fixed"]
+    assert follow_calendar(known_office, "2024-03-20") == []
+
+
+def test_what_was_handed_in_before_the_calendar_noticed_closes_it_too(known_office: Office) -> None:
+    number = known_office.hand_in(at="2024-03-19T05:00", periods=("2024-02",), state="received")
+    follow_calendar(known_office, "2024-03-19")
+    known_office.judge(number, periods=("2024-02",))
+    assert known_office.follow(number) == ["calendar.overdue fixed"]
+
+
+def test_the_calendar_closes_what_nobody_followed(known_office: Office) -> None:
+    follow_calendar(known_office, "2024-03-19")
+    number = known_office.hand_in(periods=("2024-02",))
+    assert follow_calendar(known_office, "2024-03-20") == ["2024-02 overdue fixed"]
+    assert known_office.follow(number) == []
+
+
+def test_a_second_period_in_a_row_is_silence_and_one_cause(known_office: Office) -> None:
+    follow_calendar(known_office, "2024-03-19")
+    assert follow_calendar(known_office, "2024-04-16") == ["2024-02 silent opened", "2024-03 overdue opened"]
+    assert roots(known_office) == [("calendar.silent", "2024-02", "open")]
+    assert follow_calendar(known_office, "2024-05-16") == ["2024-04 overdue opened"]
+    assert roots(known_office) == [("calendar.silent", "2024-02", "open")]
+    assert "seit Februar 2024" in next(r["message"] for r in known_office.rows() if r["rule"] == "calendar.silent")
+
+
+def test_a_silence_ends_with_the_next_file_and_the_gap_stays(known_office: Office) -> None:
+    for day in ("2024-03-19", "2024-04-16"):
+        follow_calendar(known_office, day)
+    assert sorted(known_office.deliver(periods=("2024-03",))) == ["calendar.overdue fixed", "calendar.silent fixed"]
+    assert ("calendar.overdue", "2024-02", "open") in roots(known_office)
+    assert follow_calendar(known_office, "2024-04-17") == []
+
+
+def test_who_has_never_delivered_is_silent_from_the_first_time(office: Office) -> None:
+    said = follow_calendar(office, "2024-03-19", since="2024-03-01")
+    assert said == ["2024-02 overdue opened", "2024-02 silent opened"]
+    assert roots(office) == [("calendar.silent", "2024-02", "open")]
+
+
+def test_what_was_due_before_follow_up_began_is_nobodys_incident(office: Office) -> None:
+    assert follow_calendar(office, "2024-05-20", since="2024-05-14") == []
+    said = follow_calendar(office, "2024-06-20", since="2024-05-14")
+    assert said == ["2024-05 overdue opened", "2024-05 silent opened"]
+
+
+def test_a_refused_file_is_the_cause_of_what_is_overdue_and_no_silence(known_office: Office) -> None:
+    known_office.deliver(found("key.unknown"), periods=("2024-02",), clock=known_office.day("2024-03-05"))
+    assert follow_calendar(known_office, "2024-03-19") == ["2024-02 overdue opened"]
+    assert causes(known_office) == {"key.unknown": None, "calendar.overdue": "key.unknown"}
+    assert follow_calendar(known_office, "2024-04-16") == ["2024-03 overdue opened"], "one file has come"
+    assert sorted(known_office.deliver(periods=("2024-02",))) == ["calendar.overdue fixed", "key.unknown fixed"]
+
+
+def test_an_unreadable_file_of_no_known_period_is_the_cause_as_well(known_office: Office) -> None:
+    known_office.deliver(found("file.unreadable"), periods=(), clock=known_office.day("2024-03-05"))
+    follow_calendar(known_office, "2024-04-16")
+    assert roots(known_office) == [("file.unreadable", None, "open")]
+
+
+def test_seven_municipalities_that_send_nothing_are_seven_incidents(conn: ops.Connection) -> None:
+    office = Office(conn, monthly(*MUNICIPALITIES))
+    for code in MUNICIPALITIES:
+        office.deliver(at="2024-02-05", periods=("2024-01",), sender=code)
+    assert follow_calendar(office, "2024-03-19") == [f"{code} 2024-02 overdue opened" for code in MUNICIPALITIES]
+    assert office.deliver(sender=LENGEDE, periods=("2024-02",)) == ["calendar.overdue fixed"]
+    assert f"({LENGEDE})" in next(row["message"] for row in office.rows() if row["sender_code"] == LENGEDE)
+
+
+def test_a_municipality_that_is_silent_does_not_silence_the_others(conn: ops.Connection) -> None:
+    office = Office(conn, monthly(PEINE, LENGEDE))
+    for period, day in (("2024-01", "2024-02-05"), ("2024-02", "2024-03-05"), ("2024-03", "2024-04-05")):
+        office.deliver(at=day, periods=(period,), sender=PEINE)
+    office.deliver(at="2024-02-05", periods=("2024-01",), sender=LENGEDE)
+    follow_calendar(office, "2024-04-16")
+    silent = {(LENGEDE, "calendar.silent"), (LENGEDE, "calendar.overdue")}
+    assert {(row["sender_code"], row["rule"]) for row in office.rows()} == silent
+
+
+def test_a_waived_absence_stays_waived_until_its_day(known_office: Office) -> None:
+    follow_calendar(known_office, "2024-03-19")
+    number = known_office.one()["incident_id"]
+    incidents.waive(known_office.conn, number, "m", known_office.clock, "Softwareumstellung", date(2024, 3, 31))
+    assert follow_calendar(known_office, "2024-03-25") == []
+    incidents.end_waivers(known_office.conn, known_office.day("2024-04-02"))
+    assert follow_calendar(known_office, "2024-04-02") == []
+    assert known_office.one()["state"] == "reopened"
+
+
+def test_what_nobody_owes_any_more_is_closed(conn: ops.Connection) -> None:
+    office = Office(conn, monthly(PEINE, LENGEDE))
+    for code in (PEINE, LENGEDE):
+        office.deliver(at="2024-02-05", periods=("2024-01",), sender=code)
+    assert len(follow_calendar(office, "2024-03-19")) == 2
+    alone = office.contract.model_copy(update={"senders": office.contract.senders[:1]})
+    assert follow_calendar(office, "2024-03-20", contract=alone) == [f"{LENGEDE} 2024-02 overdue fixed"]
+    assert follow_calendar(office, "2024-03-21") == [f"{LENGEDE} 2024-02 overdue reopened"]
+
+
+def test_a_dataset_without_a_contract_owes_nothing(known_office: Office) -> None:
+    follow_calendar(known_office, "2024-03-19")
+    delivery_calendar.refresh(known_office.conn, [], date(2024, 3, 20))
+    changes = incidents.follow_calendar(known_office.conn, [], known_office.clock)
+    assert [change.action for change in changes] == ["fixed"]
+
+
+# In time, early, twice
+
+
+def timeliness(office: Office, day: str, sender: str | None = None) -> dict[str, tuple[str, bool, bool]]:
+    delivery_calendar.refresh(office.conn, [office.contract], date.fromisoformat(day))
+    rows = office.conn.execute(
+        "select period_code, state, is_early, is_double from ops.delivery_timeliness_at(%s)"
+        " where dataset_id = %s and sender_code is not distinct from %s and delivery_id is not null",
+        (day, office.contract.dataset_id, sender),
+    )
+    return {period: (state, is_early, is_double) for period, state, is_early, is_double in rows}
+
+
+def test_a_file_within_the_first_tenth_of_its_time_is_early(office: Office) -> None:
+    """Twelve days to deliver January, eleven for February: on the first of them nobody can have counted everything."""
+    office.deliver(at="2024-02-01", periods=("2024-01",))
+    office.deliver(at="2024-03-02", periods=("2024-02",))
+    office.deliver(at="2024-03-31", periods=("2024-03",))
+    assert timeliness(office, "2024-04-20") == {
+        "2024-01": ("delivered", True, False),
+        "2024-02": ("delivered", False, False),
+        "2024-03": ("delivered", True, False),
+    }
+
+
+def test_a_period_sent_again_unasked_is_double(office: Office) -> None:
+    office.deliver(at="2024-02-05", periods=("2024-01",))
+    office.deliver(at="2024-02-06", periods=("2024-01",))
+    assert timeliness(office, "2024-02-20") == {"2024-01": ("delivered", False, True)}
+    assert timeliness(office, "2024-02-05") == {"2024-01": ("delivered", False, False)}, "as it stood"
+
+
+def test_a_redelivery_somebody_asked_for_is_not_double(office: Office) -> None:
+    office.deliver(found("values.copied", "warning"), at="2024-02-05", periods=("2024-01",))
+    office.deliver(found("values.copied", "warning"), at="2024-02-06", periods=("2024-01",))
+    office.deliver(at="2024-02-07", periods=("2024-01",))
+    assert timeliness(office, "2024-02-20") == {"2024-01": ("delivered", False, False)}
+
+
+def test_a_file_that_repeats_earlier_periods_is_not_double(office: Office) -> None:
+    office.deliver(at="2024-02-05", periods=("2024-01",))
+    office.deliver(at="2024-03-05", periods=("2024-01", "2024-02"))
+    assert [is_double for *_, is_double in timeliness(office, "2024-03-20").values()] == [False, False]
+
+
+def test_two_files_of_two_municipalities_are_not_double(conn: ops.Connection) -> None:
+    office = Office(conn, monthly(PEINE, LENGEDE))
+    for sender, day in ((PEINE, "2024-02-05"), (LENGEDE, "2024-02-06"), (LENGEDE, "2024-02-07")):
+        office.deliver(at=day, periods=("2024-01",), sender=sender)
+    assert timeliness(office, "2024-02-20", PEINE) == {"2024-01": ("delivered", False, False)}
+    assert timeliness(office, "2024-02-20", LENGEDE) == {"2024-01": ("delivered", False, True)}
 
 
 # People

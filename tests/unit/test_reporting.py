@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from teilhabe import delivery_calendar, loading, ops, status_view
+from teilhabe import delivery_calendar, incidents, loading, ops, status_view
 from teilhabe import warehouse as server
 from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.delivery_calendar import Standing
-from teilhabe.reporting import _open_refusals
+from teilhabe.errors import Finding
+from teilhabe.reporting import status
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 
 ANY = next(iter(load_contracts(PROJECT / "agencies").values()))
 TODAY = date(2024, 5, 20)
+NOW = datetime(2024, 5, 20, 9, tzinfo=UTC)
 LENGEDE, ILSEDE = "03157005", "03157009"
 
 
@@ -190,43 +192,49 @@ def test_what_was_never_due_says_when_it_will_be(conn: ops.Connection) -> None:
     assert (found.period_code, found.state, found.due_on) == ("2024-12-31", "not_yet_due", date(2025, 10, 27))
 
 
-# Refusals
+# Incidents
+
+
+def test_status_lists_what_is_open_and_not_what_follows_from_it(conn: ops.Connection, warehouse: Settings) -> None:
+    monthly = contract()
+    known = f"test_status__{uuid.uuid4().hex[:8]}"
+    office = monthly.model_copy(update={"dataset_id": known})
+    for rules in (["key.unknown", "territory.sum"], ["values.copied"]):
+        arrive(conn, office, "2024-02-05", "2024-01")
+        [[number]] = conn.execute(
+            "select max(delivery_id) from ops.delivery where dataset_id = %s", (known,)
+        ).fetchall()
+        ops.record_findings(conn, number, [Finding("critical", rule, f"Satz zu {rule}.") for rule in rules])
+        ops.set_state(conn, number, "quarantined")
+        incidents.follow(conn, office, number, NOW)
+    [[waived]] = conn.execute(
+        "select incident_id from ops.incident where dataset_id = %s and rule = 'values.copied'", (known,)
+    ).fetchall()
+    incidents.waive(conn, waived, "m.muster", NOW, "so gewollt", date(2025, 1, 1))
+    conn.commit()
+    try:
+        [found] = [entry for entry in status(warehouse, NOW)["incidents"] if entry["dataset_id"] == known]
+    finally:
+        conn.execute("delete from ops.incident_event where incident_id in (select incident_id from ops.incident"
+                     " where dataset_id = %s)", (known,))  # fmt: skip
+        conn.execute("delete from ops.incident where dataset_id = %s", (known,))
+        conn.commit()
+    assert found.pop("incident_id") and found.pop("delivery_id")
+    assert found == {
+        "dataset_id": known, "sender": None, "period": "2024-01", "state": "open", "severity": "critical", "rule": "key.unknown",
+        "message": "Satz zu key.unknown.", "since": NOW, "due": date(2024, 5, 27),
+    }  # fmt: skip
+
+
+# What people see
 
 
 def delivery(number: int, state: str, name: str = "a.csv", periods: Any = None, **said: Any) -> dict[str, Any]:
     return {
         "delivery_id": number, "dataset_id": "a__b", "file": name, "state": state, "periods": periods, "sender": None,
         "received_at": datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=number), "received_from": None, "row_count": 3,
-        "findings": [{"severity": "critical", "rule": "x", "message": f"Satz {number}", "rows": 1}] * (state == "quarantined"),
-        **said,
+        "findings": [], **said,
     }  # fmt: skip
-
-
-def still_open(*deliveries: dict[str, Any]) -> list[int]:
-    return [found["delivery_id"] for found in _open_refusals(sorted(deliveries, key=lambda d: -d["delivery_id"]))]
-
-
-def test_a_refusal_is_open_until_its_file_comes_again() -> None:
-    refused = delivery(1, "quarantined", "maerz.csv", ["2024-03"])
-    assert still_open(refused) == [1]
-    assert still_open(refused, delivery(2, "loaded", "april.csv", ["2024-04"])) == [1]
-    assert still_open(refused, delivery(2, "loaded", "maerz_neu.csv", ["2024-03"])) == []
-    assert still_open(refused, delivery(2, "loaded", "maerz.csv", ["2024-04"])) == []
-    assert still_open(refused, delivery(2, "quarantined", "maerz.csv", ["2024-03"])) == [2, 1]
-
-
-def test_the_file_of_another_municipality_mends_nothing() -> None:
-    refused = delivery(1, "quarantined", periods=["2024-03"], sender=LENGEDE)
-    assert still_open(refused, delivery(2, "loaded", periods=["2024-03"], sender=ILSEDE)) == [1]
-
-
-def test_what_could_not_be_read_is_mended_by_what_was_handed_in_later() -> None:
-    page = delivery(1, "quarantined", "seite.html")
-    assert still_open(page, delivery(2, "loaded", "b.csv", ["2024-03"])) == []
-    assert still_open(page, delivery(2, "loaded", "b.csv", received_at=page["received_at"])) == [1]
-
-
-# What people see
 
 
 def shown(parts: Iterator[Any], width: int = 160) -> str:
@@ -254,7 +262,7 @@ def test_a_thousand_deliveries_are_one_line_per_dataset() -> None:
     text = shown(status_view.overview(state))
     assert len(text.splitlines()) < 45
     assert all(name in text for name in names)
-    assert "1,000 deliveries, 0 refusals open; 35 delivered." in text
+    assert "1,000 deliveries, 0 incidents open; 35 delivered." in text
     assert "datei_" not in text, "single files only on demand"
     assert "2023-03" in text, "the last period of a dataset"
 
@@ -271,10 +279,19 @@ def test_of_several_municipalities_the_worst_is_shown_and_those_overdue_are_name
     assert "missing housing__accommodation from 03157009 Ilsede: 2024-01" in text
 
 
-def test_open_refusals_are_sentences_and_brackets_in_them_are_no_markup() -> None:
-    incident = {"dataset_id": "a__b", "delivery_id": 7, "message": "Datei „[red]x[/red].csv“: leer."}
-    text = shown(status_view.overview({"deliveries": [], "due": [], "incidents": [incident]}))
+def incident(**said: Any) -> dict[str, Any]:
+    return {
+        "dataset_id": "a__b", "delivery_id": 7, "message": "Datei „[red]x[/red].csv“: leer.", "state": "open", "severity": "critical",
+        "sender": None, "period": None, **said,
+    }  # fmt: skip
+
+
+def test_open_incidents_are_sentences_and_brackets_in_them_are_no_markup() -> None:
+    silent = incident(delivery_id=None, state="reopened", sender=LENGEDE, period="2024-01", severity="warning")
+    text = shown(status_view.overview({"deliveries": [], "due": [], "incidents": [incident(), silent]}))
     assert "open a__b (delivery 7): Datei „[red]x[/red].csv“: leer." in text
+    assert "reopened a__b (03157005, 2024-01): Datei" in text
+    assert "2 incidents open" in text
 
 
 def test_single_deliveries_newest_first_of_one_dataset() -> None:

@@ -1,4 +1,4 @@
-"""The calendar DAG: once a day the delivery calendar follows the contracts, and the log says what is overdue.
+"""The calendar DAG: once a day the delivery calendar follows the contracts, and what stayed away becomes an incident.
 
 A file that never comes starts no run, so the calendar and not the schedule of a delivery DAG tells what is missing.
 """
@@ -26,7 +26,9 @@ def calendar_dag() -> DAG:
         default_args={"owner": "teilhabe", **RETRIES},
     ) as dag:
 
-        @task(doc_md="Renews ops.delivery_calendar from the contracts and logs every delivery that is overdue.")
+        @task(
+            doc_md="Renews ops.delivery_calendar from the contracts, opens and closes its incidents, logs what is overdue."
+        )
         def renew() -> int:
             from teilhabe.airflow import runtime
 

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
@@ -57,7 +58,7 @@ def refusals(dataset_id: str) -> list[str]:
 
 def renew_calendar() -> int:
     """How many deliveries are overdue; each is one line of the log."""
-    overdue = pipeline.refresh_calendar(_settings())
+    overdue = pipeline.refresh_calendar(_settings(), datetime.now(UTC))
     for sentence in overdue:
         log.warning("overdue: %s", sentence)
     return len(overdue)
