@@ -62,7 +62,7 @@ _AWAITS_ANSWER = (
 def install(conn: Connection) -> None:
     """Create what is missing of the ``ops`` tables."""
     conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.ops.install'))")
-    for script in ("ops.sql", "incidents.sql"):
+    for script in ("ops.sql", "incidents.sql", "desk.sql"):
         conn.execute(files("teilhabe").joinpath(script).read_bytes())
 
 

@@ -1,0 +1,81 @@
+"""The desk with Airflow's accounts: who is signed in, and which DAG rights let them see and change which datasets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import httpx
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.core_api.security import get_user
+from airflow.configuration import conf
+from airflow.models.connection import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
+from fastapi import Depends
+
+from teilhabe.airflow.names import delivery_dag_id
+from teilhabe.desk.accounts import Account, senders_of_roles
+from teilhabe.desk.app import create_app
+from teilhabe.desk.protection import origin_of
+from teilhabe.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+    from fastapi import FastAPI
+
+WAREHOUSE_CONNECTION = "warehouse"
+
+
+def application() -> FastAPI:
+    """The desk of this Airflow."""
+    return create_app(_settings(), account, start_check=start_check, origins=[origin_of(conf.get("api", "base_url"))])
+
+
+# The dependency of Airflow's own routes: 401 for whoever is not signed in, by cookie or bearer token.
+def account(user: Annotated[Any, Depends(get_user)]) -> Account:
+    """The signed-in account."""
+    manager = get_auth_manager()
+
+    def allowed(method: ResourceMethod, dataset_id: str) -> bool:
+        details = DagDetails(id=delivery_dag_id(dataset_id))
+        return manager.is_authorized_dag(method=method, details=details, user=user)
+
+    return Account(
+        name=user.get_name(),
+        may_read=lambda dataset_id: allowed("GET", dataset_id),
+        may_edit=lambda dataset_id: allowed("PUT", dataset_id),
+        senders=senders_of_roles(role.name for role in getattr(user, "roles", [])),
+        is_operator=manager.is_authorized_connection(method="GET", user=user),
+        credential=lambda: manager.generate_jwt(user),
+    )
+
+
+async def start_check(account: Account, dataset_id: str) -> bool:
+    """Start the delivery DAG with the account's own rights; False where Airflow does not let it.
+
+    The request goes to Airflow's own route without leaving the process, so its checks and its audit log apply.
+    """
+    from airflow.api_fastapi.main import app as airflow
+
+    if account.credential is None:
+        return False
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(airflow), base_url="http://desk") as client:
+        answer = await client.post(
+            f"/api/v2/dags/{delivery_dag_id(dataset_id)}/dagRuns",
+            json={"logical_date": None, "note": f"Datei von {account.name} abgegeben"},
+            headers={"Authorization": f"Bearer {account.credential()}"},
+        )
+    return answer.is_success
+
+
+def _settings() -> Settings:
+    """The settings; an Airflow connection ``warehouse`` counts where the environment names no server."""
+    settings = get_settings()
+    if settings.warehouse_url:
+        return settings
+    try:
+        found = Connection.get_connection_from_secrets(WAREHOUSE_CONNECTION)
+    except AirflowNotFoundException:
+        return settings
+    return replace(settings, warehouse_url=found.get_uri().replace("postgres://", "postgresql://", 1))

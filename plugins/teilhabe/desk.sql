@@ -1,0 +1,29 @@
+-- What the desk writes down, and what its pages need to find things fast. Idempotent, after incidents.sql.
+
+create table if not exists ops.desk_act (
+    act_id bigint generated always as identity primary key,
+    at timestamptz not null,
+    actor text not null,
+    action text not null check (action in ('uploaded', 'downloaded')),
+    dataset_id text not null,
+    sender_code text,
+    period_code text,
+    delivery_id bigint references ops.delivery (delivery_id),
+    file_name text not null,
+    size_bytes bigint not null,
+    sha256 text not null,
+    arrival text
+);
+create index if not exists desk_act_by_dataset on ops.desk_act (dataset_id, at);
+comment on table ops.desk_act is
+    'Who handed in or took out which file at the desk. Append-only; what was done to incidents is in ops.incident_event.';
+comment on column ops.desk_act.actor is 'Name of the account.';
+comment on column ops.desk_act.period_code is 'The period the file was meant for, where the page it came from says so.';
+comment on column ops.desk_act.delivery_id is 'The delivery taken out, or the one the file replaces.';
+comment on column ops.desk_act.arrival is 'Of an upload: what the delivery that becomes of it has as source_fingerprint.';
+
+create index if not exists delivery_by_arrival on ops.delivery (source_fingerprint) where source_fingerprint is not null;
+create index if not exists delivery_by_arrival_time on ops.delivery (received_at desc, delivery_id desc);
+create index if not exists message_by_time on ops.message (composed_at desc, message_id desc);
+create index if not exists message_delivery_by_delivery on ops.message_delivery (delivery_id);
+create index if not exists message_incident_by_incident on ops.message_incident (incident_id);

@@ -1,0 +1,158 @@
+"""What every route of the desk needs: settings, contracts, clock, and pages that know who is looking."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request, status
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from teilhabe import delivery_calendar, landing, loading, ops, wording
+from teilhabe.contracts import SUFFIX, Contract, load_contracts
+from teilhabe.desk import protection, words
+from teilhabe.desk.accounts import Account, Scope
+from teilhabe.settings import Settings, secret
+
+Clock = Callable[[], datetime]
+StartCheck = Callable[[Account, str], Awaitable[bool]]
+"""Starts the check of a dataset's inbox for an account; False where that is not possible at once."""
+
+UPLOAD_BYTES = 200 * 1024 * 1024
+"""Largest file a browser may hand in; larger ones have other ways (inbox, SFTP, object store)."""
+FORM_BYTES = 64 * 1024
+"""What the other fields of a form may take."""
+
+AREAS = (
+    ("/", "Übersicht"),
+    ("/incidents", "Beanstandungen"),
+    ("/deliveries", "Eingang"),
+    ("/due", "Termine"),
+    ("/messages", "Nachrichten"),
+    ("/scorecards", "Bilanz"),
+)
+
+
+class Desk:
+    """One installation's desk."""
+
+    def __init__(
+        self, settings: Settings, start_check: StartCheck | None, origins: Iterable[str], clock: Clock
+    ) -> None:
+        self.settings = settings
+        self.start_check = start_check
+        self.origins = frozenset(origins)
+        self.now = clock
+        self.upload_limit = min(UPLOAD_BYTES, landing.max_file_bytes())
+        self._contracts: tuple[Any, dict[str, Contract]] = (None, {})
+        self._pages = Environment(
+            loader=PackageLoader("teilhabe.desk"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._pages.globals |= {"words": words, "wording": wording, "areas": AREAS}
+        self._pages.filters |= {
+            "day": words.day,
+            "moment": words.moment,
+            "iso": words.iso,
+            "period": wording.spell_period,
+            "periods": words.periods,
+            "number": words.number,
+            "size": words.size,
+        }
+
+    def today(self) -> date:
+        return delivery_calendar.today(self.now())
+
+    def session(self) -> AbstractContextManager[ops.Connection]:
+        return loading.session(self.settings)
+
+    def contracts(self) -> dict[str, Contract]:
+        """All contracts, read again only when one of their files has changed."""
+        paths = sorted(self.settings.agencies.glob(f"*/*{SUFFIX}"))
+        stamp = [(path, path.stat().st_mtime_ns) for path in paths]
+        if self._contracts[0] != stamp:
+            self._contracts = (stamp, load_contracts(self.settings.agencies))
+        return self._contracts[1]
+
+    def scope(self, account: Account) -> Scope:
+        return Scope.of(account, self.contracts())
+
+    def visible(self, account: Account) -> dict[str, Contract]:
+        """The contracts of the datasets an account may see; for a municipality those that name it."""
+        return {
+            name: contract
+            for name, contract in self.contracts().items()
+            if account.may_read(name)
+            and (not account.senders or any(one.territory_code in account.senders for one in contract.senders))
+        }
+
+    def page(
+        self, request: Request, account: Account, template: str, status_code: int = 200, **shown: Any
+    ) -> HTMLResponse:
+        """A rendered page; the browser gets its session with it."""
+        session = protection.session_of(request)
+        contracts = self.contracts()
+        html = self._pages.get_template(template).render(
+            root=root_of(request),
+            account=account,
+            framed=_is_framed(request),
+            csrf_token=protection.token(self.csrf_key(), session, account),
+            csrf_field=protection.TOKEN_FIELD,
+            today=self.today(),
+            title_of=lambda dataset_id: contracts[dataset_id].title_de if dataset_id in contracts else dataset_id,
+            sender_of=lambda dataset_id, code: sender_name(contracts.get(dataset_id), code),
+            here=request.url.path.removeprefix(root_of(request)),
+            query=dict(request.query_params),
+            with_query=lambda **changed: _with_query(request, changed),
+            **shown,
+        )
+        response = HTMLResponse(html, status_code)
+        protection.remember(response, request, session)
+        return response
+
+    def error(self, request: Request, code: int, message: str) -> HTMLResponse:
+        """A page that says what went wrong, without knowing who is asking."""
+        html = self._pages.get_template("error.html").render(
+            root=root_of(request),
+            code=code,
+            message=message,
+            login=_login(request) if code == status.HTTP_401_UNAUTHORIZED else None,
+        )
+        return HTMLResponse(html, code)
+
+    def csrf_key(self) -> str:
+        return secret(self.settings, "desk_csrf.key")
+
+
+def root_of(request: Request) -> str:
+    """The path below which the desk is mounted."""
+    return str(request.scope.get("root_path", ""))
+
+
+def sender_name(contract: Contract | None, code: str | None) -> str | None:
+    """The municipality's name in the contract; its code where the contract does not know it."""
+    senders = contract.senders if contract else []
+    return next((one.territory_name for one in senders if one.territory_code == code), code)
+
+
+def _is_framed(request: Request) -> bool:
+    """Shown inside Airflow's own page, which has its own way back."""
+    return request.headers.get("sec-fetch-dest") == "iframe"
+
+
+def _with_query(request: Request, changed: dict[str, Any]) -> str:
+    given = {**request.query_params, **{key: str(value) for key, value in changed.items()}}
+    return "?" + urlencode({key: value for key, value in given.items() if value})
+
+
+def _login(request: Request) -> str:
+    """Where Airflow's login is, and back here afterwards."""
+    root = request.scope.get("app_root_path", "")
+    return f"{root}/api/v2/auth/login?{urlencode({'next': str(request.url)})}"

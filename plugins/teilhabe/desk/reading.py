@@ -1,0 +1,323 @@
+"""The pages people look at. Nothing here changes anything, except that taking out an original is written down."""
+
+from __future__ import annotations
+
+import csv
+import io
+import mimetypes
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response, status
+from fastapi.responses import FileResponse, HTMLResponse
+from starlette.background import BackgroundTask
+
+from teilhabe import landing, warehouse
+from teilhabe.desk import matrix, metrics, queries, words
+from teilhabe.desk.accounts import Account
+from teilhabe.desk.core import Desk, root_of
+from teilhabe.errors import TeilhabeError
+
+PAGE_ROWS = 50
+DUE_AHEAD = timedelta(days=92)
+
+_STATIC = ("desk.css", "desk.js", "icon.svg")
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?[\d.,]+")
+_DONE = {
+    "acknowledged": "Die Beanstandung ist in Arbeit genommen.",
+    "waived": "Die Ausnahme ist zugelassen.",
+    "noted": "Die Notiz ist gespeichert.",
+}
+_NOT_FOUND = HTTPException(status.HTTP_404_NOT_FOUND)
+
+
+def routes(desk: Desk, account: Callable[..., Account]) -> APIRouter:
+    """All routes that show something."""
+    router = APIRouter(default_response_class=HTMLResponse)
+    asking = Depends(account)
+    for add in (_overviews, _deliveries, _incidents, _messages, _machine_readable):
+        add(router, desk, asking)
+    return router
+
+
+def _overviews(router: APIRouter, desk: Desk, asking: Any) -> None:
+    @router.get("/")
+    def overview(
+        request: Request, who: Account = asking, office: str = "", state: str = "", more: bool = False
+    ) -> Response:
+        """The matrix."""
+        scope, today = desk.scope(who), desk.today()
+        visible = desk.visible(who)
+        chosen = [contract for contract in visible.values() if not office or contract.office == office]
+        with desk.session() as conn:
+            cells = queries.matrix(conn, scope, matrix.windows(chosen, today, more=more), today)
+            incidents = queries.open_incidents(conn, scope)
+            is_demo = queries.holds_demo(conn)
+        tables, tally = matrix.boards(
+            chosen, cells, incidents, today, root_of(request),
+            more=more, senders=scope.senders, state=state if state in words.CELL_STATES else None,
+        )  # fmt: skip
+        return desk.page(
+            request, who, "matrix.html",
+            boards=tables, tally=tally, offices=sorted({contract.office for contract in visible.values()}),
+            office=office, state=state, more=more, open_count=sum(incidents.values()), is_demo=is_demo,
+        )  # fmt: skip
+
+    @router.get("/due")
+    def due(request: Request, who: Account = asking) -> Response:
+        """What is overdue, what is due, what comes next."""
+        today = desk.today()
+        with desk.session() as conn:
+            rows = queries.due(conn, desk.scope(who), today, until=today + DUE_AHEAD, limit=500)
+        contracts = desk.contracts()
+        return desk.page(
+            request, who, "due.html", rows=[r for r in rows if r["dataset_id"] in contracts], contracts=contracts
+        )
+
+    @router.get("/scorecards")
+    def scorecards(request: Request, who: Account = asking) -> Response:
+        """How the offices deliver, as the last published build has it."""
+        rows: list[queries.Row] | None = None
+        with warehouse.connect("analyst", desk.settings) as conn:
+            try:
+                rows = queries.scorecards(conn, desk.scope(who))
+            except psycopg.errors.UndefinedTable:
+                rows = None
+        return desk.page(request, who, "scorecards.html", rows=rows)
+
+
+def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
+    @router.get("/deliveries")
+    def deliveries(
+        request: Request,
+        who: Account = asking,
+        dataset: str | None = None,
+        state: str | None = None,
+        page: int = Query(1, ge=1, le=100_000),
+    ) -> Response:
+        """What arrived, newest first."""
+        with desk.session() as conn:
+            rows = queries.deliveries(
+                conn, desk.scope(who),
+                dataset_id=dataset or None, state=state or None, limit=PAGE_ROWS + 1, offset=(page - 1) * PAGE_ROWS,
+            )  # fmt: skip
+        return desk.page(
+            request, who, "deliveries.html",
+            rows=rows[:PAGE_ROWS], page=page, is_more=len(rows) > PAGE_ROWS, dataset=dataset, state=state,
+            datasets=_titles(desk, who), may_upload=any(who.may_edit(name) for name in desk.visible(who)),
+        )  # fmt: skip
+
+    @router.get("/deliveries/{delivery_id}")
+    def delivery(
+        request: Request, delivery_id: int, who: Account = asking, page: int = Query(1, ge=1, le=100_000)
+    ) -> Response:
+        """One delivery's story."""
+        scope = desk.scope(who)
+        with desk.session() as conn:
+            found = queries.delivery(conn, scope, delivery_id)
+            if found is None:
+                raise _NOT_FOUND
+            findings = queries.findings(conn, delivery_id, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
+            steps = {row["step"]: row for row in queries.outcomes(conn, delivery_id)}
+            others = queries.siblings(conn, scope, found)
+            messages = queries.messages(conn, scope, delivery_id=delivery_id)
+        return desk.page(
+            request, who, "delivery.html",
+            delivery=found, findings=findings, steps=steps, others=others, messages=messages,
+            page=page, pages=_pages(findings), may_edit=who.may_edit(found["dataset_id"]),
+            contract=desk.contracts().get(found["dataset_id"]),
+            bare_name=found["file_name"].rsplit("/", 1)[-1], upload_limit=desk.upload_limit,
+        )  # fmt: skip
+
+    @router.get("/deliveries/{delivery_id}/findings.csv")
+    def findings_list(delivery_id: int, who: Account = asking) -> Response:
+        """Every finding with every row of evidence, for a spreadsheet."""
+        with desk.session() as conn:
+            if queries.delivery(conn, desk.scope(who), delivery_id) is None:
+                raise _NOT_FOUND
+            rows = queries.all_evidence(conn, delivery_id)
+        return Response(
+            _csv(rows),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="Lieferung_{delivery_id}_Befunde.csv"'},
+        )
+
+    @router.get("/deliveries/{delivery_id}/original")
+    def original(delivery_id: int, who: Account = asking) -> Response:
+        """The file as received. It may hold more than the warehouse shows, so it takes the right to edit."""
+        with desk.session() as conn:
+            found = queries.delivery(conn, desk.scope(who), delivery_id)
+            if found is None:
+                raise _NOT_FOUND
+            who.require_edit(found["dataset_id"])
+            desk.settings.work.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(dir=desk.settings.work))
+            try:
+                path = landing.Archive(desk.settings.archive_url).local(found["sha256"], folder)
+            except TeilhabeError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise HTTPException(
+                    status.HTTP_404_NOT_FOUND,
+                    "Die Datei ist im Archiv nicht zu finden. Bitte die Technik verständigen.",
+                ) from None
+            queries.record_act(
+                conn,
+                at=desk.now(),
+                actor=who.name,
+                action="downloaded",
+                dataset_id=found["dataset_id"],
+                sender_code=found["sender_code"],
+                delivery_id=delivery_id,
+                file_name=found["file_name"],
+                size_bytes=found["size_bytes"],
+                sha256=found["sha256"],
+            )
+        return FileResponse(
+            path,
+            media_type="application/octet-stream",
+            filename=found["file_name"].rsplit("/", 1)[-1],
+            background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+        )
+
+
+def _incidents(router: APIRouter, desk: Desk, asking: Any) -> None:
+    @router.get("/incidents")
+    def incidents(
+        request: Request,
+        who: Account = asking,
+        state: str = "unresolved",
+        severity: str | None = None,
+        dataset: str | None = None,
+        sender: str | None = None,
+        order: str = "severity",
+        page: int = Query(1, ge=1, le=100_000),
+    ) -> Response:
+        """All incidents, those that wait for somebody first."""
+        states = {"unresolved": words.OPEN_INCIDENTS, "all": None}.get(state, (state,))
+        with desk.session() as conn:
+            rows = queries.incidents(
+                conn, desk.scope(who),
+                states=states, severity=severity or None, dataset_id=dataset or None, sender_code=sender or None,
+                order=order if order in queries.INCIDENT_ORDER else "severity",
+                limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS,
+            )  # fmt: skip
+        return desk.page(
+            request, who, "incidents.html",
+            rows=rows, page=page, pages=_pages(rows), state=state, severity=severity, dataset=dataset, sender=sender,
+            order=order, datasets=_titles(desk, who),
+        )  # fmt: skip
+
+    @router.get("/incidents/{incident_id}")
+    def incident(request: Request, incident_id: int, who: Account = asking, done: str = "") -> Response:
+        """One incident with its history and what can be done."""
+        return incident_page(desk, request, who, incident_id, done=_DONE.get(done))
+
+
+def _messages(router: APIRouter, desk: Desk, asking: Any) -> None:
+    @router.get("/messages")
+    def messages(
+        request: Request, who: Account = asking, state: str | None = None, page: int = Query(1, ge=1, le=100_000)
+    ) -> Response:
+        """What went out, newest first."""
+        with desk.session() as conn:
+            rows = queries.messages(
+                conn, desk.scope(who), state=state or None, limit=PAGE_ROWS + 1, offset=(page - 1) * PAGE_ROWS
+            )
+        return desk.page(
+            request, who, "messages.html",
+            rows=rows[:PAGE_ROWS], page=page, is_more=len(rows) > PAGE_ROWS, state=state,
+        )  # fmt: skip
+
+    @router.get("/messages/{message_id}")
+    def message(request: Request, message_id: int, who: Account = asking) -> Response:
+        """One message: its text as plain text; the HTML of a mail is never rendered here."""
+        with desk.session() as conn:
+            found = queries.message(conn, desk.scope(who), message_id)
+        if found is None:
+            raise _NOT_FOUND
+        return desk.page(request, who, "message.html", message=found)
+
+
+def _machine_readable(router: APIRouter, desk: Desk, asking: Any) -> None:
+    @router.get("/metrics")
+    def numbers(who: Account = asking) -> Response:
+        """For Prometheus. The counts are those of all offices, so they are for accounts that see all offices."""
+        if who.senders or not all(who.may_read(name) for name in desk.contracts()):
+            raise HTTPException(status.HTTP_403_FORBIDDEN, "Ihr Konto darf die Kennzahlen nicht sehen.")
+        with desk.session() as conn:
+            text, media_type = metrics.exposition(conn, desk.settings, desk.now())
+        return Response(text, headers={"Content-Type": media_type})
+
+    @router.get("/static/{name}")
+    def static(name: str) -> Response:
+        """Style, script and icon; for signed-in accounts like everything else."""
+        if name not in _STATIC:
+            raise _NOT_FOUND
+        return Response(
+            _static(name),
+            media_type=mimetypes.guess_type(name)[0],
+            headers={"Cache-Control": "private, max-age=300"},
+        )
+
+
+def incident_page(
+    desk: Desk,
+    request: Request,
+    who: Account,
+    incident_id: int,
+    *,
+    done: str | None = None,
+    problem: str | None = None,
+    given: dict[str, str] | None = None,
+) -> HTMLResponse:
+    """An incident; with ``problem`` what could not be done (409) and the form as it was filled in."""
+    scope = desk.scope(who)
+    with desk.session() as conn:
+        found = queries.incident(conn, scope, incident_id)
+        if found is None:
+            raise _NOT_FOUND
+        events = queries.incident_events(conn, incident_id)
+        following = queries.consequences(conn, scope, incident_id)
+        finding = queries.incident_evidence(conn, found)
+        messages = queries.messages(conn, scope, incident_id=incident_id)
+    return desk.page(
+        request, who, "incident.html", status.HTTP_409_CONFLICT if problem else status.HTTP_200_OK,
+        incident=found, events=events, following=following, finding=finding, messages=messages,
+        may_edit=who.may_edit(found["dataset_id"]), done=done, problem=problem, given=given or {},
+    )  # fmt: skip
+
+
+def _titles(desk: Desk, who: Account) -> list[tuple[str, str]]:
+    return sorted(((name, one.title_de) for name, one in desk.visible(who).items()), key=lambda pair: pair[1])
+
+
+def _pages(rows: list[queries.Row]) -> int:
+    return -(-int(rows[0]["total"]) // PAGE_ROWS) if rows else 1
+
+
+def _csv(rows: list[tuple[Any, ...]]) -> bytes:
+    """A list as German spreadsheets open it: semicolons, a byte order mark, no cell a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
+    writer.writerow(("Art", "Meldung", "Regel", "Blatt", "Zeile", "Spalte", "Gefunden", "Erwartet", "Zeilen insgesamt"))
+    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    return out.getvalue().encode("utf-8-sig")
+
+
+def _harmless(cell: Any) -> str:
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+@cache
+def _static(name: str) -> bytes:
+    return files("teilhabe.desk").joinpath("static", name).read_bytes()

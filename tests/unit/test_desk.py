@@ -1,0 +1,764 @@
+"""The desk without Airflow: a stand-in says who is asking, everything else is real - pages, rights, database, inbox, archive."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.testclient import TestClient
+from httpx import Response
+
+from teilhabe import delivery_calendar, landing, loading, ops, pipeline
+from teilhabe import warehouse as server
+from teilhabe.desk import matrix, protection, queries
+from teilhabe.desk.accounts import Account, Scope, senders_of_roles
+from teilhabe.desk.app import create_app
+from teilhabe.settings import Settings, secret
+from tests.conftest import settings_for
+from tests.flow import Flow
+
+NOW = datetime(2026, 5, 20, 9, 0, tzinfo=UTC)
+TODAY = date(2026, 5, 20)
+HOUSING, UNEMPLOYED, SPORTS = (
+    "housing__accommodation",
+    "employment_agency__unemployed_municipal",
+    "civic__sports_clubs",
+)
+LENGEDE, ILSEDE = "03157005", "03157009"
+NASTY = "<script>alert(1)</script>\"'><img src=x>"
+
+
+def everything(_: str) -> bool:
+    return True
+
+
+def nothing(_: str) -> bool:
+    return False
+
+
+ACCOUNTS = {
+    "clerk": Account("clerk", everything, everything, is_operator=True),
+    "colleague": Account("colleague", everything, everything),
+    "viewer": Account("viewer", everything, nothing),
+    "sports": Account("sports", SPORTS.__eq__, SPORTS.__eq__),
+    "lengede": Account("lengede", everything, everything, senders=frozenset({LENGEDE})),
+    "nobody": Account("nobody", nothing, nothing),
+}
+
+
+def fake_sign_in(request: Request) -> Account:
+    """Stands in for Airflow's authentication: the header says who it is."""
+    account = ACCOUNTS.get(request.headers.get("x-fake-account", ""))
+    if account is None:
+        raise HTTPException(401, "Not authenticated")
+    return account
+
+
+@pytest.fixture(scope="module")
+def settings(make_home: Callable[[], Path]) -> Iterator[Settings]:
+    """A warehouse of this module's own: the desk reads what was committed."""
+    given = settings_for(make_home())
+    server.ensure_running(given)
+    server.provision(given)
+    with loading.session(given) as conn:
+        ops.install(conn)
+        loading.ensure_raw_tables(conn, pipeline.contracts(given).values())
+        delivery_calendar.refresh(conn, pipeline.contracts(given).values(), TODAY)
+    yield given
+    server.stop(given)
+
+
+@pytest.fixture(autouse=True)
+def clean(settings: Settings) -> Iterator[None]:
+    yield
+    with loading.session(settings) as conn:
+        conn.execute(
+            "truncate ops.delivery, ops.build, ops.incident, ops.message, ops.desk_act restart identity cascade"
+        )
+    for dataset in (HOUSING, UNEMPLOYED, SPORTS):
+        for ticket in landing.FolderSource(landing.dataset_inbox(settings, dataset), "inbox").list():
+            landing.FolderSource(landing.dataset_inbox(settings, dataset), "inbox").acknowledge(ticket)
+
+
+@pytest.fixture
+def conn(settings: Settings) -> Iterator[ops.Connection]:
+    with server.connect("loader", settings, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def started() -> list[tuple[str, str]]:
+    """Which checks were started, by whom."""
+    return []
+
+
+@pytest.fixture
+def app(settings: Settings, started: list[tuple[str, str]]) -> FastAPI:
+    async def start_check(account: Account, dataset_id: str) -> bool:
+        started.append((account.name, dataset_id))
+        return True
+
+    return create_app(settings, fake_sign_in, start_check=start_check, clock=lambda: NOW)
+
+
+def client_of(app: FastAPI, account: str | None) -> TestClient:
+    headers = {"x-fake-account": account} if account else {}
+    return TestClient(app, headers=headers, follow_redirects=False)
+
+
+@pytest.fixture
+def clerk(app: FastAPI) -> TestClient:
+    return client_of(app, "clerk")
+
+
+def arrive(
+    conn: ops.Connection,
+    dataset: str,
+    period: str | None,
+    on: str,
+    *,
+    state: str = "loaded",
+    sender: str | None = None,
+    name: str = "zahlen.csv",
+    severity: str | None = None,
+    message: str = "Zeile 12: gefunden „-4“, erwartet eine Zahl ab 0.",
+    rule: str = "value.negative",
+) -> int:
+    """A delivery as the pipeline leaves it, with a finding where ``severity`` says so."""
+    [number] = conn.execute(
+        """
+        insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, source, archive_uri, manifest_uri, state,
+            periods, sender_code, row_count, layout)
+        values (%s, %s, %s, 2048, %s, 'inbox', 'x', %s, %s, %s, %s, 120, 'Standard') returning delivery_id
+        """,
+        (
+            dataset, name, hashlib.sha256(uuid.uuid4().bytes).hexdigest(), datetime.fromisoformat(on).replace(hour=8, tzinfo=UTC),
+            uuid.uuid4().hex, state, [period] if period else None, sender,
+        ),
+    ).fetchone() or [0]  # fmt: skip
+    if severity:
+        [finding] = conn.execute(
+            """
+            insert into ops.finding (delivery_id, severity, rule, message, row_number, column_name, found, expected, row_count)
+            values (%s, %s, %s, %s, 12, 'Anzahl', '-4', 'eine Zahl ab 0', 3) returning finding_id
+            """,
+            (number, severity, rule, message),
+        ).fetchone() or [0]
+        for position, found in enumerate(("-4", "=cmd|' /c calc'!A1", "+49")):
+            conn.execute(
+                "insert into ops.evidence values (%s, %s, %s, 'Anzahl', %s)", (finding, position, 12 + position, found)
+            )
+    return int(number)
+
+
+def complain(
+    conn: ops.Connection, dataset: str, period: str | None, *, delivery: int | None = None, sender: str | None = None,
+    state: str = "open", rule: str = "value.negative", severity: str = "critical", message: str = "Bitte berichtigen.",
+) -> int:  # fmt: skip
+    waived = (None, None, None) if state != "waived" else ("clerk", "bekannt", date(2026, 6, 30))
+    [number] = conn.execute(
+        """
+        insert into ops.incident (dataset_id, sender_code, period_code, rule, severity, state, message, first_seen_at, last_seen_at,
+            delivery_id, due_on, waived_by, waived_reason, waived_until, closed_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '2026-06-01', %s, %s, %s, %s) returning incident_id
+        """,
+        (dataset, sender, period, rule, severity, state, message, NOW, NOW, delivery, *waived, NOW if state == "fixed" else None),
+    ).fetchone() or [0]  # fmt: skip
+    return int(number)
+
+
+def write(
+    conn: ops.Connection,
+    dataset: str | None,
+    *,
+    kind: str = "verdict",
+    sender: str | None = None,
+    text: str = "Guten Tag",
+) -> int:
+    [number] = conn.execute(
+        """
+        insert into ops.message (kind, dedup_key, dataset_id, sender_code, channel, recipient, subject, body_text, body_html, composed_at,
+            not_before)
+        values (%s, %s, %s, %s, 'smtp', 'amt@stelle.example', %s, %s, '<b>nie gezeigt</b>', %s, %s) returning message_id
+        """,
+        (kind, uuid.uuid4().hex, dataset, sender, f"Betreff {text}", text, NOW, NOW),
+    ).fetchone() or [0]
+    return int(number)
+
+
+def token_in(page: Response) -> str:
+    found = re.search(rf'name="{protection.TOKEN_FIELD}" value="([0-9a-f]{{64}})"', page.text)
+    assert found, page.text[:400]
+    return found[1]
+
+
+def post(client: TestClient, path: str, form_on: str, files: Any = None, **fields: str) -> Response:
+    """Fill in the form that ``form_on`` shows, as a browser would."""
+    data = {protection.TOKEN_FIELD: token_in(client.get(form_on)), **fields}
+    origin = {"origin": "http://testserver", "sec-fetch-site": "same-origin"}
+    return client.post(path, data=data, files=files, headers=origin)
+
+
+def marks(page: Response) -> dict[str, str]:
+    """What the matrix says of each cell with a link or a text: ``März 2026`` -> ``geliefert``."""
+    return dict(
+        re.findall(r'class="mark"[^>]* title="([^":]+): ([^"(]+?)(?: \(Termin [\d.]+\))?"', html.unescape(page.text))
+    )
+
+
+def board(client: TestClient) -> Response:
+    """The matrix of the office whose only monthly dataset is ``UNEMPLOYED``."""
+    return client.get("/", params={"office": "Bundesagentur für Arbeit, Statistik"})
+
+
+# ------------------------------------------------------------------------------------------------------------- strangers
+
+
+def test_a_stranger_gets_401_on_every_route_and_method(app: FastAPI) -> None:
+    stranger = client_of(app, None)
+    seen = 0
+    for route in app.routes:
+        path = re.sub(r"\{[^}]*\}", "1", route.path)  # type: ignore[attr-defined]
+        for method in route.methods:  # type: ignore[attr-defined]
+            answer = stranger.request(method, path)
+            assert answer.status_code == 401, (method, path)
+            assert "set-cookie" not in answer.headers
+            seen += 1
+    assert seen > 20
+    for path in (
+        "/static/desk.css",
+        "/static/desk.js",
+        "/static/icon.svg",
+        "/static/../app.py",
+        "/docs",
+        "/openapi.json",
+    ):
+        assert stranger.get(path).status_code == 401, path
+
+
+def test_a_stranger_is_told_where_to_sign_in_and_comes_back(app: FastAPI) -> None:
+    page = client_of(app, None).get("/incidents/7?done=x")
+    assert "/api/v2/auth/login?next=http%3A%2F%2Ftestserver%2Fincidents%2F7%3Fdone%3Dx" in page.text
+
+
+def test_a_strangers_upload_is_refused_before_its_bytes_are_kept(app: FastAPI) -> None:
+    answer = client_of(app, None).post("/uploads", files={"file": ("a.csv", b"x" * 100_000)})
+    assert answer.status_code == 401
+
+
+def test_every_answer_carries_the_security_headers(app: FastAPI, clerk: TestClient) -> None:
+    for answer in (clerk.get("/"), clerk.get("/nothing"), clerk.get("/static/desk.css"), client_of(app, None).get("/")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "frame-ancestors 'self'" in policy and "unsafe" not in policy
+
+
+def test_no_page_carries_inline_code_or_names_another_host(conn: ops.Connection, clerk: TestClient) -> None:
+    delivery = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-20", state="quarantined", severity="critical")
+    incident = complain(conn, UNEMPLOYED, "2026-03", delivery=delivery)
+    message = write(conn, UNEMPLOYED)
+    for path in (
+        "/", "/deliveries", f"/deliveries/{delivery}", "/incidents", f"/incidents/{incident}", "/messages",
+        f"/messages/{message}", "/due", "/scorecards", "/upload", f"/upload?dataset={HOUSING}",
+    ):  # fmt: skip
+        page = clerk.get(path)
+        assert page.status_code == 200, path
+        assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=|javascript:", page.text), path
+        assert not re.search(r'(?:href|src|action)="(?:https?:)?//', page.text), path
+
+
+# ---------------------------------------------------------------------------------------------------------------- matrix
+
+
+def test_every_state_a_cell_can_have(conn: ops.Connection, clerk: TestClient) -> None:
+    arrive(conn, UNEMPLOYED, "2025-10", "2025-11-20")
+    arrive(conn, UNEMPLOYED, "2025-11", "2026-03-20")  # after grace
+    arrive(conn, UNEMPLOYED, "2025-12", "2026-01-10", severity="warning")
+    arrive(conn, UNEMPLOYED, "2026-01", "2026-02-10", state="quarantined", severity="critical")
+    shown = marks(board(clerk))
+    assert shown["Oktober 2025"] == "geliefert"
+    assert shown["November 2025"] == "verspätet geliefert"
+    assert shown["Dezember 2025"] == "geliefert, mit Warnung"
+    assert shown["Januar 2026"] == "zurückgewiesen"
+    assert shown["Februar 2026"] == "überfällig"
+    assert shown["Mai 2026"] == "noch nicht fällig"
+
+
+def test_due_between_the_due_date_and_the_end_of_grace(settings: Settings, conn: ops.Connection) -> None:
+    contract = pipeline.contracts(settings)[UNEMPLOYED]
+    [[due_on, grace_until]] = conn.execute(
+        "select due_on, grace_until from ops.delivery_calendar where dataset_id = %s and period_code = '2026-03'",
+        (UNEMPLOYED,),
+    ).fetchall()
+    scope = Scope([UNEMPLOYED], None, operators=False)
+
+    def state(day: date) -> str:
+        cells = queries.matrix(conn, scope, matrix.windows([contract], TODAY), day)
+        return next(cell.state for cell in cells if cell.period_code == "2026-03")
+
+    assert due_on < grace_until
+    assert [state(day) for day in (due_on, grace_until)] == ["due", "due"]
+
+
+def test_a_correction_turns_the_cell_green_and_a_refused_correction_red(
+    conn: ops.Connection, clerk: TestClient
+) -> None:
+    arrive(conn, UNEMPLOYED, "2026-01", "2026-02-10", state="quarantined", severity="critical")
+    assert marks(board(clerk))["Januar 2026"] == "zurückgewiesen"
+    good = arrive(conn, UNEMPLOYED, "2026-01", "2026-02-11")
+    page = board(clerk)
+    assert marks(page)["Januar 2026"] == "geliefert" and f'href="/deliveries/{good}"' in page.text
+    bad = arrive(conn, UNEMPLOYED, "2026-01", "2026-02-12", state="quarantined", severity="critical")
+    page = board(clerk)
+    assert marks(page)["Januar 2026"] == "zurückgewiesen" and f'href="/deliveries/{bad}"' in page.text
+
+
+def test_what_was_waived_is_no_warning_any_more(conn: ops.Connection, clerk: TestClient) -> None:
+    delivery = arrive(conn, UNEMPLOYED, "2025-12", "2026-01-10", severity="warning")
+    complain(conn, UNEMPLOYED, "2025-12", delivery=delivery, state="waived", severity="warning")
+    assert marks(board(clerk))["Dezember 2025"] == "geliefert"
+
+
+def test_one_file_of_several_periods_fills_them_all(conn: ops.Connection, clerk: TestClient) -> None:
+    number = arrive(conn, UNEMPLOYED, "2026-01", "2026-02-10")
+    conn.execute("update ops.delivery set periods = '{2026-01,2026-02}' where delivery_id = %s", (number,))
+    shown = marks(board(clerk))
+    assert shown["Januar 2026"] == shown["Februar 2026"] == "geliefert"
+
+
+def test_each_municipality_has_a_line_of_its_own(conn: ops.Connection, clerk: TestClient) -> None:
+    arrive(conn, HOUSING, "2026-03", "2026-04-08", sender=LENGEDE)
+    office = "Landkreis Peine, Fachdienst Soziales (Meldungen der Gemeinden)"
+    text = html.unescape(clerk.get("/", params={"office": office}).text)
+    assert "Lengede, März 2026: geliefert" in text
+    assert "Ilsede" in text and "Ilsede, März 2026: geliefert" not in text
+
+
+def test_a_state_narrows_the_rows_but_not_the_counts(conn: ops.Connection, clerk: TestClient) -> None:
+    arrive(conn, UNEMPLOYED, "2026-01", "2026-02-10", state="quarantined", severity="critical")
+    text = clerk.get("/", params={"state": "refused"}).text
+    assert "Arbeitslose der Gemeinden" in text and "Unterbringungsmeldung" not in text
+    assert clerk.get("/", params={"state": "nonsense", "office": "x"}).status_code == 200
+
+
+def test_a_missing_period_leads_to_its_incident(conn: ops.Connection, clerk: TestClient) -> None:
+    number = complain(conn, UNEMPLOYED, "2026-02", rule="calendar.overdue")
+    assert f'href="/incidents/{number}" title="Februar 2026: überfällig' in clerk.get("/").text
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_the_columns_end_with_the_running_period(settings: Settings, more: bool) -> None:
+    for window in matrix.windows(pipeline.contracts(settings).values(), TODAY, more=more):
+        assert window.since < TODAY <= window.until
+
+
+# --------------------------------------------------------------------------------------------------------------- rights
+
+ACTS = ("/incidents/{incident}/acknowledge", "/incidents/{incident}/waive", "/incidents/{incident}/note", "/uploads")
+
+
+def test_a_viewer_looks_but_does_not_act(settings: Settings, conn: ops.Connection, app: FastAPI) -> None:
+    delivery = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-20", state="quarantined", severity="critical")
+    incident = complain(conn, UNEMPLOYED, "2026-03", delivery=delivery)
+    viewer = client_of(app, "viewer")
+    for path in ("/", f"/deliveries/{delivery}", f"/incidents/{incident}", f"/deliveries/{delivery}/findings.csv"):
+        page = viewer.get(path)
+        assert page.status_code == 200 and 'method="post"' not in page.text
+    assert viewer.get(f"/deliveries/{delivery}/original").status_code == 403
+    session = "x" * 43
+    viewer.cookies.set(protection.COOKIE, session)
+    valid = protection.token(secret(settings, "desk_csrf.key"), session, ACCOUNTS["viewer"])
+    for path in ACTS:
+        data = {protection.TOKEN_FIELD: valid, "text": "x", "reason": "x", "until": "2026-06-01", "dataset": UNEMPLOYED}
+        answer = viewer.post(path.format(incident=incident), data=data, files={"file": ("a.csv", b"x")})
+        assert answer.status_code == 403 and "darf hier lesen" in answer.text, path
+    assert conn.execute("select state from ops.incident").fetchall() == [("open",)]
+    assert conn.execute("select count(*) from ops.desk_act").fetchone() == (0,)
+
+
+def test_an_office_sees_its_own_datasets_only(conn: ops.Connection, app: FastAPI) -> None:
+    other = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-20", severity="warning")
+    incident, message = complain(conn, UNEMPLOYED, "2026-03"), write(conn, UNEMPLOYED)
+    own = arrive(conn, SPORTS, "2025", "2026-02-01")
+    office = client_of(app, "sports")
+    assert office.get(f"/deliveries/{own}").status_code == 200
+    for path in (
+        f"/deliveries/{other}", f"/deliveries/{other}/findings.csv", f"/deliveries/{other}/original", f"/incidents/{incident}",
+        f"/messages/{message}",
+    ):  # fmt: skip
+        assert office.get(path).status_code == 404, path
+    for path in ("/", "/deliveries", "/incidents?state=all", "/messages", "/due", "/upload"):
+        text = office.get(path).text
+        assert "Arbeitslose" not in text and "Jobcenter" not in text, path
+    assert office.get("/metrics").status_code == 403
+    assert client_of(app, "nobody").get("/").status_code == 200
+
+
+def test_a_municipality_sees_what_it_sent_and_owes(conn: ops.Connection, app: FastAPI) -> None:
+    own, others = (arrive(conn, HOUSING, "2026-03", "2026-04-08", sender=code) for code in (LENGEDE, ILSEDE))
+    offices = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-20")
+    mine, theirs = (complain(conn, HOUSING, "2026-03", sender=code) for code in (LENGEDE, ILSEDE))
+    lengede = client_of(app, "lengede")
+    answers = {n: lengede.get(f"/deliveries/{n}").status_code for n in (own, others, offices)}
+    assert answers == {own: 200, others: 404, offices: 404}
+    assert [lengede.get(f"/incidents/{n}").status_code for n in (mine, theirs)] == [200, 404]
+    for path in ("/", "/deliveries", "/incidents", "/due", f"/upload?dataset={HOUSING}"):
+        text = lengede.get(path).text
+        assert "Ilsede" not in text and "Arbeitslose der Gemeinden" not in text, path
+    assert lengede.get("/metrics").status_code == 403
+    refused = post(
+        lengede,
+        "/uploads",
+        f"/upload?dataset={HOUSING}",
+        dataset=HOUSING,
+        sender=ILSEDE,
+        files={"file": ("a.csv", b"x")},
+    )
+    assert refused.status_code == 403
+    accepted = post(lengede, "/uploads", f"/upload?dataset={HOUSING}", dataset=HOUSING, files={"file": ("a.csv", b"x")})
+    assert accepted.status_code == 303
+    assert conn.execute("select sender_code from ops.desk_act").fetchall() == [(LENGEDE,)]
+
+
+def test_messages_to_the_data_engineers_are_not_for_offices(conn: ops.Connection, app: FastAPI) -> None:
+    number = write(conn, None, kind="operators", text="Platte voll")
+    assert client_of(app, "clerk").get(f"/messages/{number}").status_code == 200
+    for account in ("colleague", "viewer", "lengede"):
+        reader = client_of(app, account)
+        assert reader.get(f"/messages/{number}").status_code == 404
+        assert "Platte voll" not in reader.get("/messages").text
+
+
+def test_roles_of_municipalities() -> None:
+    assert senders_of_roles(["Viewer", "sender_03157005", "sender_03157009"]) == {LENGEDE, ILSEDE}
+    assert senders_of_roles(["User"]) == frozenset()
+
+
+# ----------------------------------------------------------------------------------------------------------------- csrf
+
+
+def test_what_another_page_sends_is_refused(conn: ops.Connection, app: FastAPI, clerk: TestClient) -> None:
+    number = complain(conn, UNEMPLOYED, "2026-03")
+    form, target = f"/incidents/{number}", f"/incidents/{number}/acknowledge"
+    valid = token_in(clerk.get(form))
+    name = protection.TOKEN_FIELD
+    colleague = client_of(app, "colleague")
+    colleague.cookies = clerk.cookies
+    for client, headers, data in (
+        (clerk, {"sec-fetch-site": "cross-site"}, {name: valid}),
+        (clerk, {"sec-fetch-site": "same-site"}, {name: valid}),
+        (clerk, {"origin": "https://boese.example"}, {name: valid}),
+        (clerk, {"origin": "null"}, {name: valid}),
+        (clerk, {}, {}),
+        (clerk, {}, {name: "0" * 64}),
+        (clerk, {}, {name: "ü"}),
+        (colleague, {}, {name: valid}),
+        (client_of(app, "clerk"), {}, {name: valid}),
+    ):
+        assert client.post(target, data=data, headers=headers).status_code == 403, (headers, data)
+    assert conn.execute("select state from ops.incident").fetchall() == [("open",)]
+    assert clerk.post(target, data={name: valid}, headers={"origin": "http://testserver"}).status_code == 303
+
+
+def test_a_proxys_own_address_counts_as_this_origin(settings: Settings, conn: ops.Connection) -> None:
+    app = create_app(settings, fake_sign_in, origins=["https://daten.kreis.example"], clock=lambda: NOW)
+    clerk = client_of(app, "clerk")
+    number = complain(conn, UNEMPLOYED, "2026-03")
+    data = {protection.TOKEN_FIELD: token_in(clerk.get(f"/incidents/{number}"))}
+    headers = {"origin": "https://daten.kreis.example", "sec-fetch-site": "same-origin"}
+    assert clerk.post(f"/incidents/{number}/acknowledge", data=data, headers=headers).status_code == 303
+
+
+# ------------------------------------------------------------------------------------------------------------ incidents
+
+
+def test_acknowledge_note_and_waive_are_history_with_a_name(conn: ops.Connection, clerk: TestClient) -> None:
+    number = complain(conn, UNEMPLOYED, "2026-03")
+    page = f"/incidents/{number}"
+    assert post(clerk, f"{page}/acknowledge", page, note="rufe an").headers["location"] == f"{page}?done=acknowledged"
+    assert post(clerk, f"{page}/note", page, text=NASTY).status_code == 303
+    assert post(clerk, f"{page}/waive", page, reason="Sonderfall", until="2026-06-30").status_code == 303
+    events = conn.execute("select actor, action, to_state, note from ops.incident_event order by event_id").fetchall()
+    assert events == [
+        ("clerk", "acknowledged", "acknowledged", "rufe an"),
+        ("clerk", "noted", "acknowledged", NASTY),
+        ("clerk", "waived", "waived", events[2][3]),
+    ]
+    assert "Sonderfall" in events[2][3]
+    text = clerk.get(f"{page}?done=waived").text
+    assert "Die Ausnahme ist zugelassen." in text and "Ausnahme bis 30.06.2026" in text
+    assert NASTY not in text and html.escape("<script>alert(1)</script>") in text
+
+
+@pytest.mark.parametrize(
+    ("state", "act", "fields", "said"),
+    [
+        ("fixed", "waive", {"reason": "x", "until": "2026-06-30"}, "braucht keine Ausnahme"),
+        ("fixed", "acknowledge", {}, "nicht in Bearbeitung"),
+        ("open", "waive", {"reason": "  ", "until": "2026-06-30"}, "begründen"),
+        ("open", "waive", {"reason": "x", "until": "2026-05-01"}, "schon vorbei"),
+        ("open", "waive", {"reason": "x", "until": "bald"}, "Bitte den Tag angeben"),
+        ("open", "note", {"text": " "}, "leer"),
+        ("open", "note", {"text": "x" * 4001}, "zu lang"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_german(
+    conn: ops.Connection, clerk: TestClient, state: str, act: str, fields: dict[str, str], said: str
+) -> None:
+    number = complain(conn, UNEMPLOYED, "2026-03", state=state)
+    answer = post(clerk, f"/incidents/{number}/{act}", f"/incidents/{number}", **fields)
+    assert answer.status_code == 409 and said in answer.text
+    assert conn.execute("select state from ops.incident").fetchall() == [(state,)]
+    assert conn.execute("select count(*) from ops.incident_event").fetchone() == (0,)
+
+
+def test_incidents_are_filtered_and_sorted(conn: ops.Connection, clerk: TestClient) -> None:
+    complain(conn, UNEMPLOYED, "2026-01", severity="warning", message="EINS")
+    complain(conn, HOUSING, "2026-02", sender=LENGEDE, message="ZWEI")
+    complain(conn, UNEMPLOYED, "2026-03", state="fixed", message="DREI")
+
+    def shown(**query: str) -> list[str]:
+        return re.findall("EINS|ZWEI|DREI", clerk.get("/incidents", params=query).text)
+
+    assert shown() == ["ZWEI", "EINS"]
+    assert shown(state="all", order="dataset") == ["EINS", "DREI", "ZWEI"]
+    assert shown(state="fixed") == ["DREI"]
+    assert shown(severity="warning") == ["EINS"]
+    assert shown(dataset=HOUSING, sender=LENGEDE) == ["ZWEI"]
+    assert shown(order="i.state; drop table ops.incident") == ["ZWEI", "EINS"]
+
+
+# ----------------------------------------------------------------------------------------------------------- deliveries
+
+
+def test_a_deliverys_story(conn: ops.Connection, clerk: TestClient) -> None:
+    bad = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-20", state="quarantined", severity="critical", name="März.csv")
+    incident = complain(conn, UNEMPLOYED, "2026-03", delivery=bad)
+    message = write(conn, UNEMPLOYED)
+    conn.execute("insert into ops.message_delivery values (%s, %s)", (message, bad))
+    text = clerk.get(f"/deliveries/{bad}").text
+    for part in (
+        "März 2026",
+        "März.csv",
+        "2,0 kB",
+        "zurückgewiesen",
+        "Zeile 12",
+        "Berichtigte Datei abgeben",
+        "Betreff Guten Tag",
+    ):
+        assert part in text
+    assert f'href="/incidents/{incident}"' in text
+    good = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-22")
+    first = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-21")
+    assert f"Lieferung {good}</a> vom 22.04.2026" in clerk.get(f"/deliveries/{first}").text
+    assert "ersetzt durch" not in clerk.get(f"/deliveries/{good}").text
+
+
+def test_everything_from_a_file_is_escaped(conn: ops.Connection, clerk: TestClient) -> None:
+    delivery = arrive(
+        conn,
+        UNEMPLOYED,
+        "2026-03",
+        "2026-04-20",
+        state="quarantined",
+        severity="critical",
+        name=NASTY,
+        message=NASTY,
+        rule=NASTY,
+    )
+    incident = complain(conn, UNEMPLOYED, "2026-03", delivery=delivery, message=NASTY, rule=NASTY)
+    message = write(conn, UNEMPLOYED, text=NASTY)
+    for path in (
+        "/", "/deliveries", f"/deliveries/{delivery}", "/incidents", f"/incidents/{incident}", "/messages", f"/messages/{message}",
+        "/?office=" + NASTY, f"/upload?dataset={UNEMPLOYED}&period=" + NASTY,
+    ):  # fmt: skip
+        text = clerk.get(path).text
+        assert "<script>alert" not in text and "<img" not in text, path
+    assert "nie gezeigt" not in clerk.get(f"/messages/{message}").text
+
+
+def test_the_list_of_findings_is_complete_and_harmless(conn: ops.Connection, clerk: TestClient) -> None:
+    delivery = arrive(
+        conn, UNEMPLOYED, "2026-03", "2026-04-20", state="quarantined", severity="critical", message="=1+1"
+    )
+    answer = clerk.get(f"/deliveries/{delivery}/findings.csv")
+    lines = answer.content.decode("utf-8-sig").splitlines()
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert len(lines) == 4
+    assert lines[1].split(";")[1] == "'=1+1" and lines[1].split(";")[6] == "-4"
+    assert lines[2].split(";")[6].startswith("'=cmd")
+
+
+def test_many_findings_are_paged(conn: ops.Connection, clerk: TestClient) -> None:
+    delivery = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-20", state="quarantined")
+    conn.execute(
+        "insert into ops.finding (delivery_id, severity, rule, message) "
+        "select %s, 'critical', 'r' || n, 'Befund ' || n from generate_series(1, 120) as n",
+        (delivery,),
+    )
+    first, last = (clerk.get(f"/deliveries/{delivery}?page={page}").text for page in (1, 3))
+    assert first.count('class="finding ') == 50 and "Seite 1 von 3" in first and "120 Befunde" in first
+    assert last.count('class="finding ') == 20
+
+
+# ---------------------------------------------------------------------------------------------------- upload, download
+
+
+def upload(client: TestClient, name: str, content: bytes, **fields: str) -> Response:
+    given = {"dataset": UNEMPLOYED, **fields}
+    return post(client, "/uploads", f"/upload?dataset={UNEMPLOYED}", files={"file": (name, content)}, **given)
+
+
+def test_an_upload_takes_the_way_of_every_delivery(
+    settings: Settings, conn: ops.Connection, clerk: TestClient, started: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    content = b"keine;Arbeitslosen\r\n"
+    answer = upload(clerk, "../../etc/Arbeitslose März.csv", content, period="2026-03")
+    assert answer.status_code == 303 and started == [("clerk", UNEMPLOYED)]
+    page = answer.headers["location"]
+    assert "Die Prüfung beginnt gleich" in clerk.get(page).text
+    assert clerk.get(page, headers={"accept": "application/json"}).json() == {"step": "waiting"}
+    flow = Flow(settings, tmp_path)
+    [number] = flow.archive(UNEMPLOYED)
+    assert clerk.get(page, headers={"accept": "application/json"}).json() == {"step": "received"}
+    flow.judge(UNEMPLOYED)
+    text = clerk.get(page).text
+    assert "Zurückgewiesen" in text and f"/deliveries/{number}" in text
+    [act] = conn.execute("select actor, action, file_name, size_bytes, sha256, at from ops.desk_act").fetchall()
+    assert act == ("clerk", "uploaded", "Arbeitslose März.csv", len(content), hashlib.sha256(content).hexdigest(), NOW)
+    assert "hier abgegeben von clerk" in clerk.get(f"/deliveries/{number}").text
+    assert list(settings.work.iterdir()) == []
+
+    original = clerk.get(f"/deliveries/{number}/original")
+    assert original.content == content
+    assert original.headers["content-type"] == "application/octet-stream"
+    assert original.headers["content-disposition"].startswith("attachment;")
+    assert original.headers["x-content-type-options"] == "nosniff"
+    [row] = conn.execute("select actor, delivery_id from ops.desk_act where action = 'downloaded'").fetchall()
+    assert row == ("clerk", number)
+    assert list(settings.work.iterdir()) == []
+
+    again = upload(clerk, "Arbeitslose März.csv", content)
+    flow.archive(UNEMPLOYED)
+    assert "liegt schon vor" in clerk.get(again.headers["location"]).text
+
+
+def test_a_file_for_another_period_is_answered(conn: ops.Connection, clerk: TestClient) -> None:
+    page = upload(clerk, "a.csv", b"x", period="2026-03").headers["location"]
+    number = arrive(conn, UNEMPLOYED, "2026-02", "2026-05-20")
+    conn.execute(
+        "update ops.delivery set source_fingerprint = (select arrival from ops.desk_act) where delivery_id = %s",
+        (number,),
+    )
+    text = clerk.get(page).text
+    assert "Angenommen: Februar 2026" in text and "erwartet war März 2026" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fields", "said"),
+    [
+        ("a.csv", b"", {}, "ist leer"),
+        ("", b"", {}, "Bitte eine Datei auswählen"),
+        ("delivery.json", b"{}", {}, "vergeben"),
+        ("..", b"x", {}, "nicht verwendbar"),
+        ("x" * 300, b"x", {}, "nicht verwendbar"),
+        ("a.csv", b"x", {"dataset": "no__such"}, "zu welchem Datensatz"),
+    ],
+)
+def test_what_cannot_be_taken_is_said_and_leaves_nothing(
+    settings: Settings, clerk: TestClient, name: str, content: bytes, fields: dict[str, str], said: str
+) -> None:
+    answer = upload(clerk, name, content, **fields)
+    assert answer.status_code == 422 and said in answer.text
+    assert not landing.FolderSource(landing.dataset_inbox(settings, UNEMPLOYED), "inbox").list()
+    assert list(settings.work.iterdir()) == []
+
+
+def test_a_file_too_large_is_refused_whatever_it_says(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TEILHABE_MAX_FILE_MB", "1")
+    clerk = client_of(create_app(settings, fake_sign_in, clock=lambda: NOW), "clerk")
+    big = b"x" * (1 << 20) * 2
+    assert upload(clerk, "a.csv", big).status_code == 413
+
+    token = token_in(clerk.get(f"/upload?dataset={UNEMPLOYED}"))
+    boundary = "grenze"
+    head = "".join(
+        f'--{boundary}\r\ncontent-disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+        for key, value in ((protection.TOKEN_FIELD, token), ("dataset", UNEMPLOYED))
+    )
+    head += f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+    chunks = iter([head.encode(), *[big[: 1 << 19]] * 4, f"\r\n--{boundary}--\r\n".encode()])
+    answer = clerk.post(
+        "/uploads", content=chunks, headers={"content-type": f"multipart/form-data; boundary={boundary}"}
+    )
+    assert answer.status_code == 413
+    assert not landing.FolderSource(landing.dataset_inbox(settings, UNEMPLOYED), "inbox").list()
+
+
+def test_without_a_start_the_page_says_that_it_takes_minutes(settings: Settings) -> None:
+    clerk = client_of(create_app(settings, fake_sign_in, clock=lambda: NOW), "clerk")
+    assert "in wenigen Minuten geprüft" in clerk.get(upload(clerk, "a.csv", b"x").headers["location"]).text
+
+
+def test_a_lost_original_is_an_answer_not_a_crash(conn: ops.Connection, clerk: TestClient) -> None:
+    number = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-20")
+    assert clerk.get(f"/deliveries/{number}/original").status_code == 404
+
+
+# --------------------------------------------------------------------------------------------------------------- others
+
+
+def test_metrics_in_prometheus_format(conn: ops.Connection, clerk: TestClient) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    arrive(conn, UNEMPLOYED, "2026-03", "2026-04-20", state="quarantined")
+    complain(conn, UNEMPLOYED, "2026-03", severity="warning")
+    write(conn, UNEMPLOYED)
+    conn.execute("update ops.message set not_before = %s", (NOW.replace(hour=8),))
+    answer = clerk.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    values = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+    assert values["teilhabe_deliveries", "quarantined"] == 1
+    assert values["teilhabe_incidents", "open", "warning"] == 1
+    assert values["teilhabe_messages", "smtp", "waiting"] == 1
+    assert values["teilhabe_oldest_waiting_message_seconds",] == 3600
+    assert values["teilhabe_overdue",] > 0 and values["teilhabe_disk_free_bytes",] > 0
+    assert ("teilhabe_last_build_seconds",) not in values
+
+
+def test_nonsense_in_an_address_is_not_found(clerk: TestClient) -> None:
+    for path in (
+        "/deliveries/abc",
+        "/deliveries/0",
+        "/incidents?page=0",
+        "/deliveries/99999999999999999999",
+        "/static/x",
+        "/x/y",
+    ):
+        assert clerk.get(path).status_code == 404, path
+
+
+def test_an_outage_of_the_database_is_said(settings: Settings, tmp_path: Path) -> None:
+    clerk = client_of(create_app(settings_for(tmp_path / "home"), fake_sign_in, clock=lambda: NOW), "clerk")
+    answer = clerk.get("/due")
+    assert answer.status_code in {500, 503} and "antwortet gerade nicht" in answer.text
+
+
+def test_json_is_only_a_step(clerk: TestClient) -> None:
+    page = upload(clerk, "a.csv", b"x").headers["location"]
+    assert set(json.loads(clerk.get(page, headers={"accept": "application/json"}).text)) == {"step"}
