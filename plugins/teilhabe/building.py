@@ -16,10 +16,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from teilhabe import loading, ops, releasing, warehouse
+from teilhabe import dbt_run, loading, ops, releasing, warehouse
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
@@ -27,7 +26,7 @@ from teilhabe.settings import Settings
 log = logging.getLogger(__name__)
 
 Node = dict[str, Any]
-"""One entry of dbt's ``run_results.json``."""
+"""One entry of ``run_results.json``, see ``dbt_run``."""
 
 LAYERS = ("staging", "intermediate", "marts")
 """In the order they build. Seeds belong to the first."""
@@ -78,7 +77,7 @@ def build(settings: Settings, run_id: str | None = None, *, force: bool = False)
                     nodes += dbt(settings, "build", "--fail-fast", *arguments, taken_in_until=taken_in_until)
                 outcome.rows = len(nodes)
                 outcome.message = "; ".join(["all layers", *needless_corrections(settings)])
-            for layer, ran in _by_layer(settings, nodes).items():
+            for layer, ran in _by_layer(nodes).items():
                 started, finished = _span(ran)
                 ops.record_outcome(
                     conn, "build", started=started, finished=finished, rows=len(ran), message=layer, run_id=run_id
@@ -161,14 +160,13 @@ def _models_version(settings: Settings) -> str:
     return digest.hexdigest()
 
 
-def _by_layer(settings: Settings, nodes: Sequence[Node]) -> dict[str, list[Node]]:
+def _by_layer(nodes: Sequence[Node]) -> dict[str, list[Node]]:
     """What ran, by layer: tests belong to the layer of what they test."""
-    manifest = json.loads((settings.work / "dbt" / "manifest.json").read_text(encoding="utf-8"))["nodes"]
+    known = {node["unique_id"]: node for node in nodes}
     layers: dict[str, list[Node]] = {layer: [] for layer in LAYERS}
     for node in nodes:
-        known = manifest.get(node["unique_id"], {})
-        related = [known, *(manifest.get(name, {}) for name in known.get("depends_on", {}).get("nodes", []))]
-        tags = known.get("tags") or [tag for one in related for tag in one.get("tags", [])]
+        related = [node, *(known.get(name, {}) for name in node.get("depends_on", {}).get("nodes", []))]
+        tags = node.get("tags") or [tag for one in related for tag in one.get("tags", [])]
         # A test of several layers belongs to the last of them.
         layer = next((layer for layer in reversed(LAYERS) if layer in tags), None)
         if layer is not None:
@@ -199,9 +197,10 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
         "DBT_PROFILES_DIR": str(settings.dbt_project),
         "DO_NOT_TRACK": "1",
     }
-    results = target / "run_results.json"
+    results = target / dbt_run.RESULTS
     results.unlink(missing_ok=True)
-    command = [str(Path(sys.executable).parent / "dbt"), "--quiet", "--no-use-colors", *arguments]
+    quiet = ["--quiet", "--no-use-colors", "--log-level-file", "info"]
+    command = [sys.executable, "-m", "teilhabe.dbt_run", str(target), *quiet, *arguments]
     # A correction no longer needed is told, see `needless_corrections`; it must not hold up everybody's numbers.
     variables: dict[str, Any] = {"observation_models": observation_models(settings), "repaired_corrections": "warn"}
     if settings.territorial_state is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,18 +28,48 @@ def project(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return known
 
 
-def selection(project: Settings) -> list[str]:
-    return building._selection(project, None, 1)  # type: ignore[arg-type]
+def passes(
+    project: Settings, monkeypatch: pytest.MonkeyPatch, *ends: int | None, force: bool = False
+) -> list[tuple[list[str], int | None]]:
+    monkeypatch.setattr(building, "_pass_ends", lambda settings, *, anew: list(ends))
+    return list(building._passes(project, None, 1, force=force))  # type: ignore[arg-type]
 
 
-def test_new_deliveries_need_neither_seeds_nor_other_staging_views(project: Settings) -> None:
+@pytest.fixture
+def selection(monkeypatch: pytest.MonkeyPatch) -> Callable[[Settings], list[str]]:
+    """The arguments of a build that is one pass."""
+
+    def of(project: Settings) -> list[str]:
+        [(arguments, end)] = passes(project, monkeypatch, None)
+        assert end is None
+        return arguments
+
+    return of
+
+
+Selection = Callable[[Settings], list[str]]
+
+
+def test_what_is_too_much_at_once_is_begun_anew_and_goes_on(project: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first pass is a full refresh; the others go on from there, and none of them needs the seeds again."""
+    later = [*EVERYTHING, "seed", "--select", "tag:intermediate", "tag:marts"]
+    monkeypatch.setattr(ops, "light_build", lambda conn, build_id: None)
+    for force in (True, False):
+        assert passes(project, monkeypatch, 5, 9, None, force=force) == [
+            ([*EVERYTHING, "--full-refresh"], 5), (later, 9), (later, None),
+        ]  # fmt: skip
+    assert passes(project, monkeypatch, None) == [(EVERYTHING, None)]
+    assert passes(project, monkeypatch, None, force=True) == [([*EVERYTHING, "--full-refresh"], None)]
+
+
+def test_new_deliveries_need_neither_seeds_nor_other_staging_views(project: Settings, selection: Selection) -> None:
     arguments = selection(project)
     assert arguments[:3] == [*EVERYTHING, "seed"]
     assert arguments[3:] == ["--select", "stg_housing__accommodation", "tag:intermediate", "tag:marts"]
 
 
 @pytest.mark.parametrize("name", ["model.sql", "new.sql", "seeds/measures.csv", "models/model.yml"])
-def test_any_change_of_the_models_asks_for_everything(project: Settings, name: str) -> None:
+def test_any_change_of_the_models_asks_for_everything(project: Settings, selection: Selection, name: str) -> None:
     """Also one that nobody has committed."""
     path = project.dbt_project / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,32 +77,30 @@ def test_any_change_of_the_models_asks_for_everything(project: Settings, name: s
     assert selection(project) == EVERYTHING
 
 
-def test_a_removed_model_asks_for_everything(project: Settings) -> None:
+def test_a_removed_model_asks_for_everything(project: Settings, selection: Selection) -> None:
     (project.dbt_project / "model.sql").unlink()
     assert selection(project) == EVERYTHING
 
 
-def test_a_home_never_built_gets_everything(project: Settings) -> None:
+def test_a_home_never_built_gets_everything(project: Settings, selection: Selection) -> None:
     (project.work / building._BUILT_BY).unlink()
     assert selection(project) == EVERYTHING
 
 
-def test_a_full_build_gets_everything(project: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_build_gets_everything(project: Settings, selection: Selection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ops, "light_build", lambda conn, build_id: None)
     assert selection(project) == EVERYTHING
 
 
-def test_a_test_counts_for_the_last_layer_it_looks_at(project: Settings) -> None:
-    manifest: dict[str, Any] = {
-        "model.t.stg": {"tags": ["staging"]},
-        "model.t.fct": {"tags": ["marts"]},
-        "test.t.both": {"tags": [], "depends_on": {"nodes": ["model.t.stg", "model.t.fct"]}},
-        "test.t.stg": {"tags": ["staging"]},
-    }
-    (project.work / "dbt").mkdir()
-    (project.work / "dbt" / "manifest.json").write_text(json.dumps({"nodes": manifest}))
-    ran = building._by_layer(project, [{"unique_id": name} for name in (*manifest, "operation.t.start")])
-    assert {layer: [node["unique_id"] for node in nodes] for layer, nodes in ran.items()} == {
+def test_a_test_counts_for_the_last_layer_it_looks_at() -> None:
+    ran: list[Any] = [
+        {"unique_id": "model.t.stg", "tags": ["staging"]},
+        {"unique_id": "model.t.fct", "tags": ["marts"]},
+        {"unique_id": "test.t.both", "tags": [], "depends_on": {"nodes": ["model.t.stg", "model.t.fct"]}},
+        {"unique_id": "test.t.stg", "tags": ["staging"]},
+        {"unique_id": "operation.t.start", "tags": []},
+    ]
+    assert {layer: [node["unique_id"] for node in nodes] for layer, nodes in building._by_layer(ran).items()} == {
         "staging": ["model.t.stg", "test.t.stg"], "marts": ["model.t.fct", "test.t.both"],
     }  # fmt: skip
 
