@@ -362,7 +362,10 @@ def _is_outdated(conn: Connection, delivery: _Delivery, period: str | None, rule
         select exists (
             select from ops.delivery as later
             where later.dataset_id = %(dataset)s and later.state = 'loaded' and later.followed_at is not null
-                and later.sender_code is not distinct from %(sender)s
+                and (
+                    later.sender_code is not distinct from %(sender)s
+                    or (%(sender)s::text is null and later.file_name = %(file)s)
+                )
                 and (later.received_at, later.delivery_id) > (%(received)s, %(delivery)s)
                 and (%(period)s::text is null or %(period)s = any({_PERIODS}))
                 and not exists (
@@ -374,6 +377,7 @@ def _is_outdated(conn: Connection, delivery: _Delivery, period: str | None, rule
         {
             "dataset": delivery.dataset_id,
             "sender": delivery.sender_code,
+            "file": delivery.file_name,
             "received": delivery.received_at,
             "delivery": delivery.delivery_id,
             "period": period,

@@ -711,6 +711,37 @@ def test_what_is_not_allowed_is_said_in_a_sentence(office: Office) -> None:
 # Whatever happens
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_open_in_the_end_does_not_depend_on_the_order_of_following(conn: ops.Connection, seed: int) -> None:
+    """A backlog, a late file, a municipality nobody knew: what counts is when the files were handed in."""
+    chance = random.Random(seed)
+    office = Office(conn, monthly(PEINE, LENGEDE))
+    rules = ["key.unknown", "values.copied", "territory.sum"]
+    deliveries = []
+    for n in range(30):
+        wrong = chance.sample(rules, chance.choice([0, 0, 1, 2]))
+        findings = [found(rule, chance.choice(["critical", "warning"])) for rule in wrong]
+        periods = chance.choice([(), ("2023-01",), ("2023-02",), ("2023-01", "2023-02")])
+        sender = chance.choice([PEINE, LENGEDE, None])
+        name = "lengede.csv" if sender == LENGEDE else "peine.csv"
+        deliveries.append(
+            office.hand_in(*findings, at=f"2024-01-{1 + n:02d}", periods=periods, sender=sender, name=name)
+        )
+
+    def in_the_end(order: list[int]) -> set[tuple[Any, ...]]:
+        conn.execute("savepoint before")
+        for number in order:
+            office.follow(number)
+        names = ("sender_code", "period_code", "rule", "severity", "delivery_id")
+        still_open = {tuple(row[name] for name in names) for row in office.rows() if row["state"] != "fixed"}
+        conn.execute("rollback to before")
+        return still_open
+
+    expected = in_the_end(deliveries)
+    for _ in range(3):
+        assert in_the_end(chance.sample(deliveries, len(deliveries))) == expected
+
+
 def test_any_year_of_deliveries_ends_as_its_last_delivery_per_period_says(conn: ops.Connection) -> None:
     """Random files, some late, some twice, the run killed now and then: no doubles, a history without gaps, the right end."""
     chance = random.Random(5)

@@ -32,7 +32,7 @@ attempt as (
         select later.periods
         from {{ source('ops', 'delivery') }} as later
         where
-            delivery.periods is not distinct from '{}'
+            coalesce(cardinality(delivery.periods), 0) = 0
             and later.dataset_id = delivery.dataset_id
             and later.sender_code is not distinct from delivery.sender_code
             and (later.received_at, later.delivery_id) > (delivery.received_at, delivery.delivery_id)
