@@ -151,7 +151,7 @@ def test_a_verdict_says_what_where_how_by_when_and_whom_to_ask(policy: Policy) -
         "| Zeile | Spalte | Gefunden  | Erwartet  |\n| 2     | Value  | ca. 15000 | eine Zahl |\n",
         "„Beanstandungen_42.xlsx“ im Anhang",
         "- So liefern Sie: Als Datei über den Eingangsordner des Landkreises\n- Bis wann: 10.03.2026\n",
-        f"\n{policy.desk_url}/deliveries/42\n",
+        f"\n{policy.desk}/deliveries/42\n",
         f"an {policy.coordination.address} oder Telefon {policy.coordination.phone}",
     ):
         assert part in said.text, part
@@ -201,7 +201,7 @@ def test_html_in_a_cell_and_a_file_name_is_text(policy: Policy) -> None:
     said = verdict(policy, [finding((2, bad, bad))], delivery=delivery(file_name=f"{bad}.csv"))
     assert {"img", "b"}.isdisjoint(Page(said.html).tags)
     assert "&lt;img src=x onerror=alert(1)&gt;" in said.html
-    assert Page(said.html).links == [f"{policy.desk_url}/deliveries/42"]
+    assert Page(said.html).links == [f"{policy.desk}/deliveries/42"]
 
 
 @pytest.mark.parametrize(
@@ -400,6 +400,20 @@ def test_the_second_contact_stands_in_the_contract() -> None:
     ):
         with pytest.raises(ContractError, match=key):
             parse_contract(wrong, path)
+
+
+def test_links_lead_to_the_desk_of_this_home(
+    make_policy: Callable[..., Policy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = make_policy()
+    monkeypatch.delenv("AIRFLOW__API__BASE_URL", raising=False)
+    assert policy.desk == "http://127.0.0.1:8080/desk"
+    policy.settings.run.mkdir(parents=True)
+    (policy.settings.run / "airflow.port").write_text("8099\n")
+    assert policy.desk == "http://127.0.0.1:8099/desk"
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://daten.landkreis.example/")
+    assert policy.desk == "https://daten.landkreis.example/desk"
+    assert make_policy("desk_url: https://pult.example/desk/").desk == "https://pult.example/desk"
 
 
 # The workbook

@@ -140,13 +140,25 @@ def about_calendar(conn: ops.Connection, policy: Policy, contracts: Mapping[str,
     return [one for one in written if one is not None]
 
 
-def operators(conn: ops.Connection, policy: Policy, subject: str, text: str, key: str, now: datetime) -> int | None:
-    """An alert to the data engineers, once per cause (``key``) and day; it knows no quiet hours."""
+def operators(
+    conn: ops.Connection,
+    policy: Policy,
+    subject: str,
+    text: str,
+    key: str,
+    now: datetime,
+    *,
+    channel: Channel | None = None,
+) -> int | None:
+    """An alert to the data engineers, once per cause (``key``) and day; it knows no quiet hours.
+
+    ``channel`` replaces the agreed one where that is what is broken.
+    """
     dedup = f"operators:{key}:{delivery_calendar.today(now).isoformat()}"
     if _is_written(conn, dedup):
         return None
     shown = "\n".join(plain(line, 2000) for line in text.split("\n"))
-    context = {"subject": plain(subject), "text": shown, "url": policy.desk_url}
+    context = {"subject": plain(subject), "text": shown, "url": policy.desk}
     log.error("operators: %s", plain(subject))
     return _write(
         conn,
@@ -155,7 +167,7 @@ def operators(conn: ops.Connection, policy: Policy, subject: str, text: str, key
         dedup,
         render(policy, "operators", context),
         policy.operators.address,
-        policy.operators_channel,
+        channel or policy.operators_channel,
         _About(),
         now,
     )
@@ -209,7 +221,7 @@ def verdict_context(
         "attachment": attachment,
         "is_personal": is_personal,
         "is_demo": is_demo,
-        "url": f"{policy.desk_url}/deliveries/{delivery.delivery_id}",
+        "url": f"{policy.desk}/deliveries/{delivery.delivery_id}",
     }
 
 
@@ -304,7 +316,7 @@ def _closing(
         "matters": matters[:PLACES_SHOWN],
         "matter_count": len(matters),
         "is_demo": is_demo,
-        "url": f"{policy.desk_url}/deliveries/{delivery.delivery_id}",
+        "url": f"{policy.desk}/deliveries/{delivery.delivery_id}",
     }
     about = _About(
         contract.dataset_id,
@@ -344,7 +356,7 @@ def _receipt(
         "next_due": next_due
         and {"day": wording.spell_date(next_due.due_on), "period": wording.spell_period(next_due.period_code)},
         "is_demo": any(is_demo for _, is_demo in facts),
-        "url": f"{policy.desk_url}/deliveries/{ids[-1]}",
+        "url": f"{policy.desk}/deliveries/{ids[-1]}",
     }
     about = _About(contract.dataset_id, sender, periods[0] if len(periods) == 1 else None, ids)
     text = render(policy, "receipt", context)
@@ -369,7 +381,7 @@ def _due(
         "due_on": wording.spell_date(entry["due_on"]),
         "grace_until": wording.spell_date(entry["grace_until"]),
         "ways": ways(contract),
-        "url": policy.desk_url,
+        "url": policy.desk,
     }
     known = [entry["incident_id"]] if entry["incident_id"] is not None else []
     about = _About(contract.dataset_id, sender, period, incidents=known)
@@ -410,7 +422,7 @@ def _escalations(
             "matters": matters[:PLACES_SHOWN],
             "more_matters": max(0, len(matters) - PLACES_SHOWN),
             "told": recipient.address,
-            "url": policy.desk_url,
+            "url": policy.desk,
         }
         about = _About(contract.dataset_id, row["sender_code"], row["period_code"], incidents=row["ids"])
         text = render(policy, "escalation", context)

@@ -101,7 +101,7 @@ def of_delivery(policy: Policy, contract: Contract, delivery: ops.Delivery, find
                 findings,
                 rows=policy.attachment.rows,
                 size=int(policy.attachment.megabytes * 1_000_000),
-                complete_at=f"{policy.desk_url}/deliveries/{delivery.delivery_id}",
+                complete_at=f"{policy.desk}/deliveries/{delivery.delivery_id}",
             )
             if content is None:
                 return Made(name)

@@ -5,6 +5,7 @@ The packaged ``follow_up.yml`` holds every key; a file of that name in the home 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ class Policy(Strict):
     county: str = Field(min_length=1)
     coordination: Coordination
     operators: Operators
-    desk_url: str = Field(pattern=r"^https?://\S+$")
+    desk_url: str | None = Field(pattern=r"^https?://\S+$")
     quiet_hours: QuietHours | None
     rate_limit_per_hour: int = Field(ge=1)
     reminder_days: int = Field(ge=0)
@@ -137,6 +138,11 @@ class Policy(Strict):
             escalation=next(iter(second), contract.escalation_contact or self.coordination.address),
             channel=next(iter(channels), self._default),
         )
+
+    @property
+    def desk(self) -> str:
+        """Where the desk is reached, for links."""
+        return (self.desk_url or _desk_below_airflow(self.settings)).rstrip("/")
 
     @property
     def operators_channel(self) -> Channel:
@@ -219,6 +225,17 @@ def _default_channel(policy: Policy, credentials: GetCredentials | None) -> Chan
         return "smtp" if credentials(policy.smtp.connection).host else "drop"
     except ContractError:
         return "drop"
+
+
+def _desk_below_airflow(settings: Settings) -> str:
+    """As the environment of Airflow says; outside of it, at the port this home's Airflow has chosen."""
+    if base := os.environ.get("AIRFLOW__API__BASE_URL"):
+        return f"{base.rstrip('/')}/desk"
+    try:
+        port = int((settings.run / "airflow.port").read_text())
+    except (OSError, ValueError):
+        port = 8080
+    return f"http://127.0.0.1:{port}/desk"
 
 
 def _parsed(text: str, path: Path) -> dict[str, Any]:
