@@ -241,11 +241,18 @@ def test_secret_numbers_are_not_repeated(policy: Policy) -> None:
 @pytest.mark.parametrize(
     ("found", "shown"),
     [("3", "[geheim]"), ("-2", "[geheim]"), ("4,0", "[geheim]"), ("5", "5"), ("0", "0"), ("13", "13"), ("1.234", "1.234"),
-     ("03157004", "03157004"), ("2024-03-04", "2024-03-04"), ("x", "x")],
+     ("03157004", "03157004"), ("2024-03-04", "2024-03-04"), ("3. Quartal", "3. Quartal"), ("4,", "[geheim],"), ("1,5", "1,5"), ("12,3", "12,3"), ("x", "x")],
 )  # fmt: skip
 def test_which_texts_are_secret(found: str, shown: str) -> None:
     assert evidence.shown(found, HOUSING) == shown
     assert evidence.shown(found, FOREIGNERS) == found
+
+
+def test_no_sentence_quotes_a_secret_number() -> None:
+    text = "Datei „Tabelle 3.xlsx“, Blatt „Januar 2“, Zeile 4, Spalte 3: zu klein; gefunden „Summe 4, Teile 12“, erwartet „3“."
+    assert evidence.bare(text, HOUSING) == "Zu klein; gefunden „Summe [geheim], Teile 12“, erwartet „[geheim]“."
+    assert evidence.bare(text, FOREIGNERS) == "Zu klein; gefunden „Summe 4, Teile 12“, erwartet „3“."
+    assert evidence.without_secrets("Blatt „Januar 2“: x", HOUSING) == "Blatt „Januar 2“: x"
 
 
 def test_a_hundred_thousand_findings_are_a_short_message(policy: Policy) -> None:

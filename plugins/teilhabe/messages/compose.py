@@ -307,7 +307,7 @@ def _closing(
         return None
     periods, is_demo = _facts(conn, delivery)
     recipient = policy.recipient(contract, delivery.sender_code)
-    matters = list(dict.fromkeys(plain(evidence.bare(change.message), _SENTENCE) for change in mended))
+    matters = list(dict.fromkeys(plain(evidence.bare(change.message, contract), _SENTENCE) for change in mended))
     context = {
         "dataset": contract.title_de,
         "period": spell_periods(periods),
@@ -414,7 +414,7 @@ def _escalations(
         if contract is None or _is_written(conn, dedup):
             continue
         recipient = policy.recipient(contract, row["sender_code"])
-        matters = list(dict.fromkeys(plain(evidence.bare(message), _SENTENCE) for message in row["messages"]))
+        matters = list(dict.fromkeys(plain(evidence.bare(message, contract), _SENTENCE) for message in row["messages"]))
         context = {
             "dataset": contract.title_de,
             "office": recipient.name,

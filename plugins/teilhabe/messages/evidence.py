@@ -53,6 +53,7 @@ _LARGEST_FILE = 200_000_000
 _PREFIX = re.compile(r"^Datei „.*?“[^:]{0,300}: ", re.DOTALL)
 _NAMED = re.compile(r"^Datei „.*?“(?: \(„[^“]*“\))?[:,] ", re.DOTALL)
 _COUNT = re.compile(r" \(insgesamt \d+ Zeilen\)|\s*Insgesamt \d+ Fälle\.")
+_QUOTED = re.compile(r"(gefunden )?„([^„“]*)“")
 _NUMBER = re.compile(r"-?\d[\d.,]*\d|-?\d")
 _YEAR_OR_DATE = re.compile(r"(19|20)\d\d|\d{1,2}\.\d{1,2}\.\d{2,4}|\d{4}-\d\d(-\d\d.*)?")
 
@@ -158,15 +159,15 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", ".")
 
 
-def bare(message: str) -> str:
-    """A finding's sentence without the file it names at its beginning, and without the count at its end."""
-    text = _COUNT.sub("", _PREFIX.sub("", message, count=1)).strip()
+def bare(message: str, contract: Contract) -> str:
+    """A finding's sentence without place and count, as it may be repeated: the file it begins with may name a person."""
+    text = without_secrets(_COUNT.sub("", _PREFIX.sub("", message, count=1)).strip(), contract)
     return text[:1].upper() + text[1:]
 
 
 def sentence(finding: Finding, contract: Contract) -> str:
     """A finding's sentence as a message quotes it: without secret numbers, and without the file, which is named above it."""
-    text = _NAMED.sub("", _without_secret(finding.message, finding.found, contract), count=1)
+    text = without_secrets(_NAMED.sub("", finding.message, count=1), contract)
     return text[:1].upper() + text[1:]
 
 
@@ -176,12 +177,20 @@ def shown(found: str | None, contract: Contract) -> str | None:
     if found is None or smallest is None:
         return found
     digits = "".join(str(n) for n in range(1, smallest))
-    return re.sub(rf"(?<![\w.,/-])-?[{digits}](?:[.,]0+)?(?![\w.,/-])", _HIDDEN, found)
+    # A number by itself: no part of a longer one, of a key or a date, and no ordinal ("3. Quartal").
+    alone = rf"(?<![\w/-])(?<!\d[.,])-?[{digits}](?:[.,]0+)?(?![\w/-]|[.,]\d|\.\s?[^\W\d])"
+    return re.sub(alone, _HIDDEN, found)
 
 
-def _without_secret(message: str, found: str | None, contract: Contract) -> str:
-    kept = shown(found, contract)
-    return message if kept == found or not found else message.replace(f"„{found}“", f"„{kept}“")
+def without_secrets(text: str, contract: Contract) -> str:
+    """A sentence in which no secret number is quoted, neither as what was found nor by itself."""
+
+    def quoted(match: re.Match[str]) -> str:
+        what, inner = match.groups()
+        kept = shown(inner, contract) if what or _NUMBER.fullmatch(inner) else inner
+        return f"{what or ''}„{kept}“"
+
+    return _QUOTED.sub(quoted, text)
 
 
 # -------------------------------------------------------------------------------------------------------- what to show
@@ -207,10 +216,10 @@ def _wanted(findings: Sequence[Finding], contract: Contract, limit: int) -> dict
             place = (finding.sheet, one.row)
             if place not in wanted and len(wanted) >= limit:
                 continue
-            text = bare(finding.message)
+            text = finding.message
             if finding.found and one.found is not None:
                 text = text.replace(f"„{finding.found}“", f"„{one.found}“")
-            text = _without_secret(text, one.found, contract)
+            text = bare(text, contract)
             wanted.setdefault(place, []).append(_Mark(one.column or finding.column, one.found, text))
     return wanted
 
