@@ -241,7 +241,8 @@ def test_secret_numbers_are_not_repeated(policy: Policy) -> None:
 @pytest.mark.parametrize(
     ("found", "shown"),
     [("3", "[geheim]"), ("-2", "[geheim]"), ("4,0", "[geheim]"), ("5", "5"), ("0", "0"), ("13", "13"), ("1.234", "1.234"),
-     ("03157004", "03157004"), ("2024-03-04", "2024-03-04"), ("3. Quartal", "3. Quartal"), ("4,", "[geheim],"), ("1,5", "1,5"), ("12,3", "12,3"), ("x", "x")],
+     ("03157004", "03157004"), ("2024-03-04", "2024-03-04"), ("3. Quartal", "3. Quartal"), ("4,", "[geheim],"),
+     ("1,5", "1,5"), ("12,3", "12,3"), ("x", "x")],
 )  # fmt: skip
 def test_which_texts_are_secret(found: str, shown: str) -> None:
     assert evidence.shown(found, HOUSING) == shown
@@ -375,6 +376,12 @@ offices:
     assert policy.recipient(FOREIGNERS, None).escalation == policy.coordination.address
     nowhere = FOREIGNERS.model_copy(update={"contact": "siehe Telefonliste"})
     assert policy.recipient(nowhere, None).address is None
+
+
+def test_the_reference_names_every_key_and_kind() -> None:
+    page = (PROJECT / "docs" / "reference" / "messages.md").read_text(encoding="utf-8")
+    assert not [key for key in Policy.model_fields if f"`{key}`" not in page]
+    assert not [kind for kind in KINDS if f"| `{kind}` |" not in page]
 
 
 def test_nothing_is_mailed_unless_a_connection_says_how(make_policy: Callable[..., Policy]) -> None:
