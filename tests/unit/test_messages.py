@@ -197,7 +197,7 @@ def test_demo_messages_say_that_nobody_is_meant(policy: Policy) -> None:
 
 
 def test_html_in_a_cell_and_a_file_name_is_text(policy: Policy) -> None:
-    bad = "<img src=x onerror=alert(1)><b>&\"'"
+    bad = """<img src=x onerror=alert(1)><b>&"' http://boese.example/desk"""
     said = verdict(policy, [finding((2, bad, bad))], delivery=delivery(file_name=f"{bad}.csv"))
     assert {"img", "b"}.isdisjoint(Page(said.html).tags)
     assert "&lt;img src=x onerror=alert(1)&gt;" in said.html
@@ -362,7 +362,7 @@ def test_who_hears_of_a_dataset(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy("""
 channels: {default: smtp}
 offices:
-  housing: {channel: webhook, escalation: leitung@landkreis.example}
+  housing: {channel: webhook, escalation: leitung@landkreis.example, kinds: [verdict]}
   housing__accommodation: {addresses: [eins@amt.example, zwei@amt.example]}
   03157005: {addresses: []}
 """)
@@ -371,6 +371,8 @@ offices:
     office = policy.recipient(HOUSING, "03157001")
     assert (office.name, office.address) == ("Edemissen", "eins@amt.example, zwei@amt.example")
     assert (office.channel, office.escalation) == ("webhook", "leitung@landkreis.example")
+    assert (office.wants("verdict"), office.wants("receipt")) == (True, False)
+    assert policy.recipient(FOREIGNERS, None).wants("receipt")
     assert policy.recipient(HOUSING, "03157005").address is None
     assert policy.recipient(CONTRACTS["housing__allocation"], None).channel == "webhook"
     assert policy.recipient(FOREIGNERS, None).escalation == policy.coordination.address

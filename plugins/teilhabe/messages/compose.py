@@ -257,7 +257,8 @@ def _verdict(
     now: datetime,
 ) -> int | None:
     dedup = f"verdict:{delivery.delivery_id}"
-    if _is_written(conn, dedup):
+    recipient = policy.recipient(contract, delivery.sender_code)
+    if not recipient.wants("verdict") or _is_written(conn, dedup):
         return None
     incidents = _incidents(conn, delivery.delivery_id, changes)
     accepted = {row["rule"] for row in incidents if row["state"] == "waived"}
@@ -266,7 +267,6 @@ def _verdict(
     ]
     made = evidence.of_delivery(policy, contract, delivery, findings)
     periods, is_demo = _facts(conn, delivery)
-    recipient = policy.recipient(contract, delivery.sender_code)
     text = render(
         policy,
         "verdict",
@@ -303,10 +303,10 @@ def _closing(
     now: datetime,
 ) -> int | None:
     dedup = f"closing:{delivery.delivery_id}"
-    if _is_written(conn, dedup):
+    recipient = policy.recipient(contract, delivery.sender_code)
+    if not recipient.wants("closing") or _is_written(conn, dedup):
         return None
     periods, is_demo = _facts(conn, delivery)
-    recipient = policy.recipient(contract, delivery.sender_code)
     matters = list(dict.fromkeys(plain(evidence.bare(change.message, contract), _SENTENCE) for change in mended))
     context = {
         "dataset": contract.title_de,
@@ -333,11 +333,11 @@ def _receipt(
     conn: ops.Connection, policy: Policy, contract: Contract, sender: str | None, ids: Sequence[int], now: datetime
 ) -> int | None:
     dedup = f"receipt:{contract.dataset_id}:{sender or ''}:{ids[0]}-{ids[-1]}"
-    if _is_written(conn, dedup):
+    recipient = policy.recipient(contract, sender)
+    if not recipient.wants("receipt") or _is_written(conn, dedup):
         return None
     deliveries = [ops.delivery(conn, one) for one in ids[:FILES_SHOWN]]
     facts = [_facts(conn, one) for one in deliveries]
-    recipient = policy.recipient(contract, sender)
     next_due = next(iter(wording.next_due(contract, delivery_calendar.today(now), 1)), None)
     periods = sorted({code for codes, _ in facts for code in codes}) if len(ids) <= FILES_SHOWN else []
     context = {
@@ -371,9 +371,9 @@ def _due(
 ) -> int | None:
     sender, period = entry["sender_code"], entry["period_code"]
     dedup = f"{kind}:{contract.dataset_id}:{sender or ''}:{period}"
-    if _is_written(conn, dedup):
-        return None
     recipient = policy.recipient(contract, sender)
+    if not recipient.wants(kind) or _is_written(conn, dedup):
+        return None
     context = {
         "dataset": contract.title_de,
         "office": recipient.name,
@@ -414,6 +414,8 @@ def _escalations(
         if contract is None or _is_written(conn, dedup):
             continue
         recipient = policy.recipient(contract, row["sender_code"])
+        if not recipient.wants("escalation"):
+            continue
         matters = list(dict.fromkeys(plain(evidence.bare(message, contract), _SENTENCE) for message in row["messages"]))
         context = {
             "dataset": contract.title_de,

@@ -30,6 +30,7 @@ TEXTS = "texts"
 """Folder of the home with texts that replace the packaged ones."""
 
 Channel = Literal["smtp", "webhook", "drop"]
+OfficeKind = Literal["verdict", "receipt", "reminder", "overdue", "escalation", "closing"]
 GetCredentials = Callable[[str], Credentials]
 
 
@@ -90,6 +91,8 @@ class Office(Strict):
     addresses: list[Address] | None = None
     """Instead of the contract's contact; an empty list is nobody, which the operators are told."""
     escalation: Address | None = None
+    kinds: list[OfficeKind] | None = None
+    """The only messages it gets: an office that publishes data we fetch need not be thanked or reminded."""
 
 
 _LONGEST_WAIT = timedelta(hours=4)
@@ -131,12 +134,14 @@ class Policy(Strict):
             contact = known.contact if known else contract.contact
             addresses = [contact] if re.fullmatch(MAIL_ADDRESS, contact) else []
         second = [one.escalation for one in asked if one.escalation]
+        kinds = next((one.kinds for one in asked if one.kinds is not None), None)
         channels = [one.channel for one in asked if one.channel]
         return Recipient(
             name=known.territory_name if known else contract.office,
             addresses=tuple(addresses),
             escalation=next(iter(second), contract.escalation_contact or self.coordination.address),
             channel=next(iter(channels), self._default),
+            kinds=None if kinds is None else frozenset(kinds),
         )
 
     @property
@@ -184,6 +189,10 @@ class Recipient:
     addresses: tuple[str, ...]
     escalation: str
     channel: Channel
+    kinds: frozenset[str] | None = None
+
+    def wants(self, kind: str) -> bool:
+        return self.kinds is None or kind in self.kinds
 
     @property
     def address(self) -> str | None:
