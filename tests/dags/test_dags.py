@@ -190,6 +190,40 @@ def test_the_operators_are_told_what_failed_and_nothing_of_a_file(
     assert "deliver__x" in key
 
 
+@pytest.mark.parametrize("broken", ["take_in", "archive", "follow_up", None])
+def test_offices_are_told_whatever_became_of_the_rest(broken: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a message that cannot be written does not undo what was loaded."""
+    from teilhabe.airflow import runtime
+
+    done: list[str] = []
+
+    def step(name: str, result: Any = None) -> Any:
+        def work(*_: Any, **__: Any) -> Any:
+            done.append(name)
+            if name == broken:
+                raise SourceError(name)
+            return result
+
+        return work
+
+    contract = CONTRACTS["state_monitor__foreigners"]
+    results: dict[str, Any] = {
+        "contract": contract, "installed": True, "register_waits": False, "poll": ["a file"], "archive": [1],
+        "take_in": {}, "refused": [], "follow_up": None,
+    }  # fmt: skip
+    for name, result in results.items():
+        monkeypatch.setattr(runtime.pipeline, name, step(name, result))
+    monkeypatch.setattr(runtime.building, "waits", step("waits", True))
+    monkeypatch.setattr(runtime, "_settings", lambda: None)
+    monkeypatch.setattr(runtime, "_run_id", lambda: "manual")
+    if broken in ("take_in", "archive"):
+        with pytest.raises(SourceError, match=broken):
+            runtime.deliver(contract.dataset_id)
+    else:
+        assert runtime.deliver(contract.dataset_id) == runtime.Delivered(True, 0)
+    assert "follow_up" in done
+
+
 def test_a_refusal_is_the_offices_business(monkeypatch: pytest.MonkeyPatch) -> None:
     from teilhabe.airflow import runtime
     from teilhabe.airflow.failures import tell_operators

@@ -45,7 +45,8 @@ _SMALLEST: Mapping[SecrecyMethod, int] = {"min3": 3, "min3+secondary": 3, "min5"
 _COLUMNS = 200
 _CELL = 500
 _HEADER_ROWS = 15
-_HEADER_COLUMNS_OF_NUMBERS = 2
+_LOOK_UP = 500
+"""Rows above a cell in which its header is looked for."""
 _DELIMITERS = (";", ",", "\t", "|")
 _LARGEST_FILE = 200_000_000
 """Bytes of a text that is searched for its rows; beyond it the desk has to do."""
@@ -260,41 +261,53 @@ def _records(stream: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 
 def _of_workbook(source: Source, wanted: Mapping[tuple[str | None, int], list[_Mark]]) -> dict[str, _Sheet]:
     sheets: dict[str, _Sheet] = {}
-    texts = {
-        name: [[cell_text(cell) for cell in cells[:_COLUMNS]] for cells in rows] for name, rows in source.sheets.items()
-    }
+    pages = {name: _Page(rows) for name, rows in source.sheets.items()}
     for (said, row), marks in wanted.items():
-        name = said if said in texts else _the_only(texts, row, marks)
-        if name is None or row > len(texts[name]):
+        name = said if said in pages else _the_only(pages, row, marks)
+        if name is None or row > len(pages[name]):
             continue
         sheet = sheets.setdefault(name, _Sheet())
         sheet.marks[row] = marks
-        sheet.rows[row] = texts[name][row - 1]
-        for above in _above(texts[name], row, marks):
-            sheet.rows[above] = texts[name][above - 1]
+        for number in (row, *_above(pages[name], row, marks)):
+            sheet.rows[number] = pages[name].row(number)
     return sheets
 
 
-def _the_only(texts: Mapping[str, list[list[str]]], row: int, marks: Sequence[_Mark]) -> str | None:
+class _Page:
+    """The rows of a sheet as texts, each made when it is asked for: there may be a million."""
+
+    def __init__(self, rows: Sequence[Sequence[Any]]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, number: int) -> Cells:
+        """``number`` as people count, from 1; empty beyond the end."""
+        return [cell_text(cell) for cell in self._rows[number - 1][:_COLUMNS]] if number <= len(self._rows) else []
+
+
+def _the_only(pages: Mapping[str, _Page], row: int, marks: Sequence[_Mark]) -> str | None:
     """The sheet that has what was found in this row; None where several have it."""
-    if len(texts) == 1:
-        return next(iter(texts))
+    if len(pages) == 1:
+        return next(iter(pages))
     found = {mark.found for mark in marks if mark.found}
-    fitting = [name for name, rows in texts.items() if row <= len(rows) and found.intersection(rows[row - 1])]
+    fitting = [name for name, page in pages.items() if found.intersection(page.row(row))]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _above(rows: Sequence[Cells], row: int, marks: Sequence[_Mark]) -> Iterator[int]:
+def _above(page: _Page, row: int, marks: Sequence[_Mark]) -> Iterator[int]:
     """The header: the rows before the first with numbers, and the nearest text above each marked cell."""
-    for number, cells in enumerate(rows[: min(row - 1, _HEADER_ROWS)], start=1):
+    for number in range(1, min(row, _HEADER_ROWS + 1)):
+        cells = page.row(number)
         if _is_data(cells):
             break
         if any(cells):
             yield number
     for mark in marks:
-        place = _place(mark, rows[row - 1], {})
-        for number in range(row - 1, 0, -1) if place is not None else ():
-            cells = rows[number - 1]
+        place = _place(mark, page.row(row), {})
+        for number in range(row - 1, max(0, row - _LOOK_UP), -1) if place is not None else ():
+            cells = page.row(number)
             text = cells[place] if place is not None and place < len(cells) else ""
             if text and not _NUMBER.fullmatch(text):
                 yield number
