@@ -22,6 +22,8 @@ from teilhabe import landing, loading, warehouse
 from teilhabe.airflow import running, services
 from teilhabe.cli import dsn_without_password, out, prepare, progress_lines
 from teilhabe.errors import TeilhabeError
+from teilhabe.messages.outbox import FOLDER
+from teilhabe.messages.policy import FILE
 from teilhabe.settings import Settings, get_settings
 
 _NOT_BY_MUNICIPALITY = ("ARB-05", "SPB-01", "SPB-02")
@@ -56,6 +58,7 @@ def _demo(settings: Settings) -> int:
     with progress_lines("Demo") as tell:
         prepare(settings, tell)
         handouts = files.handouts()
+        agree_on_messages(settings)
         hand_in(settings, handouts)
         tell(f"{len(handouts)} demo files handed in")
         services.up(settings, tell)
@@ -70,9 +73,17 @@ def _demo(settings: Settings) -> int:
     surprises = [*unexpected(handouts, delivered), *gaps]
     for sentence in surprises:
         out.print(f"[red]unexpected:[/red] {sentence}", highlight=False)
+    _show_messages(settings)
     _show_next(settings)
     out.print(f"Done in {time.monotonic() - started:.0f} s.")
     return 1 if report.failed or surprises else 0
+
+
+def agree_on_messages(settings: Settings) -> None:
+    """A demo runs at any hour and nobody is woken: messages go into a folder, at once."""
+    path = settings.home / FILE
+    if not path.exists():
+        path.write_text("channels: {default: drop}\nquiet_hours: null\nrate_limit_per_hour: 1000\n", encoding="utf-8")
 
 
 def hand_in(settings: Settings, handouts: Sequence[Handout]) -> None:
@@ -232,6 +243,18 @@ def _show_municipalities(settings: Settings) -> list[str]:
         f"{', '.join(_NOT_BY_MUNICIPALITY)} are delivered by county only."
     )
     return gaps
+
+
+def _show_messages(settings: Settings) -> None:
+    """What the offices were told, and what is open with them."""
+    with loading.session(settings) as conn:
+        told = conn.execute("select kind, state, count(*) from ops.message group by 1, 2 order by 1, 2").fetchall()
+        open_with = conn.execute("select state, count(*) from ops.incident group by 1 order by 1").fetchall()
+    out.print(
+        f"Messages    {', '.join(f'{count} {kind} {state}' for kind, state, count in told) or 'none'}", highlight=False
+    )
+    out.print(f"Mailbox     {settings.home / FOLDER} (.eml, opened by any mail program)", highlight=False)
+    out.print(f"Incidents   {', '.join(f'{count} {state}' for state, count in open_with) or 'none'}", highlight=False)
 
 
 def _show_next(settings: Settings) -> None:

@@ -451,7 +451,7 @@ def messages_list(
     if as_json:
         sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2, default=_json) + "\n")
         return
-    _print_rows(list(rows[0]) if rows else ["message_id"], [list(row.values()) for row in rows])
+    _print_rows(list(rows[0]) if rows else ["message_id"], [[_moment(value) for value in row.values()] for row in rows])
 
 
 @messages_app.command("show")
@@ -467,8 +467,7 @@ def messages_show(message_id: Annotated[int, typer.Argument(help="Its number, fr
     text = row.pop("body_text")
     del row["body_html"]
     for name, value in row.items():
-        out.print(escape(f"{name + ':':<15} {'-' if value is None else _json(value) if name.endswith('_at') else value}"),
-                  highlight=False)  # fmt: skip
+        out.print(escape(f"{name + ':':<15} {'-' if value is None else _moment(value)}"), highlight=False)
     out.print(escape(f"\n{text}"), highlight=False)
 
 
@@ -486,10 +485,12 @@ def messages_send(
     _ensure_warehouse(settings)
     if dry_run:
         with loading.session(settings) as conn:
-            for row, later in outbox.preview(conn, load_policy(settings), now):
-                when = f"from {later:%Y-%m-%d %H:%M %Z}" if later else "now"
+            due = outbox.preview(conn, load_policy(settings), now)
+            for row, later in due:
+                when = f"from {_moment(later)}" if later else "now"
                 line = f"{row['message_id']} {row['kind']} by {row['channel']} to {row['recipient']}, {when}: {row['subject']}"
                 out.print(escape(line), highlight=False)
+        out.print(f"{sum(later is None for _, later in due)} would be sent now, {len(due)} are due.")
         return
     ask = _connections(settings)
     sent = outbox.send_due(settings, load_policy(settings, ask), ask, now)
@@ -634,6 +635,13 @@ def dsn_without_password(settings: Settings) -> str:
 
     parts = urlsplit(warehouse.url(settings, "analyst"))
     return f"postgresql://{parts.username}@{parts.hostname}:{parts.port}{parts.path}"
+
+
+def _moment(value: Any) -> Any:
+    """A moment where the offices are, to the minute; anything else stays as it is."""
+    from teilhabe.delivery_calendar import OFFICE_TIME
+
+    return f"{value.astimezone(OFFICE_TIME):%Y-%m-%d %H:%M}" if isinstance(value, datetime) else value
 
 
 def _json(value: Any) -> Any:

@@ -103,6 +103,8 @@ create table if not exists ops.message_incident (
     incident_id bigint not null references ops.incident (incident_id),
     primary key (message_id, incident_id)
 );
+create index if not exists message_by_delivery on ops.message_delivery (delivery_id);
+create index if not exists message_by_incident on ops.message_incident (incident_id);
 comment on table ops.message_delivery is 'Which deliveries a message speaks of.';
 comment on table ops.message_incident is 'Which incidents a message speaks of.';
 

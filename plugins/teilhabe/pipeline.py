@@ -66,6 +66,28 @@ def contracts(settings: Settings) -> dict[str, Contract]:
     return load_contracts(settings.agencies)
 
 
+class _ContractsOnDemand(Mapping[str, Contract]):
+    """All contracts, each read when it is asked for: most follow-ups are about one dataset."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ids = dataset_ids(settings)
+        self._read: dict[str, Contract] = {}
+
+    def __getitem__(self, dataset_id: str) -> Contract:
+        if dataset_id not in self._ids:
+            raise KeyError(dataset_id)
+        if dataset_id not in self._read:
+            self._read[dataset_id] = contract(self._settings, dataset_id)
+        return self._read[dataset_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
 def dataset_ids(settings: Settings) -> list[str]:
     """All datasets, told by their files alone: reading forty contracts takes half a second."""
     paths = settings.agencies.glob(f"*/*{SUFFIX}")
@@ -115,7 +137,7 @@ def follow_up(settings: Settings, now: datetime, credentials: Credentials, *, ca
     from teilhabe.messages.policy import load_policy
 
     policy = load_policy(settings, credentials)
-    known = contracts(settings)
+    known = _ContractsOnDemand(settings)
     errors: list[Exception] = []
     with loading.session(settings) as conn:
 

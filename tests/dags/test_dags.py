@@ -149,6 +149,94 @@ def test_the_calendar_is_renewed_every_day(stored: dict[str, dict[str, Any]]) ->
     assert set(tasks(dag)) == {"renew"}
 
 
+def test_messages_are_sent_every_five_minutes(stored: dict[str, dict[str, Any]]) -> None:
+    dag = stored["messages"]
+    assert dag["timetable"]["__var"]["expression"] == "*/5 * * * *"
+    assert set(tasks(dag)) == {"send"}
+    assert dag["max_active_runs"] == 1
+
+
+# Failures
+
+
+def test_a_failure_of_any_task_reaches_the_operators(stored: dict[str, dict[str, Any]]) -> None:
+    for dag_id, dag in stored.items():
+        assert all(task.get("has_on_failure_callback") for task in tasks(dag).values()), dag_id
+
+
+class Instance:
+    dag_id, task_id, run_id, try_number = "deliver__x", "deliver", "manual__1", 5
+
+
+@pytest.mark.parametrize(
+    ("error", "subject", "text"),
+    [
+        (SourceError("sftp.example: did not answer in time."), "Quelle nicht erreichbar: deliver__x", "did not answer"),
+        (WarehouseError("no room"), "DAG fehlgeschlagen: deliver__x", "no room"),
+        (ValueError("Erika Muster"), "DAG fehlgeschlagen: deliver__x", "ValueError"),
+        (None, "DAG fehlgeschlagen: deliver__x", "NoneType"),
+    ],
+)
+def test_the_operators_are_told_what_failed_and_nothing_of_a_file(
+    error: Exception | None, subject: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from teilhabe.airflow import runtime
+    from teilhabe.airflow.failures import tell_operators
+
+    told: list[tuple[str, str, str]] = []
+    monkeypatch.setattr(runtime, "alert", lambda *said: told.append(said))
+    tell_operators({"ti": Instance(), "exception": error})
+    [(said, words, key)] = told
+    assert said == subject
+    assert text in words
+    assert "Erika" not in words
+    assert "deliver__x" in key
+
+
+@pytest.mark.parametrize("broken", ["take_in", "archive", "follow_up", None])
+def test_offices_are_told_whatever_became_of_the_rest(broken: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a message that cannot be written does not undo what was loaded."""
+    from teilhabe.airflow import runtime
+
+    done: list[str] = []
+
+    def step(name: str, result: Any = None) -> Any:
+        def work(*_: Any, **__: Any) -> Any:
+            done.append(name)
+            if name == broken:
+                raise SourceError(name)
+            return result
+
+        return work
+
+    contract = CONTRACTS["state_monitor__foreigners"]
+    results: dict[str, Any] = {
+        "contract": contract, "installed": True, "register_waits": False, "poll": ["a file"], "archive": [1],
+        "take_in": {}, "refused": [], "follow_up": None,
+    }  # fmt: skip
+    for name, result in results.items():
+        monkeypatch.setattr(runtime.pipeline, name, step(name, result))
+    monkeypatch.setattr(runtime.building, "waits", step("waits", True))
+    monkeypatch.setattr(runtime, "_settings", lambda: None)
+    monkeypatch.setattr(runtime, "_run_id", lambda: "manual")
+    if broken in ("take_in", "archive"):
+        with pytest.raises(SourceError, match=broken):
+            runtime.deliver(contract.dataset_id)
+    else:
+        assert runtime.deliver(contract.dataset_id) == runtime.Delivered(True, 0)
+    assert "follow_up" in done
+
+
+def test_a_refusal_is_the_offices_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    from teilhabe.airflow import runtime
+    from teilhabe.airflow.failures import tell_operators
+
+    monkeypatch.setattr(runtime, "alert", lambda *said: pytest.fail("told"))
+    refusals = Instance()
+    refusals.task_id = "refusals"
+    tell_operators({"ti": refusals, "exception": None})
+
+
 # Retries
 
 

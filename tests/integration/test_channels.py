@@ -30,6 +30,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP as Protocol
+from aiosmtpd.smtp import AuthResult
 
 from teilhabe import loading, ops
 from teilhabe import warehouse as postgres
@@ -39,12 +40,19 @@ from teilhabe.messages import outbox
 from teilhabe.messages.channels import Drop, File, Outgoing, Refused, Smtp, Unavailable, Uncertain, Webhook, signature
 from teilhabe.messages.policy import Policy, load_policy
 from teilhabe.settings import Settings
+from tests.authority import Authority, make_authority
 from tests.conftest import PROJECT, settings_for
 
 NOON = datetime(2026, 3, 3, 11, 0, tzinfo=UTC)
 """A Tuesday: nobody's quiet hour."""
 SECRET = "geheim"
 OFFICE, SECOND = "daten@amt.example", "vertretung@amt.example"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 # The mail server
@@ -114,9 +122,7 @@ def mails() -> Iterator[MailServer]:
         def factory(self) -> Protocol:
             return Cutting(self.handler, hostname="mail.amt.example")
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        said.port = int(probe.getsockname()[1])
+    said.port = free_port()
     server = Server(Handler(), hostname="127.0.0.1", port=said.port)
     server.start()
     yield said
@@ -369,6 +375,56 @@ def test_a_server_that_cannot_be_used_is_down_for_all_messages(mails: MailServer
         Smtp(replace(mails.credentials, **said), seconds=2).send(outgoing(), NOON, Commit())
     assert caught.value.whole_channel
     assert "falsch" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(params=["starttls", "ssl"])
+def secure(request: pytest.FixtureRequest, authority: Authority) -> Iterator[tuple[Credentials, list[bytes]]]:
+    """A mail server that wants encryption, from the start or soon, and a login."""
+    accepted: list[bytes] = []
+
+    class Handler:
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+            accepted.append(envelope.original_content)
+            return "250 queued"
+
+    def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, said: Any) -> AuthResult:
+        return AuthResult(success=(said.login, said.password) == (b"teilhabe", b"geheim"), handled=False)
+
+    implicit = request.param == "ssl"
+    context = authority.server_context
+    server = Controller(
+        Handler(),
+        hostname="127.0.0.1",
+        port=free_port(),
+        authenticator=authenticate,
+        auth_required=True,
+        auth_require_tls=not implicit,
+        require_starttls=not implicit,
+        ssl_context=context if implicit else None,
+        tls_context=None if implicit else context,
+    )
+    server.start()
+    extra = {"ca_certificates": authority.pem, **({"ssl": "true"} if implicit else {})}
+    yield Credentials("teilhabe", "geheim", "127.0.0.1", server.port, extra), accepted
+    server.stop()
+
+
+def test_mail_goes_encrypted_with_a_login(secure: tuple[Credentials, list[bytes]]) -> None:
+    credentials, accepted = secure
+    Smtp(credentials).send(outgoing(), NOON, Commit())
+    assert len(accepted) == 1
+    with pytest.raises(Unavailable, match="535") as caught:
+        Smtp(replace(credentials, password="falsch")).send(outgoing(), NOON, Commit())
+    assert caught.value.whole_channel
+    unknown = {key: value for key, value in credentials.extra.items() if key != "ca_certificates"}
+    with pytest.raises(Unavailable, match="certificate nobody known here has signed"):
+        Smtp(replace(credentials, extra=unknown)).send(outgoing(), NOON, Commit())
+    assert len(accepted) == 1
 
 
 # Webhook

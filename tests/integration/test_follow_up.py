@@ -7,16 +7,19 @@ import email.policy
 import io
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
+from typer.testing import CliRunner
 
-from teilhabe import incidents, loading, pipeline
+from teilhabe import cli, incidents, loading, pipeline
 from teilhabe import warehouse as server
 from teilhabe.errors import ContractError
 from teilhabe.landing import Credentials
@@ -304,3 +307,89 @@ def _with(policy: Any, **changes: Any) -> Any:
     changed = policy.model_copy(update=changes)
     changed._settings = policy.settings
     return changed
+
+
+# The command line
+
+
+@pytest.fixture
+def teilhabe(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    monkeypatch.setenv("TEILHABE_HOME", str(flow.settings.home))
+    monkeypatch.setenv("TEILHABE_PROJECT", str(flow.settings.project))
+    monkeypatch.setattr(cli, "_connections", lambda settings: no_connection)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(cli.app, arguments)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            return 1, str(done.exception)
+        return done.exit_code, done.output
+
+    return run
+
+
+def test_messages_on_the_command_line(flow: Flow, teilhabe: Callable[..., tuple[int, str]]) -> None:
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    (flow.settings.home / "follow_up.yml").write_text("quiet_hours: null\n")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(outbox, "send_due", lambda *_: outbox.Sent())
+        follow(flow, datetime.now(UTC))
+    code, said_now = teilhabe("messages", "send", "--dry-run")
+    assert (code, mailbox(flow)) == (0, [])
+    assert f"1 verdict by drop to {OFFICE}, now: Zurückgewiesen" in said_now
+    assert "1 would be sent now, 1 are due." in said_now
+    assert teilhabe("messages", "send") == (0, "1 sent, 0 failed, 0 waiting.\n")
+    assert len(mailbox(flow)) == 1
+    assert "Zurückgewiesen" in teilhabe("messages", "list")[1]
+    assert [row["state"] for row in json.loads(teilhabe("messages", "list", "--json")[1])] == ["sent"]
+    assert "„ca. 15000“ ist keine Zahl" in teilhabe("messages", "show", "1")[1]
+    assert teilhabe("messages", "resend", "1") == (
+        1,
+        "Message 1 is sent; only failed or uncertain ones are sent again.",
+    )
+    assert teilhabe("messages", "show", "2") == (1, "There is no message 2.")
+
+
+def test_a_message_can_be_looked_at_before_anything_happens(
+    flow: Flow, teilhabe: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    code, text = teilhabe("messages", "preview", "verdict", FOREIGNERS)
+    assert (code, text.splitlines()[0][:22]) == (0, "Betreff: Zurückgewiese")
+    assert teilhabe("messages", "preview", "verdict", FOREIGNERS, "--out", str(tmp_path / "v"))[0] == 0
+    assert {path.name for path in (tmp_path / "v").iterdir()} == {"verdict.txt", "verdict.html", "verdict.xlsx"}
+    assert teilhabe("messages", "preview", "nichts")[0] == 2
+    assert kinds(flow) == []
+
+
+def test_the_watch_tells_what_does_not_report(
+    flow: Flow, teilhabe: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real api-server's report, and none."""
+    healthy = {"status": "healthy"}
+    report = {
+        "metadatabase": healthy,
+        "scheduler": {"status": "unhealthy"},
+        "triggerer": healthy,
+        "dag_processor": healthy,
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(report).encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as api:
+        threading.Thread(target=api.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{api.server_port}"
+        assert teilhabe("watch", "--once", "--url", url)[0] == 1
+        assert teilhabe("watch", "--once", "--url", url)[0] == 1
+        report["scheduler"] = healthy
+        assert teilhabe("watch", "--once", "--url", url) == (0, "All components report.\n")
+        api.shutdown()
+    assert teilhabe("watch", "--once", "--url", url)[0] == 1
+    assert [mail["Subject"] for mail in mailbox(flow)] == [
+        "[teilhabe] Airflow steht: scheduler", "[teilhabe] Airflow steht: api-server",
+    ]  # fmt: skip

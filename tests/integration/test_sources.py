@@ -8,7 +8,6 @@ import getpass
 import grp
 import imaplib
 import io
-import ipaddress
 import json
 import os
 import pwd
@@ -21,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -38,6 +37,7 @@ from teilhabe.landing import Archive, Credentials, MailSource, ManifestEntry, se
 from teilhabe.landing.s3 import S3Source
 from teilhabe.landing.sftp import SftpSource
 from teilhabe.landing.web import WebSource
+from tests.authority import Authority, make_authority
 from tests.conftest import PROJECT, settings_for
 from tests.flow import FOREIGNERS, Flow, monitor
 
@@ -553,66 +553,9 @@ class TestArchiveInAnObjectStore:
             Archive("s3://amt/archive", away).put(tmp_path / "a.csv")
 
 
-@dataclass(frozen=True)
-class Authority:
-    """A certificate authority of our own, as a county's data centre runs one, and a server's certificate by it."""
-
-    pem: str
-    certificate: Path
-    key: Path
-
-    @property
-    def server_context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key)
-        return context
-
-
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    root = tmp_path_factory.mktemp("authority")
-    now = datetime.now(UTC)
-
-    def named(name: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-    def certificate(name: str, key: Any) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(named(name))
-            .issuer_name(named("Rechenzentrum"))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-        )
-
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = (
-        certificate("Rechenzentrum", ca_key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
-        .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
-        .sign(ca_key, hashes.SHA256())
-    )
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    server = (
-        certificate("127.0.0.1", key)
-        .add_extension(names, critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (root / "server.pem").write_bytes(server.public_bytes(pem))
-    (root / "server.key").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return Authority(ca.public_bytes(pem).decode(), root / "server.pem", root / "server.key")
+    return make_authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -43,6 +43,8 @@ def test_help_names_every_command_and_starts_nothing(home: Path) -> None:
         "template",
         "new-dataset",
         "contracts",
+        "messages",
+        "watch",
     ):
         assert f" {command} " in done.stdout
     assert not home.exists()

@@ -151,7 +151,7 @@ def test_a_verdict_says_what_where_how_by_when_and_whom_to_ask(policy: Policy) -
         "| Zeile | Spalte | Gefunden  | Erwartet  |\n| 2     | Value  | ca. 15000 | eine Zahl |\n",
         "„Beanstandungen_42.xlsx“ im Anhang",
         "- So liefern Sie: Als Datei über den Eingangsordner des Landkreises\n- Bis wann: 10.03.2026\n",
-        f"\n{policy.desk_url}/deliveries/42\n",
+        f"\n{policy.desk}/deliveries/42\n",
         f"an {policy.coordination.address} oder Telefon {policy.coordination.phone}",
     ):
         assert part in said.text, part
@@ -197,11 +197,11 @@ def test_demo_messages_say_that_nobody_is_meant(policy: Policy) -> None:
 
 
 def test_html_in_a_cell_and_a_file_name_is_text(policy: Policy) -> None:
-    bad = "<img src=x onerror=alert(1)><b>&\"'"
+    bad = """<img src=x onerror=alert(1)><b>&"' http://boese.example/desk"""
     said = verdict(policy, [finding((2, bad, bad))], delivery=delivery(file_name=f"{bad}.csv"))
     assert {"img", "b"}.isdisjoint(Page(said.html).tags)
     assert "&lt;img src=x onerror=alert(1)&gt;" in said.html
-    assert Page(said.html).links == [f"{policy.desk_url}/deliveries/42"]
+    assert Page(said.html).links == [f"{policy.desk}/deliveries/42"]
 
 
 @pytest.mark.parametrize(
@@ -241,11 +241,19 @@ def test_secret_numbers_are_not_repeated(policy: Policy) -> None:
 @pytest.mark.parametrize(
     ("found", "shown"),
     [("3", "[geheim]"), ("-2", "[geheim]"), ("4,0", "[geheim]"), ("5", "5"), ("0", "0"), ("13", "13"), ("1.234", "1.234"),
-     ("03157004", "03157004"), ("2024-03-04", "2024-03-04"), ("x", "x")],
+     ("03157004", "03157004"), ("2024-03-04", "2024-03-04"), ("3. Quartal", "3. Quartal"), ("4,", "[geheim],"),
+     ("1,5", "1,5"), ("12,3", "12,3"), ("x", "x")],
 )  # fmt: skip
 def test_which_texts_are_secret(found: str, shown: str) -> None:
     assert evidence.shown(found, HOUSING) == shown
     assert evidence.shown(found, FOREIGNERS) == found
+
+
+def test_no_sentence_quotes_a_secret_number() -> None:
+    text = "Datei „Tabelle 3.xlsx“, Blatt „Januar 2“, Zeile 4, Spalte 3: zu klein; gefunden „Summe 4, Teile 12“, erwartet „3“."
+    assert evidence.bare(text, HOUSING) == "Zu klein; gefunden „Summe [geheim], Teile 12“, erwartet „[geheim]“."
+    assert evidence.bare(text, FOREIGNERS) == "Zu klein; gefunden „Summe 4, Teile 12“, erwartet „3“."
+    assert evidence.without_secrets("Blatt „Januar 2“: x", HOUSING) == "Blatt „Januar 2“: x"
 
 
 def test_a_hundred_thousand_findings_are_a_short_message(policy: Policy) -> None:
@@ -354,7 +362,7 @@ def test_who_hears_of_a_dataset(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy("""
 channels: {default: smtp}
 offices:
-  housing: {channel: webhook, escalation: leitung@landkreis.example}
+  housing: {channel: webhook, escalation: leitung@landkreis.example, kinds: [verdict]}
   housing__accommodation: {addresses: [eins@amt.example, zwei@amt.example]}
   03157005: {addresses: []}
 """)
@@ -363,11 +371,19 @@ offices:
     office = policy.recipient(HOUSING, "03157001")
     assert (office.name, office.address) == ("Edemissen", "eins@amt.example, zwei@amt.example")
     assert (office.channel, office.escalation) == ("webhook", "leitung@landkreis.example")
+    assert (office.wants("verdict"), office.wants("receipt")) == (True, False)
+    assert policy.recipient(FOREIGNERS, None).wants("receipt")
     assert policy.recipient(HOUSING, "03157005").address is None
     assert policy.recipient(CONTRACTS["housing__allocation"], None).channel == "webhook"
     assert policy.recipient(FOREIGNERS, None).escalation == policy.coordination.address
     nowhere = FOREIGNERS.model_copy(update={"contact": "siehe Telefonliste"})
     assert policy.recipient(nowhere, None).address is None
+
+
+def test_the_reference_names_every_key_and_kind() -> None:
+    page = (PROJECT / "docs" / "reference" / "messages.md").read_text(encoding="utf-8")
+    assert not [key for key in Policy.model_fields if f"`{key}`" not in page]
+    assert not [kind for kind in KINDS if f"| `{kind}` |" not in page]
 
 
 def test_nothing_is_mailed_unless_a_connection_says_how(make_policy: Callable[..., Policy]) -> None:
@@ -400,6 +416,20 @@ def test_the_second_contact_stands_in_the_contract() -> None:
     ):
         with pytest.raises(ContractError, match=key):
             parse_contract(wrong, path)
+
+
+def test_links_lead_to_the_desk_of_this_home(
+    make_policy: Callable[..., Policy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = make_policy()
+    monkeypatch.delenv("AIRFLOW__API__BASE_URL", raising=False)
+    assert policy.desk == "http://127.0.0.1:8080/desk"
+    policy.settings.run.mkdir(parents=True)
+    (policy.settings.run / "airflow.port").write_text("8099\n")
+    assert policy.desk == "http://127.0.0.1:8099/desk"
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://daten.landkreis.example/")
+    assert policy.desk == "https://daten.landkreis.example/desk"
+    assert make_policy("desk_url: https://pult.example/desk/").desk == "https://pult.example/desk"
 
 
 # The workbook

@@ -140,13 +140,25 @@ def about_calendar(conn: ops.Connection, policy: Policy, contracts: Mapping[str,
     return [one for one in written if one is not None]
 
 
-def operators(conn: ops.Connection, policy: Policy, subject: str, text: str, key: str, now: datetime) -> int | None:
-    """An alert to the data engineers, once per cause (``key``) and day; it knows no quiet hours."""
+def operators(
+    conn: ops.Connection,
+    policy: Policy,
+    subject: str,
+    text: str,
+    key: str,
+    now: datetime,
+    *,
+    channel: Channel | None = None,
+) -> int | None:
+    """An alert to the data engineers, once per cause (``key``) and day; it knows no quiet hours.
+
+    ``channel`` replaces the agreed one where that is what is broken.
+    """
     dedup = f"operators:{key}:{delivery_calendar.today(now).isoformat()}"
     if _is_written(conn, dedup):
         return None
     shown = "\n".join(plain(line, 2000) for line in text.split("\n"))
-    context = {"subject": plain(subject), "text": shown, "url": policy.desk_url}
+    context = {"subject": plain(subject), "text": shown, "url": policy.desk}
     log.error("operators: %s", plain(subject))
     return _write(
         conn,
@@ -155,7 +167,7 @@ def operators(conn: ops.Connection, policy: Policy, subject: str, text: str, key
         dedup,
         render(policy, "operators", context),
         policy.operators.address,
-        policy.operators_channel,
+        channel or policy.operators_channel,
         _About(),
         now,
     )
@@ -209,7 +221,7 @@ def verdict_context(
         "attachment": attachment,
         "is_personal": is_personal,
         "is_demo": is_demo,
-        "url": f"{policy.desk_url}/deliveries/{delivery.delivery_id}",
+        "url": f"{policy.desk}/deliveries/{delivery.delivery_id}",
     }
 
 
@@ -245,7 +257,8 @@ def _verdict(
     now: datetime,
 ) -> int | None:
     dedup = f"verdict:{delivery.delivery_id}"
-    if _is_written(conn, dedup):
+    recipient = policy.recipient(contract, delivery.sender_code)
+    if not recipient.wants("verdict") or _is_written(conn, dedup):
         return None
     incidents = _incidents(conn, delivery.delivery_id, changes)
     accepted = {row["rule"] for row in incidents if row["state"] == "waived"}
@@ -254,7 +267,6 @@ def _verdict(
     ]
     made = evidence.of_delivery(policy, contract, delivery, findings)
     periods, is_demo = _facts(conn, delivery)
-    recipient = policy.recipient(contract, delivery.sender_code)
     text = render(
         policy,
         "verdict",
@@ -291,11 +303,11 @@ def _closing(
     now: datetime,
 ) -> int | None:
     dedup = f"closing:{delivery.delivery_id}"
-    if _is_written(conn, dedup):
+    recipient = policy.recipient(contract, delivery.sender_code)
+    if not recipient.wants("closing") or _is_written(conn, dedup):
         return None
     periods, is_demo = _facts(conn, delivery)
-    recipient = policy.recipient(contract, delivery.sender_code)
-    matters = list(dict.fromkeys(plain(evidence.bare(change.message), _SENTENCE) for change in mended))
+    matters = list(dict.fromkeys(plain(evidence.bare(change.message, contract), _SENTENCE) for change in mended))
     context = {
         "dataset": contract.title_de,
         "period": spell_periods(periods),
@@ -304,7 +316,7 @@ def _closing(
         "matters": matters[:PLACES_SHOWN],
         "matter_count": len(matters),
         "is_demo": is_demo,
-        "url": f"{policy.desk_url}/deliveries/{delivery.delivery_id}",
+        "url": f"{policy.desk}/deliveries/{delivery.delivery_id}",
     }
     about = _About(
         contract.dataset_id,
@@ -321,11 +333,11 @@ def _receipt(
     conn: ops.Connection, policy: Policy, contract: Contract, sender: str | None, ids: Sequence[int], now: datetime
 ) -> int | None:
     dedup = f"receipt:{contract.dataset_id}:{sender or ''}:{ids[0]}-{ids[-1]}"
-    if _is_written(conn, dedup):
+    recipient = policy.recipient(contract, sender)
+    if not recipient.wants("receipt") or _is_written(conn, dedup):
         return None
     deliveries = [ops.delivery(conn, one) for one in ids[:FILES_SHOWN]]
     facts = [_facts(conn, one) for one in deliveries]
-    recipient = policy.recipient(contract, sender)
     next_due = next(iter(wording.next_due(contract, delivery_calendar.today(now), 1)), None)
     periods = sorted({code for codes, _ in facts for code in codes}) if len(ids) <= FILES_SHOWN else []
     context = {
@@ -344,7 +356,7 @@ def _receipt(
         "next_due": next_due
         and {"day": wording.spell_date(next_due.due_on), "period": wording.spell_period(next_due.period_code)},
         "is_demo": any(is_demo for _, is_demo in facts),
-        "url": f"{policy.desk_url}/deliveries/{ids[-1]}",
+        "url": f"{policy.desk}/deliveries/{ids[-1]}",
     }
     about = _About(contract.dataset_id, sender, periods[0] if len(periods) == 1 else None, ids)
     text = render(policy, "receipt", context)
@@ -359,9 +371,9 @@ def _due(
 ) -> int | None:
     sender, period = entry["sender_code"], entry["period_code"]
     dedup = f"{kind}:{contract.dataset_id}:{sender or ''}:{period}"
-    if _is_written(conn, dedup):
-        return None
     recipient = policy.recipient(contract, sender)
+    if not recipient.wants(kind) or _is_written(conn, dedup):
+        return None
     context = {
         "dataset": contract.title_de,
         "office": recipient.name,
@@ -369,7 +381,7 @@ def _due(
         "due_on": wording.spell_date(entry["due_on"]),
         "grace_until": wording.spell_date(entry["grace_until"]),
         "ways": ways(contract),
-        "url": policy.desk_url,
+        "url": policy.desk,
     }
     known = [entry["incident_id"]] if entry["incident_id"] is not None else []
     about = _About(contract.dataset_id, sender, period, incidents=known)
@@ -402,7 +414,9 @@ def _escalations(
         if contract is None or _is_written(conn, dedup):
             continue
         recipient = policy.recipient(contract, row["sender_code"])
-        matters = list(dict.fromkeys(plain(evidence.bare(message), _SENTENCE) for message in row["messages"]))
+        if not recipient.wants("escalation"):
+            continue
+        matters = list(dict.fromkeys(plain(evidence.bare(message, contract), _SENTENCE) for message in row["messages"]))
         context = {
             "dataset": contract.title_de,
             "office": recipient.name,
@@ -410,7 +424,7 @@ def _escalations(
             "matters": matters[:PLACES_SHOWN],
             "more_matters": max(0, len(matters) - PLACES_SHOWN),
             "told": recipient.address,
-            "url": policy.desk_url,
+            "url": policy.desk,
         }
         about = _About(contract.dataset_id, row["sender_code"], row["period_code"], incidents=row["ids"])
         text = render(policy, "escalation", context)

@@ -45,7 +45,8 @@ _SMALLEST: Mapping[SecrecyMethod, int] = {"min3": 3, "min3+secondary": 3, "min5"
 _COLUMNS = 200
 _CELL = 500
 _HEADER_ROWS = 15
-_HEADER_COLUMNS_OF_NUMBERS = 2
+_LOOK_UP = 500
+"""Rows above a cell in which its header is looked for."""
 _DELIMITERS = (";", ",", "\t", "|")
 _LARGEST_FILE = 200_000_000
 """Bytes of a text that is searched for its rows; beyond it the desk has to do."""
@@ -53,6 +54,7 @@ _LARGEST_FILE = 200_000_000
 _PREFIX = re.compile(r"^Datei „.*?“[^:]{0,300}: ", re.DOTALL)
 _NAMED = re.compile(r"^Datei „.*?“(?: \(„[^“]*“\))?[:,] ", re.DOTALL)
 _COUNT = re.compile(r" \(insgesamt \d+ Zeilen\)|\s*Insgesamt \d+ Fälle\.")
+_QUOTED = re.compile(r"(gefunden )?„([^„“]*)“")
 _NUMBER = re.compile(r"-?\d[\d.,]*\d|-?\d")
 _YEAR_OR_DATE = re.compile(r"(19|20)\d\d|\d{1,2}\.\d{1,2}\.\d{2,4}|\d{4}-\d\d(-\d\d.*)?")
 
@@ -101,7 +103,7 @@ def of_delivery(policy: Policy, contract: Contract, delivery: ops.Delivery, find
                 findings,
                 rows=policy.attachment.rows,
                 size=int(policy.attachment.megabytes * 1_000_000),
-                complete_at=f"{policy.desk_url}/deliveries/{delivery.delivery_id}",
+                complete_at=f"{policy.desk}/deliveries/{delivery.delivery_id}",
             )
             if content is None:
                 return Made(name)
@@ -158,15 +160,15 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", ".")
 
 
-def bare(message: str) -> str:
-    """A finding's sentence without the file it names at its beginning, and without the count at its end."""
-    text = _COUNT.sub("", _PREFIX.sub("", message, count=1)).strip()
+def bare(message: str, contract: Contract) -> str:
+    """A finding's sentence without place and count, as it may be repeated: the file it begins with may name a person."""
+    text = without_secrets(_COUNT.sub("", _PREFIX.sub("", message, count=1)).strip(), contract)
     return text[:1].upper() + text[1:]
 
 
 def sentence(finding: Finding, contract: Contract) -> str:
     """A finding's sentence as a message quotes it: without secret numbers, and without the file, which is named above it."""
-    text = _NAMED.sub("", _without_secret(finding.message, finding.found, contract), count=1)
+    text = without_secrets(_NAMED.sub("", finding.message, count=1), contract)
     return text[:1].upper() + text[1:]
 
 
@@ -176,12 +178,20 @@ def shown(found: str | None, contract: Contract) -> str | None:
     if found is None or smallest is None:
         return found
     digits = "".join(str(n) for n in range(1, smallest))
-    return re.sub(rf"(?<![\w.,/-])-?[{digits}](?:[.,]0+)?(?![\w.,/-])", _HIDDEN, found)
+    # A number by itself: no part of a longer one, of a key or a date, and no ordinal ("3. Quartal").
+    alone = rf"(?<![\w/-])(?<!\d[.,])-?[{digits}](?:[.,]0+)?(?![\w/-]|[.,]\d|\.\s?[^\W\d])"
+    return re.sub(alone, _HIDDEN, found)
 
 
-def _without_secret(message: str, found: str | None, contract: Contract) -> str:
-    kept = shown(found, contract)
-    return message if kept == found or not found else message.replace(f"„{found}“", f"„{kept}“")
+def without_secrets(text: str, contract: Contract) -> str:
+    """A sentence in which no secret number is quoted, neither as what was found nor by itself."""
+
+    def quoted(match: re.Match[str]) -> str:
+        what, inner = match.groups()
+        kept = shown(inner, contract) if what or _NUMBER.fullmatch(inner) else inner
+        return f"{what or ''}„{kept}“"
+
+    return _QUOTED.sub(quoted, text)
 
 
 # -------------------------------------------------------------------------------------------------------- what to show
@@ -207,10 +217,10 @@ def _wanted(findings: Sequence[Finding], contract: Contract, limit: int) -> dict
             place = (finding.sheet, one.row)
             if place not in wanted and len(wanted) >= limit:
                 continue
-            text = bare(finding.message)
+            text = finding.message
             if finding.found and one.found is not None:
                 text = text.replace(f"„{finding.found}“", f"„{one.found}“")
-            text = _without_secret(text, one.found, contract)
+            text = bare(text, contract)
             wanted.setdefault(place, []).append(_Mark(one.column or finding.column, one.found, text))
     return wanted
 
@@ -251,41 +261,53 @@ def _records(stream: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 
 def _of_workbook(source: Source, wanted: Mapping[tuple[str | None, int], list[_Mark]]) -> dict[str, _Sheet]:
     sheets: dict[str, _Sheet] = {}
-    texts = {
-        name: [[cell_text(cell) for cell in cells[:_COLUMNS]] for cells in rows] for name, rows in source.sheets.items()
-    }
+    pages = {name: _Page(rows) for name, rows in source.sheets.items()}
     for (said, row), marks in wanted.items():
-        name = said if said in texts else _the_only(texts, row, marks)
-        if name is None or row > len(texts[name]):
+        name = said if said in pages else _the_only(pages, row, marks)
+        if name is None or row > len(pages[name]):
             continue
         sheet = sheets.setdefault(name, _Sheet())
         sheet.marks[row] = marks
-        sheet.rows[row] = texts[name][row - 1]
-        for above in _above(texts[name], row, marks):
-            sheet.rows[above] = texts[name][above - 1]
+        for number in (row, *_above(pages[name], row, marks)):
+            sheet.rows[number] = pages[name].row(number)
     return sheets
 
 
-def _the_only(texts: Mapping[str, list[list[str]]], row: int, marks: Sequence[_Mark]) -> str | None:
+class _Page:
+    """The rows of a sheet as texts, each made when it is asked for: there may be a million."""
+
+    def __init__(self, rows: Sequence[Sequence[Any]]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, number: int) -> Cells:
+        """``number`` as people count, from 1; empty beyond the end."""
+        return [cell_text(cell) for cell in self._rows[number - 1][:_COLUMNS]] if number <= len(self._rows) else []
+
+
+def _the_only(pages: Mapping[str, _Page], row: int, marks: Sequence[_Mark]) -> str | None:
     """The sheet that has what was found in this row; None where several have it."""
-    if len(texts) == 1:
-        return next(iter(texts))
+    if len(pages) == 1:
+        return next(iter(pages))
     found = {mark.found for mark in marks if mark.found}
-    fitting = [name for name, rows in texts.items() if row <= len(rows) and found.intersection(rows[row - 1])]
+    fitting = [name for name, page in pages.items() if found.intersection(page.row(row))]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _above(rows: Sequence[Cells], row: int, marks: Sequence[_Mark]) -> Iterator[int]:
+def _above(page: _Page, row: int, marks: Sequence[_Mark]) -> Iterator[int]:
     """The header: the rows before the first with numbers, and the nearest text above each marked cell."""
-    for number, cells in enumerate(rows[: min(row - 1, _HEADER_ROWS)], start=1):
+    for number in range(1, min(row, _HEADER_ROWS + 1)):
+        cells = page.row(number)
         if _is_data(cells):
             break
         if any(cells):
             yield number
     for mark in marks:
-        place = _place(mark, rows[row - 1], {})
-        for number in range(row - 1, 0, -1) if place is not None else ():
-            cells = rows[number - 1]
+        place = _place(mark, page.row(row), {})
+        for number in range(row - 1, max(0, row - _LOOK_UP), -1) if place is not None else ():
+            cells = page.row(number)
             text = cells[place] if place is not None and place < len(cells) else ""
             if text and not _NUMBER.fullmatch(text):
                 yield number

@@ -38,7 +38,7 @@ def example(policy: Policy, contract: Contract, kind: Kind, now: datetime) -> Ex
     facts = _Facts(policy, contract, recipient, now, _period(contract, now))
     if kind == "verdict":
         return _verdict(facts, sender)
-    return Example(render(policy, kind, {"is_demo": False, "url": policy.desk_url, **_CONTEXTS[kind](facts)}))
+    return Example(render(policy, kind, {"is_demo": False, "url": policy.desk, **_CONTEXTS[kind](facts)}))
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _Facts:
             "office": self.recipient.name,
             "period": wording.spell_period(self.period),
             "ways": compose.ways(self.contract),
-            "url": f"{self.policy.desk_url}/deliveries/1",
+            "url": f"{self.policy.desk}/deliveries/1",
         }
 
     def day(self, days: int) -> str:
@@ -94,7 +94,7 @@ def _verdict(facts: _Facts, sender: str | None) -> Example:
             [finding],
             rows=10,
             size=1_000_000,
-            complete_at=f"{facts.policy.desk_url}/deliveries/1",
+            complete_at=f"{facts.policy.desk}/deliveries/1",
         )
     delivery = Delivery(
         1, contract.dataset_id, _FILE, "", 0, now.astimezone(UTC), None, "", facts.period, "", "quarantined", None, None, None,

@@ -251,7 +251,9 @@ def _send_one(conn: ops.Connection, this: _Round, row: dict[str, Any], done: Sen
         if whole:
             this.down.append(row["channel"])
             attempts -= 1
-            _tell(conn, this, f"Kanal {row['channel']} nicht erreichbar", str(error), f"channel:{row['channel']}")
+            subject, key = f"Kanal {row['channel']} nicht erreichbar", f"channel:{row['channel']}"
+            broken = row["channel"] == this.policy.operators_channel
+            compose.operators(conn, this.policy, subject, str(error), key, this.now, channel="drop" if broken else None)
         if not whole and attempts >= this.policy.retry.attempts:
             _record(conn, message_id, "failed", error)
             _give_up(conn, this, row, f"nach {attempts} Versuchen aufgegeben: {error}", done)

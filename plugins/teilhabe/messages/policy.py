@@ -5,6 +5,7 @@ The packaged ``follow_up.yml`` holds every key; a file of that name in the home 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ TEXTS = "texts"
 """Folder of the home with texts that replace the packaged ones."""
 
 Channel = Literal["smtp", "webhook", "drop"]
+OfficeKind = Literal["verdict", "receipt", "reminder", "overdue", "escalation", "closing"]
 GetCredentials = Callable[[str], Credentials]
 
 
@@ -89,6 +91,8 @@ class Office(Strict):
     addresses: list[Address] | None = None
     """Instead of the contract's contact; an empty list is nobody, which the operators are told."""
     escalation: Address | None = None
+    kinds: list[OfficeKind] | None = None
+    """The only messages it gets: an office that publishes data we fetch need not be thanked or reminded."""
 
 
 _LONGEST_WAIT = timedelta(hours=4)
@@ -100,7 +104,7 @@ class Policy(Strict):
     county: str = Field(min_length=1)
     coordination: Coordination
     operators: Operators
-    desk_url: str = Field(pattern=r"^https?://\S+$")
+    desk_url: str | None = Field(pattern=r"^https?://\S+$")
     quiet_hours: QuietHours | None
     rate_limit_per_hour: int = Field(ge=1)
     reminder_days: int = Field(ge=0)
@@ -130,13 +134,20 @@ class Policy(Strict):
             contact = known.contact if known else contract.contact
             addresses = [contact] if re.fullmatch(MAIL_ADDRESS, contact) else []
         second = [one.escalation for one in asked if one.escalation]
+        kinds = next((one.kinds for one in asked if one.kinds is not None), None)
         channels = [one.channel for one in asked if one.channel]
         return Recipient(
             name=known.territory_name if known else contract.office,
             addresses=tuple(addresses),
             escalation=next(iter(second), contract.escalation_contact or self.coordination.address),
             channel=next(iter(channels), self._default),
+            kinds=None if kinds is None else frozenset(kinds),
         )
+
+    @property
+    def desk(self) -> str:
+        """Where the desk is reached, for links."""
+        return (self.desk_url or _desk_below_airflow(self.settings)).rstrip("/")
 
     @property
     def operators_channel(self) -> Channel:
@@ -178,6 +189,10 @@ class Recipient:
     addresses: tuple[str, ...]
     escalation: str
     channel: Channel
+    kinds: frozenset[str] | None = None
+
+    def wants(self, kind: str) -> bool:
+        return self.kinds is None or kind in self.kinds
 
     @property
     def address(self) -> str | None:
@@ -219,6 +234,17 @@ def _default_channel(policy: Policy, credentials: GetCredentials | None) -> Chan
         return "smtp" if credentials(policy.smtp.connection).host else "drop"
     except ContractError:
         return "drop"
+
+
+def _desk_below_airflow(settings: Settings) -> str:
+    """As the environment of Airflow says; outside of it, at the port this home's Airflow has chosen."""
+    if base := os.environ.get("AIRFLOW__API__BASE_URL"):
+        return f"{base.rstrip('/')}/desk"
+    try:
+        port = int((settings.run / "airflow.port").read_text())
+    except (OSError, ValueError):
+        port = 8080
+    return f"http://127.0.0.1:{port}/desk"
 
 
 def _parsed(text: str, path: Path) -> dict[str, Any]:

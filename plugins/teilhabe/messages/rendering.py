@@ -65,7 +65,9 @@ def render(policy: Policy, kind: Kind, context: Mapping[str, Any]) -> Text:
         subject, text = _split(written)
         layout = environment.get_template("layout.html.j2")
         html = layout.render(
-            subject=subject, blocks=list(_blocks(text)), sender=f"{policy.county}, {policy.coordination.name}"
+            subject=subject,
+            blocks=list(_blocks(text, policy.desk)),
+            sender=f"{policy.county}, {policy.coordination.name}",
         )
     except (TemplateError, TypeError, ValueError) as error:
         raise ContractError(f"{_place(error, name, policy)}: the text of a message cannot be used: {error}.") from error
@@ -113,7 +115,7 @@ def _split(written: str) -> tuple[str, str]:
     return plain(first.removeprefix(SUBJECT), _SUBJECT_LENGTH), text + "\n"
 
 
-def _blocks(text: str) -> Iterable[_Block]:
+def _blocks(text: str, desk: str) -> Iterable[_Block]:
     for chunk in text.strip().split("\n\n"):
         open_block: _Block | None = None
         lines = chunk.split("\n")
@@ -132,13 +134,18 @@ def _blocks(text: str) -> Iterable[_Block]:
                 open_block = _Block(kind, [], [])
             if kind == "table":
                 open_block.rows.append([cell.strip() for cell in line[2:-2].split(" | ")])
-            open_block.lines.append(_parts(line.removeprefix("- ") if kind == "list" else line))
+            open_block.lines.append(_parts(line.removeprefix("- ") if kind == "list" else line, desk))
         if open_block is not None:
             yield open_block
 
 
-def _parts(line: str) -> list[_Part]:
-    return [_Part(text, n % 2 == 1) for n, text in enumerate(_URL.split(line)) if text]
+def _parts(line: str, desk: str) -> list[_Part]:
+    """Only the desk is linked to: an address that stands in a file stays a text."""
+    return [_Part(text, _is_below(desk, text)) for text in _URL.split(line) if text]
+
+
+def _is_below(desk: str, text: str) -> bool:
+    return text == desk or text.startswith((f"{desk}/", f"{desk}?"))
 
 
 def _place(error: Exception, name: str, policy: Policy) -> str:
