@@ -18,7 +18,7 @@ demo: setup
 	@$(VENV)/python -m demo
 
 test: setup tools
-	@$(VENV)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST)
+	@$(VENV)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 tools:
 	@sh tests/tools.sh

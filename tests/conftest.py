@@ -87,6 +87,17 @@ def settings_for(home: Path) -> Settings:
     return replace(get_settings({"TEILHABE_HOME": str(home)}), project=PROJECT)
 
 
+_LONGEST = ("vintages", "codebook", "line", "desk_browser", "statistical_rules", "dbt_star", "cookbook", "territory",
+            "services", "real_files", "every_dataset", "bad_catalogue", "lineage", "releasing")  # fmt: skip
+"""Files of tests that take half a minute and more, longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A worker that begins a long file last is waited for by all others; so long files begin first."""
+    order = {f"test_{name}": place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name every test that did not run, and why: a green line must not hide them."""
     skipped = terminalreporter.stats.get("skipped", [])
