@@ -47,7 +47,8 @@ def _result(result: Any) -> dict[str, Any]:
     return {
         "unique_id": result.node.unique_id,
         "tags": list(getattr(result.node, "tags", [])),
-        "depends_on": {"nodes": list(result.node.depends_on.nodes)} if hasattr(result.node, "depends_on") else {},
+        # An operation (a hook of the run) depends on macros alone.
+        "depends_on": {"nodes": list(getattr(getattr(result.node, "depends_on", None), "nodes", []))},
         "status": str(result.status),
         "message": result.message,
         "execution_time": result.execution_time,
