@@ -414,6 +414,7 @@ def secure(request: pytest.FixtureRequest, authority: Authority) -> Iterator[tup
     server.stop()
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # it has been TLS from the first byte
 def test_mail_goes_encrypted_with_a_login(secure: tuple[Credentials, list[bytes]]) -> None:
     credentials, accepted = secure
     Smtp(credentials).send(outgoing(), NOON, Commit())

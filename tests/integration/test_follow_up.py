@@ -274,6 +274,23 @@ def test_what_came_in_time_is_not_asked_for(flow: Flow) -> None:
     assert told(flow, POPULATION) == [("receipt", "2025-12-31")]
 
 
+def test_a_refused_file_is_not_asked_for_as_well(flow: Flow) -> None:
+    """Its office has a message, with a day to mend it by, and no second cause to write to it about the same period."""
+    [(due, grace)] = flow.ask(
+        "select due_on, grace_until from ops.delivery_calendar where dataset_id = %s and period_code = '2025-12-31'",
+        POPULATION,
+    )
+    flow.ask("update ops.follow_up set since = %s returning since", due)
+    flow.deliver(
+        POPULATION, population({"03157006": ("viele", 500, 500)}, 2025), at=(due - timedelta(days=9)).isoformat()
+    )
+    through(flow, due - timedelta(days=8), due - timedelta(days=6))
+    through(flow, grace, grace + timedelta(days=2))
+    assert [kind for kind, _ in told(flow, POPULATION)][:1] == ["verdict"]
+    assert "reminder" not in [kind for kind, _ in told(flow, POPULATION)]
+    assert "overdue" not in [kind for kind, _ in told(flow, POPULATION)]
+
+
 def told(flow: Flow, dataset: str) -> list[tuple[str, str | None]]:
     return flow.ask("select kind, period_code from ops.message where dataset_id = %s order by message_id", dataset)  # type: ignore[return-value]
 

@@ -126,6 +126,13 @@ def about_calendar(conn: ops.Connection, policy: Policy, contracts: Mapping[str,
                 and coalesce(i.state, 'open') <> 'waived'
                 -- Of a refused file the office has heard already, with a day to mend it by.
                 and coalesce(cause.rule, 'calendar.') like 'calendar.%%'
+                and not (c.state <> 'overdue' and exists (
+                    select 1 from ops.incident as refusal
+                    where refusal.dataset_id = c.dataset_id and refusal.period_code = c.period_code
+                        and refusal.sender_code is not distinct from c.sender_code
+                        and refusal.severity = 'critical' and refusal.rule not like 'calendar.%%'
+                        and refusal.state in ('open', 'acknowledged', 'reopened')
+                ))
             order by c.due_on, c.dataset_id, c.sender_code nulls first
             """,
             {"today": today, "ahead": policy.reminder_days},
