@@ -140,6 +140,20 @@ def test_a_dataset_under_way_waits_for_its_receipt(flow: Flow) -> None:
     assert kinds(flow) == ["receipt"]
 
 
+def test_tasks_that_follow_up_at_the_same_time_thank_once(flow: Flow) -> None:
+    for year in range(2015, 2019):
+        flow.deliver(POPULATION, all_of(year), f"jahr{year}.csv")
+        flow.deliver(FOREIGNERS, good(year, "ca. 15000"), f"falsch{year}.csv")
+    threads = [threading.Thread(target=follow, args=(flow,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(kinds(flow)) == ["receipt", *["verdict"] * 4]
+    assert flow.ask("select count(*), count(distinct delivery_id) from ops.message_delivery") == [(8, 8)]
+    assert len(mailbox(flow)) == 5
+
+
 def test_what_was_accepted_as_it_is_is_no_news_again(flow: Flow) -> None:
     bad = population({"03157006": (100, 50, 50)})
     flow.deliver(POPULATION, bad)

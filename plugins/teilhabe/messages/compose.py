@@ -81,6 +81,8 @@ def receipts(conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contr
 
     A dataset with files under way waits, so that a burst is one receipt; what came before the installation gets none.
     """
+    # Whoever comes second must see what the first has written: the same file may not be in two receipts.
+    conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.messages.receipts'))")
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             """
