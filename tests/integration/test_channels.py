@@ -377,6 +377,14 @@ def test_a_server_that_cannot_be_used_is_down_for_all_messages(mails: MailServer
     assert "falsch" not in str(caught.value)
 
 
+def test_a_mail_server_that_says_nothing_is_down_for_all_messages() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silence = Credentials(host="127.0.0.1", port=silent.getsockname()[1])
+        with pytest.raises(Unavailable, match="in time") as caught:
+            Smtp(silence, seconds=0.5).send(outgoing(), NOON, Commit())
+    assert caught.value.whole_channel
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return make_authority(tmp_path_factory.mktemp("authority"))
@@ -414,6 +422,7 @@ def secure(request: pytest.FixtureRequest, authority: Authority) -> Iterator[tup
     server.stop()
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # it has been TLS from the first byte
 def test_mail_goes_encrypted_with_a_login(secure: tuple[Credentials, list[bytes]]) -> None:
     credentials, accepted = secure
     Smtp(credentials).send(outgoing(), NOON, Commit())
@@ -455,6 +464,13 @@ def test_every_answer_of_a_web_server_has_its_meaning(hook: Hook, answer: str, r
     with pytest.raises(raised) as caught:
         hook.webhook(seconds=1).send(outgoing(), NOON, Commit())
     assert "verborgen" not in str(caught.value), "the address may hold a secret"
+
+
+def test_a_web_server_that_is_not_there_is_down_for_all_messages() -> None:
+    nobody = Credentials(host=f"http://127.0.0.1:{free_port()}/nachrichten", password=SECRET)
+    with pytest.raises(Unavailable) as caught:
+        Webhook(nobody).send(outgoing(), NOON, Commit())
+    assert caught.value.whole_channel
 
 
 def test_a_webhook_without_a_secret_is_not_called(hook: Hook) -> None:

@@ -140,6 +140,20 @@ def test_a_dataset_under_way_waits_for_its_receipt(flow: Flow) -> None:
     assert kinds(flow) == ["receipt"]
 
 
+def test_tasks_that_follow_up_at_the_same_time_thank_once(flow: Flow) -> None:
+    for year in range(2015, 2019):
+        flow.deliver(POPULATION, all_of(year), f"jahr{year}.csv")
+        flow.deliver(FOREIGNERS, good(year, "ca. 15000"), f"falsch{year}.csv")
+    threads = [threading.Thread(target=follow, args=(flow,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(kinds(flow)) == ["receipt", *["verdict"] * 4]
+    assert flow.ask("select count(*), count(distinct delivery_id) from ops.message_delivery") == [(8, 8)]
+    assert len(mailbox(flow)) == 5
+
+
 def test_what_was_accepted_as_it_is_is_no_news_again(flow: Flow) -> None:
     bad = population({"03157006": (100, 50, 50)})
     flow.deliver(POPULATION, bad)
@@ -272,6 +286,23 @@ def test_what_came_in_time_is_not_asked_for(flow: Flow) -> None:
     flow.deliver(POPULATION, all_of(2025), at=(due - timedelta(days=30)).isoformat())
     through(flow, due - timedelta(days=7), due - timedelta(days=5))
     assert told(flow, POPULATION) == [("receipt", "2025-12-31")]
+
+
+def test_a_refused_file_is_not_asked_for_as_well(flow: Flow) -> None:
+    """Its office has a message, with a day to mend it by, and no second cause to write to it about the same period."""
+    [(due, grace)] = flow.ask(
+        "select due_on, grace_until from ops.delivery_calendar where dataset_id = %s and period_code = '2025-12-31'",
+        POPULATION,
+    )
+    flow.ask("update ops.follow_up set since = %s returning since", due)
+    flow.deliver(
+        POPULATION, population({"03157006": ("viele", 500, 500)}, 2025), at=(due - timedelta(days=9)).isoformat()
+    )
+    through(flow, due - timedelta(days=8), due - timedelta(days=6))
+    through(flow, grace, grace + timedelta(days=2))
+    assert [kind for kind, _ in told(flow, POPULATION)][:1] == ["verdict"]
+    assert "reminder" not in [kind for kind, _ in told(flow, POPULATION)]
+    assert "overdue" not in [kind for kind, _ in told(flow, POPULATION)]
 
 
 def told(flow: Flow, dataset: str) -> list[tuple[str, str | None]]:

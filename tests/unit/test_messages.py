@@ -157,6 +157,12 @@ def test_a_verdict_says_what_where_how_by_when_and_whom_to_ask(policy: Policy) -
         assert part in said.text, part
 
 
+def test_what_follows_from_a_finding_is_counted(policy: Policy) -> None:
+    one, two = (verdict(policy, [finding((2, "Value", "x"))], consequence_count=n).text for n in (1, 2))
+    assert "- Eine weitere Beanstandung folgt daraus und erledigt sich mit der Berichtigung.\n" in one
+    assert "- 2 weitere Beanstandungen folgen daraus" in two
+
+
 def test_a_warning_is_no_refusal(policy: Policy) -> None:
     said = verdict(policy, [finding((2, "Value", "9"), severity="warning")], delivery=delivery(state="loaded"))
     assert said.subject.startswith("Angenommen, bitte prüfen: ")

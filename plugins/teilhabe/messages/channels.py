@@ -255,7 +255,8 @@ class Webhook:
                 commit()
                 answer = client.post(url, content=body, headers=headers)
         except httpx.HTTPError as error:
-            raise Unavailable(f"{_host(url)}: {_reason(error)}.") from error
+            nobody_there = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            raise Unavailable(f"{_host(url)}: {_reason(error)}.", whole_channel=nobody_there) from error
         except (ContractError, httpx.InvalidURL) as error:
             raise Unavailable(str(error), whole_channel=True) from error
         if answer.is_success:

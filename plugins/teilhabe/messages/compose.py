@@ -81,6 +81,8 @@ def receipts(conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contr
 
     A dataset with files under way waits, so that a burst is one receipt; what came before the installation gets none.
     """
+    # Whoever comes second must see what the first has written: the same file may not be in two receipts.
+    conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.messages.receipts'))")
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             """
@@ -126,6 +128,13 @@ def about_calendar(conn: ops.Connection, policy: Policy, contracts: Mapping[str,
                 and coalesce(i.state, 'open') <> 'waived'
                 -- Of a refused file the office has heard already, with a day to mend it by.
                 and coalesce(cause.rule, 'calendar.') like 'calendar.%%'
+                and not (c.state <> 'overdue' and exists (
+                    select 1 from ops.incident as refusal
+                    where refusal.dataset_id = c.dataset_id and refusal.period_code = c.period_code
+                        and refusal.sender_code is not distinct from c.sender_code
+                        and refusal.severity = 'critical' and refusal.rule not like 'calendar.%%'
+                        and refusal.state in ('open', 'acknowledged', 'reopened')
+                ))
             order by c.due_on, c.dataset_id, c.sender_code nulls first
             """,
             {"today": today, "ahead": policy.reminder_days},
@@ -182,11 +191,12 @@ def verdict_context(
     *,
     reply_by: date,
     periods: Sequence[str],
+    consequence_count: int = 0,
     is_demo: bool = False,
     attachment: str | None = None,
     is_personal: bool = False,
 ) -> dict[str, Any]:
-    """What the text of a verdict is made of."""
+    """What the text of a verdict is made of; ``findings`` without those that follow from others, which are counted."""
     told = [finding for finding in findings if finding.severity != "info"]
     shown = [
         Shown(
@@ -214,6 +224,7 @@ def verdict_context(
         "received": spell_moment(delivery.received_at),
         "findings": shown,
         "more_kinds": len(told) - len(shown),
+        "consequence_count": consequence_count,
         "places": sorted(places[:PLACES_SHOWN], key=lambda place: place[0]),
         "place_count": sum(finding.row_count for finding in placed),
         "reply_by": wording.spell_date(reply_by),
@@ -262,9 +273,9 @@ def _verdict(
         return None
     incidents = _incidents(conn, delivery.delivery_id, changes)
     accepted = {row["rule"] for row in incidents if row["state"] == "waived"}
-    findings = [
-        f for f in ops.findings(conn, delivery.delivery_id) if f.rule not in accepted or f.severity == "critical"
-    ]
+    consequences = {row["rule"] for row in incidents if row["cause_id"] is not None}
+    found = [f for f in ops.findings(conn, delivery.delivery_id) if f.rule not in accepted or f.severity == "critical"]
+    findings = [f for f in found if f.rule not in consequences]
     made = evidence.of_delivery(policy, contract, delivery, findings)
     periods, is_demo = _facts(conn, delivery)
     text = render(
@@ -279,6 +290,7 @@ def _verdict(
             reply_by=_reply_by(policy, [row["due_on"] for row in incidents], now),
             periods=periods,
             is_demo=is_demo,
+            consequence_count=len(found) - len(findings),
             attachment=made.name if made.uri else None,
             is_personal=made.is_personal,
         ),
@@ -506,7 +518,7 @@ def _incidents(conn: ops.Connection, delivery_id: int, changes: Iterable[Change]
     """The incidents a delivery shows, also those that were known and are accepted."""
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
-            "select incident_id, rule, state, due_on from ops.incident"
+            "select incident_id, rule, state, due_on, cause_id from ops.incident"
             " where state <> 'fixed' and (delivery_id = %s or incident_id = any(%s)) order by incident_id",
             (delivery_id, [change.incident_id for change in changes if change.action != "fixed"]),
         ).fetchall()
