@@ -1,0 +1,192 @@
+"""The desk's matrix with 100,000 deliveries, beside what one would write first: a query per cell.
+
+``python -m bench.desk [--deliveries N] [--write FILE]``. Two counties: the contracts as they are, and one in which each of the
+40 datasets comes every month from each of seven municipalities. Shown is the long view (36 months), as the page answers it:
+rights, query, HTML.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import patch
+
+from fastapi.testclient import TestClient
+
+from teilhabe import delivery_calendar, loading, ops, warehouse
+from teilhabe.contracts import Calendar, Contract, load_contracts
+from teilhabe.desk import matrix, queries
+from teilhabe.desk.accounts import Account, Scope
+from teilhabe.desk.app import create_app
+from teilhabe.desk.core import Desk
+from teilhabe.settings import Settings, get_settings
+
+NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
+TODAY = NOW.date()
+LIMIT_MS = 300
+ROUNDS = 15
+
+_FILL = """
+insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, source, archive_uri, manifest_uri, state, periods,
+    sender_code, row_count)
+select c.dataset_id, 'zahlen-' || n || '.csv', repeat(md5(n::text), 2), 20000 + n %% 1000,
+    c.due_on + ((n * 7919) %% 40 - 20) * interval '1 day' + n %% 86400 * interval '1 second', 'inbox', 'x', 'm' || n,
+    case when n %% 12 = 0 then 'quarantined' when n %% 50 = 1 then 'duplicate' else 'loaded' end,
+    array[c.period_code], c.sender_code, 100
+from generate_series(1, %(deliveries)s) as n
+inner join (
+    select *, row_number() over (order by dataset_id, sender_code, period_code) as position, count(*) over () as total
+    from ops.delivery_calendar where due_on < %(today)s
+) as c on c.position = n %% c.total + 1
+"""
+_FIND = """
+insert into ops.finding (delivery_id, severity, rule, message)
+select d.delivery_id, case when d.state = 'quarantined' then 'critical' else 'warning' end, 'value.negative', 'Zeile 12'
+from ops.delivery as d where d.state = 'quarantined' or d.delivery_id % 9 = 0
+"""
+_COMPLAIN = """
+insert into ops.incident (dataset_id, sender_code, period_code, rule, severity, state, message, first_seen_at, last_seen_at, delivery_id)
+select distinct on (d.dataset_id, d.sender_code, d.periods[1]) d.dataset_id, d.sender_code, d.periods[1], 'value.negative', f.severity,
+    'open', 'Zeile 12', d.received_at, d.received_at, d.delivery_id
+from ops.finding as f inner join ops.delivery as d on d.delivery_id = f.delivery_id
+order by d.dataset_id, d.sender_code, d.periods[1], d.received_at desc
+"""
+_PER_CELL = """
+select d.delivery_id, d.state, d.received_at,
+    exists (select from ops.finding as f where f.delivery_id = d.delivery_id and f.severity = 'warning')
+from ops.delivery as d
+where d.dataset_id = %s and d.sender_code is not distinct from %s and %s = any(d.periods) and d.state in ('loaded', 'quarantined')
+order by d.received_at desc limit 1
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    county: str
+    what: str
+    cells: int
+    milliseconds: list[float]
+
+    @property
+    def line(self) -> str:
+        worst = max(self.milliseconds)
+        return f"| {self.county} | {self.what} | {self.cells:,} | {statistics.median(self.milliseconds):,.0f} | {worst:,.0f} |"
+
+
+def as_they_are(settings: Settings) -> dict[str, Contract]:
+    return load_contracts(settings.agencies)
+
+
+def all_monthly(settings: Settings) -> dict[str, Contract]:
+    """Every dataset monthly and from seven municipalities."""
+    known = load_contracts(settings.agencies)
+    senders = known["housing__accommodation"].senders
+    monthly = Calendar(frequency="monthly", reference="month", lag_days=10, grace_days=5, first_period="2020-01")
+    return {
+        name: contract.model_copy(update={"calendar": monthly, "senders": senders}) for name, contract in known.items()
+    }
+
+
+def fill(settings: Settings, contracts: dict[str, Contract], deliveries: int) -> None:
+    with loading.session(settings) as conn:
+        ops.install(conn)
+        conn.execute("truncate ops.delivery, ops.incident, ops.delivery_calendar restart identity cascade")
+        delivery_calendar.refresh(conn, contracts.values(), TODAY)
+        conn.execute(_FILL.encode(), {"deliveries": deliveries, "today": TODAY})
+        conn.execute(_FIND.encode())
+        conn.execute(_COMPLAIN.encode())
+    with loading.session(settings) as conn:
+        conn.autocommit = True
+        conn.execute("analyze ops.delivery, ops.finding, ops.incident, ops.delivery_calendar")
+
+
+def measure(settings: Settings, county: str, contracts: dict[str, Contract]) -> list[Measured]:
+    """The query, the whole page, and a query per cell for the same cells."""
+    scope = Scope(list(contracts), None, operators=True)
+    windows = matrix.windows(contracts.values(), TODAY, more=True)
+    account = Account("bench", lambda _: True, lambda _: True)
+    with loading.session(settings) as conn, patch.object(Desk, "contracts", lambda _: contracts):
+        cells = queries.matrix(conn, scope, windows, TODAY)
+        page = TestClient(create_app(settings, lambda: account, clock=lambda: NOW))
+
+        def ask_for_page() -> None:
+            answer = page.get("/?more=true")
+            if answer.status_code != 200:
+                raise SystemExit(f"the page answers {answer.status_code}: there is nothing to report")
+
+        def ask_per_cell() -> None:
+            for cell in cells:
+                conn.execute(_PER_CELL.encode(), (cell.dataset_id, cell.sender_code, cell.period_code)).fetchone()
+
+        return [
+            Measured(county, "desk: query", len(cells), timed(lambda: queries.matrix(conn, scope, windows, TODAY))),
+            Measured(county, "desk: whole page", len(cells), timed(ask_for_page)),
+            Measured(county, "a query per cell, no page", len(cells), timed(ask_per_cell, rounds=2)),
+        ]
+
+
+def timed(work: Callable[[], object], rounds: int = ROUNDS) -> list[float]:
+    work()
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        taken.append((time.perf_counter() - started) * 1000)
+    return taken
+
+
+def report(measured: list[Measured], deliveries: int) -> str:
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    slowest = max(statistics.median(one.milliseconds) for one in measured if one.what.startswith("desk"))
+    return "\n".join([
+        f"# The desk's matrix with {deliveries:,} deliveries",
+        "",
+        "| county | what | cells | median ms | worst ms |",
+        "|---|---|---|---|---|",
+        *(one.line for one in measured),
+        "",
+        f"The slowest median of the desk is {slowest:,.0f} ms; {LIMIT_MS} ms are allowed. {os.cpu_count()} processors, load average "
+        f"{load} at the end; `python -m bench.desk --deliveries {deliveries}`.",
+        "",
+    ])  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.desk", description=__doc__)
+    parser.add_argument("--deliveries", type=int, default=100_000)
+    parser.add_argument("--write", type=Path, help="write the table to this file")
+    given = parser.parse_args()
+    # The server never runs as root: its account has to reach the home.
+    base = Path(tempfile.mkdtemp(prefix="teilhabe-bench-"))
+    base.chmod(0o755)
+    settings = get_settings({**os.environ, "TEILHABE_HOME": str(base / "home")})
+    measured: list[Measured] = []
+    try:
+        warehouse.ensure_running(settings)
+        warehouse.provision(settings)
+        for county, contracts in (
+            ("40 contracts as they are", as_they_are(settings)),
+            ("40 x 36 x 7", all_monthly(settings)),
+        ):
+            fill(settings, contracts, given.deliveries)
+            measured += measure(settings, county, contracts)
+        text = report(measured, given.deliveries)
+        sys.stdout.write(text)
+        if given.write:
+            given.write.write_text(text, encoding="utf-8")
+    finally:
+        warehouse.discard(settings)
+        shutil.rmtree(base, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
