@@ -45,6 +45,7 @@ bench: setup
 	@$(VENV)/python -m bench
 	@$(VENV)/python -m bench.history --write bench/results/history.md
 	@$(VENV)/python -m bench.warehouse --write bench/results/warehouse.md
+	@$(VENV)/python -m bench.desk --write bench/results/desk.md
 
 docs: setup
 	@$(VENV)/python scripts/docs.py

@@ -27,3 +27,12 @@ create index if not exists delivery_by_arrival_time on ops.delivery (received_at
 create index if not exists message_by_time on ops.message (composed_at desc, message_id desc);
 create index if not exists message_delivery_by_delivery on ops.message_delivery (delivery_id);
 create index if not exists message_incident_by_incident on ops.message_incident (incident_id);
+-- The matrix looks up the first and the latest file of each period, with and without regard to the sender.
+create index if not exists delivery_by_period on ops.delivery (dataset_id, state, (periods[1]), received_at, delivery_id)
+    where cardinality(periods) = 1;
+create index if not exists delivery_by_sender_period
+    on ops.delivery (dataset_id, sender_code, state, (periods[1]), received_at, delivery_id)
+    where cardinality(periods) = 1 and sender_code is not null;
+create index if not exists delivery_of_several_periods on ops.delivery (dataset_id)
+    where coalesce(cardinality(periods), 0) <> 1 and state in ('loaded', 'quarantined');
+create index if not exists delivery_of_demo on ops.delivery (delivery_id) where is_demo;

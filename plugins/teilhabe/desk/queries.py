@@ -47,82 +47,105 @@ class Cell:
     """The open incident about what is missing."""
 
 
+# Instant and number in one array, so that the latest is one maximum.
+_LATEST = "array[(extract(epoch from d.received_at) * 1000000)::bigint, d.delivery_id]"
+_OF_ONE_PERIOD = (
+    "from ops.delivery as d where d.dataset_id = w.dataset_id and d.periods[1] = w.period_code "
+    "and cardinality(d.periods) = 1 and d.state = '{0}' order by d.received_at {1}, d.delivery_id {1} limit 1"
+)
+_PROBES = f"""
+    left join lateral (select d.received_at {_OF_ONE_PERIOD.format("loaded", "asc")}) as f on true
+    left join lateral (select {_LATEST} as latest {_OF_ONE_PERIOD.format("loaded", "desc")}) as l on true
+    left join lateral (select {_LATEST} as latest {_OF_ONE_PERIOD.format("quarantined", "desc")}) as r on true"""
 _MATRIX = f"""
 with wanted as materialized (
-    select c.dataset_id, c.sender_code, c.period_code, c.reference_end, c.due_on, c.grace_until
+    select row_number() over () as cell, c.dataset_id, c.sender_code, c.period_code, c.reference_end, c.due_on, c.grace_until
     from unnest(%(names)s::text[], %(since)s::date[], %(until)s::date[]) as w (dataset_id, since, until)
     inner join ops.delivery_calendar as c
         on c.dataset_id = w.dataset_id and c.reference_end between w.since and w.until
     where {_IN_SCOPE.format("c")}
 ),
-came as materialized (
-    -- Instants and numbers in one array: the latest of each kind is one maximum, no sort.
+single as (
+    -- Nearly every file is about one period: three probes of an index per cell, however many deliveries there are.
+    select w.*, f.received_at as first_at, l.latest as loaded, r.latest as refused
+    from wanted as w
+    {_PROBES}
+    where w.sender_code is null
+    union all
+    select w.*, f.received_at, l.latest, r.latest
+    from wanted as w
+    {_PROBES.replace("d.dataset_id = w.dataset_id", "d.dataset_id = w.dataset_id and d.sender_code = w.sender_code")}
+    where w.sender_code is not null
+),
+several as materialized (
     select d.dataset_id, case when d.dataset_id = any(%(by_sender)s) then d.sender_code end as sender_code, p.period_code,
         min(d.received_at) filter (where d.state = 'loaded') as first_at,
-        max(array[(extract(epoch from d.received_at) * 1000000)::bigint, d.delivery_id])
-            filter (where d.state = 'loaded') as loaded,
-        max(array[(extract(epoch from d.received_at) * 1000000)::bigint, d.delivery_id])
-            filter (where d.state = 'quarantined') as refused
+        max({_LATEST}) filter (where d.state = 'loaded') as loaded,
+        max({_LATEST}) filter (where d.state = 'quarantined') as refused
     from ops.delivery as d
     cross join lateral unnest(
         coalesce(d.periods, array[coalesce(d.period_stated, d.period_inferred)])
     ) as p (period_code)
-    where d.state in ('loaded', 'quarantined') and d.dataset_id = any(%(names)s)
-        and p.period_code in (select w.period_code from wanted as w)
+    where d.state in ('loaded', 'quarantined') and coalesce(cardinality(d.periods), 0) <> 1
+        and d.dataset_id = any(%(names)s) and p.period_code in (select w.period_code from wanted as w)
     group by 1, 2, 3
 ),
-standing as (
-    select w.*, c.loaded[2] as loaded_id, c.refused[2] as refused_id,
-        (c.first_at at time zone 'Europe/Berlin')::date as delivered_on,
+came as (
+    select o.cell, o.dataset_id, o.sender_code, o.period_code, o.reference_end, o.due_on, o.grace_until,
+        least(o.first_at, m.first_at) as first_at, greatest(o.loaded, m.loaded) as loaded,
+        greatest(o.refused, m.refused) as refused
+    from single as o
+    left join several as m
+        on m.dataset_id = o.dataset_id and m.period_code = o.period_code
+        and coalesce(m.sender_code, '') = coalesce(o.sender_code, '')
+),
+standing as materialized (
+    select c.cell, c.dataset_id, c.sender_code, c.period_code, c.reference_end, c.due_on, c.grace_until,
+        c.loaded[2] as loaded_id, c.refused[2] as refused_id, (c.first_at at time zone 'Europe/Berlin')::date as delivered_on,
         case when c.refused > c.loaded or c.loaded is null then c.refused[2] end as refused_last_id
-    from wanted as w
-    left join came as c
-        on c.dataset_id = w.dataset_id and c.period_code = w.period_code and c.sender_code is not distinct from w.sender_code
+    from came as c
 ),
-accepted as materialized (
-    -- A finding whose incident was waived has been accepted as it is.
-    select i.dataset_id, i.sender_code, i.period_code, i.rule, i.delivery_id from ops.incident as i
-    where i.state = 'waived' and i.dataset_id = any(%(names)s)
-),
-faulty as materialized (
-    select distinct s.dataset_id, s.sender_code, s.period_code, f.severity
-    from standing as s
-    inner join ops.finding as f
-        on (f.delivery_id = s.refused_last_id and f.severity = 'critical')
-        or (f.delivery_id = s.loaded_id and f.severity = 'warning')
+faulty as (
+    select k.cell, bool_or(k.severity = 'critical') as is_refused, bool_or(k.severity = 'warning') as is_warned
+    from (
+        select s.cell, s.dataset_id, s.sender_code, s.period_code, s.refused_last_id as delivery_id, 'critical' as severity
+        from standing as s where s.refused_last_id is not null
+        union all
+        select s.cell, s.dataset_id, s.sender_code, s.period_code, s.loaded_id, 'warning'
+        from standing as s where s.loaded_id is not null
+    ) as k
+    inner join ops.finding as f on f.delivery_id = k.delivery_id and f.severity = k.severity
     where not exists (
-        select from accepted as a
-        where a.rule = f.rule and a.dataset_id = s.dataset_id and a.sender_code is not distinct from s.sender_code
-            and (a.delivery_id = f.delivery_id or a.period_code = s.period_code)
+        -- A finding whose incident was waived has been accepted as it is.
+        select from ops.incident as a
+        where a.state = 'waived' and a.dataset_id = k.dataset_id and a.rule = f.rule
+            and a.sender_code is not distinct from k.sender_code
+            and (a.delivery_id = f.delivery_id or a.period_code = k.period_code)
     )
+    group by 1
 ),
 missing as materialized (
-    select i.dataset_id, i.sender_code, i.period_code, max(i.incident_id) as incident_id
+    select i.dataset_id, coalesce(i.sender_code, '') as sender_code, i.period_code, max(i.incident_id) as incident_id
     from ops.incident as i
     where i.rule like 'calendar.%%' and i.state <> 'fixed' and i.dataset_id = any(%(names)s)
     group by 1, 2, 3
 )
 select s.dataset_id, s.sender_code, s.period_code, s.reference_end, s.due_on,
     case
-        when s.refused_last_id is not null and r.severity is not null then 'refused'
-        when s.delivered_on is not null and w.severity is not null then 'warning'
+        when f.is_refused then 'refused'
+        when s.delivered_on is not null and f.is_warned then 'warning'
         when s.delivered_on > s.grace_until then 'late'
         when s.delivered_on is not null then 'delivered'
         when %(today)s < s.due_on then 'not_yet_due'
         when %(today)s <= s.grace_until then 'due'
         else 'overdue'
     end as state,
-    case when r.severity is not null then s.refused_last_id else coalesce(s.loaded_id, s.refused_id) end as delivery_id,
+    case when f.is_refused then s.refused_last_id else coalesce(s.loaded_id, s.refused_id) end as delivery_id,
     case when s.loaded_id is null then m.incident_id end as incident_id
 from standing as s
-left join faulty as r
-    on r.severity = 'critical' and r.dataset_id = s.dataset_id and r.period_code = s.period_code
-    and r.sender_code is not distinct from s.sender_code
-left join faulty as w
-    on w.severity = 'warning' and w.dataset_id = s.dataset_id and w.period_code = s.period_code
-    and w.sender_code is not distinct from s.sender_code
+left join faulty as f on f.cell = s.cell
 left join missing as m
-    on m.dataset_id = s.dataset_id and m.period_code = s.period_code and m.sender_code is not distinct from s.sender_code
+    on m.dataset_id = s.dataset_id and m.period_code = s.period_code and m.sender_code = coalesce(s.sender_code, '')
 order by s.dataset_id, s.sender_code nulls first, s.reference_end, s.period_code
 """
 
