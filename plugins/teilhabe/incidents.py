@@ -45,21 +45,18 @@ _CALENDAR = [OVERDUE, SILENT]
 _Key = tuple[str, str | None, str | None, str]
 """Dataset, sender, period and rule."""
 
-_COMPARISONS = frozenset({
-    "parts.sum", "parts.exceed_total", "part.exceeds_whole", "territory.sum", "territory.unexplained", "ratio.differs",
-    "change.to_vintage", "change.to_period", "values.copied", "values.carried_forward",
+_SUMS = frozenset({
+    "parts.sum", "parts.exceed_total", "part.exceeds_whole", "territory.sum", "ratio.differs", "values.carried_forward",
 })  # fmt: skip
-"""Rules that compare numbers with each other. Where a number, a key or a column is wrong, what they say follows from that."""
+"""Rules of arithmetic between numbers of a file: one wrong number breaks several."""
+_EXPECTATIONS = frozenset({
+    "change.to_vintage", "change.to_period", "values.copied", "territory.unexplained", "period.incomplete",
+})  # fmt: skip
+"""Rules that hold a file against those before it: a wrong number or a lost row breaks them as well."""
+_COMPARISONS = _SUMS | _EXPECTATIONS
 
-_UNKNOWN_KEY = ("key.unknown", "key.unlisted", "key.contradiction", "key.invalid")
-_SAME_CELLS: Mapping[str, tuple[str, ...]] = {
-    "name.of_other_key": _UNKNOWN_KEY,
-    "name.disagrees": _UNKNOWN_KEY,
-    "column.blank": ("header.missing_column", "label.missing", "key.invalid", "row.ragged"),
-    "code.unknown": ("label.unknown", "label.missing"),
-    "value.status": ("value.not_a_number", "value.is_a_date", "value.unit", "value.missing", "value.ambiguous_thousands"),
-}  # fmt: skip
-"""Rule -> rules that say the same of the same rows, earlier on the way and more precisely."""
+_LOST_ROWS = frozenset({"key.unlisted", "label.unknown"})
+"""Warnings because of which rows are missing from every comparison."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +168,7 @@ def follow(conn: Connection, contract: Contract, delivery_id: int, now: datetime
             incident, action = _see(conn, own.get(rule), delivery, period, finding, now)
             seen[rule] = incident.incident_id
             changes += [incident.change(action)] if action else []
-    causes = _causes(conn, delivery_id, shown)
+    causes = _causes(shown)
     for rule, incident_id in seen.items():
         _set_cause(conn, incident_id, seen.get(causes.get(rule, "")))
     if delivery.state == "loaded":
@@ -323,30 +320,27 @@ def _shown(conn: Connection, delivery_id: int) -> dict[str, _Finding]:
         return {finding.rule: finding for finding in cursor}
 
 
-def _causes(conn: Connection, delivery_id: int, shown: Mapping[str, _Finding]) -> dict[str, str]:
+def _causes(shown: Mapping[str, _Finding]) -> dict[str, str]:
     """Rule -> the rule it follows from, in one verdict.
 
-    Two ways only: a rule of ``_SAME_CELLS`` all of whose rows another one shows too; and a comparison of numbers in a file
-    that has a critical finding about its structure or its cells. Everything else is a defect of its own.
+    Comparisons follow from the first finding that spoils the numbers: a critical one about the structure or the cells of the
+    file, or one that loses rows. Without any, the worst broken sum is the cause of the other sums and, where it is critical,
+    of what no longer fits the files before. Everything else is a defect of its own.
     """
-    rows: dict[str, set[int | None]] = {}
-    pairs = {rule: [cause for cause in _SAME_CELLS[rule] if cause in shown] for rule in shown if rule in _SAME_CELLS}
-    asked = {rule for rule, causes in pairs.items() if causes} | {cause for found in pairs.values() for cause in found}
-    for rule, row in conn.execute(
-        "select f.rule, coalesce(e.row_number, f.row_number) from ops.finding as f left join ops.evidence as e using (finding_id)"
-        " where f.delivery_id = %s and f.rule = any(%s)",
-        (delivery_id, sorted(asked)),
-    ):
-        rows.setdefault(rule, set()).add(row)
-    causes = {
-        rule: next((cause for cause in found if rows[rule] <= rows[cause]), None) for rule, found in pairs.items()
-    }
-    first = next(
-        (f.rule for f in shown.values() if f.severity == "critical" and f.rule not in _COMPARISONS and not causes.get(f.rule)),
-        None,
-    )  # fmt: skip
-    causes |= {rule: first for rule in shown if rule in _COMPARISONS}
-    return {rule: cause for rule, cause in causes.items() if cause is not None}
+    spoils = [
+        finding.rule
+        for finding in shown.values()
+        if finding.rule not in _COMPARISONS and (finding.severity == "critical" or finding.rule in _LOST_ROWS)
+    ]
+    if spoils:
+        return {rule: spoils[0] for rule in shown if rule in _COMPARISONS}
+    sums = sorted(
+        (finding for finding in shown.values() if finding.rule in _SUMS), key=lambda finding: finding.severity
+    )
+    if not sums:
+        return {}
+    follow = _COMPARISONS if sums[0].severity == "critical" else _SUMS
+    return {rule: sums[0].rule for rule in shown if rule in follow and rule != sums[0].rule}
 
 
 def _period(contract: Contract, delivery: _Delivery) -> str | None:
@@ -546,6 +540,8 @@ def _mends(delivery: _Delivery, incident: _Incident, shown: Collection[str]) -> 
 def _close(
     conn: Connection, incidents: Sequence[_Incident], now: datetime, delivery_id: int | None = None
 ) -> list[Change]:
+    if not incidents:
+        return []
     changes = [
         _move(conn, incident, "fixed", "fixed", now, delivery_id=delivery_id, columns={"closed_at": now})
         for incident in incidents

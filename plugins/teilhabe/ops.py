@@ -167,7 +167,7 @@ def unfinished(conn: Connection, dataset_id: str) -> list[Delivery]:
 
 
 def set_state(conn: Connection, delivery_id: int, state: State, **columns: Any) -> None:
-    """Move a delivery on; further columns by name (``layout``, ``row_count``, ``period_inferred``, ``rules_version``).
+    """Move a delivery on; further columns by name (``layout``, ``row_count``, ``periods``, ``sender_code`` ...).
 
     Whatever is judged again will be followed again.
     """

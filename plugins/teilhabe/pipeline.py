@@ -19,13 +19,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql
-
 from teilhabe import delivery_calendar, incidents, landing, loading, ops
 from teilhabe.building import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
-from teilhabe.senders import sender_code, unknown_sender
+from teilhabe.senders import sender_by_content, sender_code, unknown_sender
 from teilhabe.settings import Settings
 
 if TYPE_CHECKING:
@@ -258,7 +256,6 @@ def _load_one(
         reading = open_delivery(settings, contract, delivery, folder)
         conn.commit()
         outcome.rows = loading.load(conn, contract, number, reading.chunks())
-        _sender_as_the_file_says(conn, contract, delivery)
     log.info("loaded %s (%s rows)", delivery.file_name, outcome.rows)
 
 
@@ -521,23 +518,6 @@ def _with_full_name(findings: list[Finding], delivery: ops.Delivery) -> list[Fin
     return [replace(f, message=f.message.replace(bare, f"„{delivery.file_name}“", 1)) for f in findings]
 
 
-def _sender_as_the_file_says(conn: ops.Connection, contract: Contract, delivery: ops.Delivery) -> None:
-    """Where nothing else told the sender, a file about exactly one of the senders' territories does."""
-    if delivery.sender_code is not None or not contract.senders or "territory_code" not in contract.column_names:
-        return
-    rows = conn.execute(
-        sql.SQL("select distinct territory_code from raw.{} where _delivery_id = %s").format(
-            sql.Identifier(contract.dataset_id)
-        ),
-        (delivery.delivery_id,),
-    ).fetchall()
-    if len(rows) == 1 and rows[0][0] in {sender.territory_code for sender in contract.senders}:
-        conn.execute(
-            "update ops.delivery set sender_code = %s where delivery_id = %s", (rows[0][0], delivery.delivery_id)
-        )
-    conn.commit()
-
-
 def _returns_to_old(delivery: ops.Delivery, later: int) -> Finding:
     return Finding(
         "warning",
@@ -593,6 +573,7 @@ def _judge_one(
             period_inferred=verdict.inferred_period,
             periods=verdict.periods,
             rules_version=rules,
+            sender_code=delivery.sender_code or sender_by_content(contract, verdict.territories),
         )
         conn.commit()
         outcome.rows = verdict.row_count

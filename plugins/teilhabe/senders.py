@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,12 @@ def sender_code(contract: Contract, address: str | None, server: str | None, *pl
         return by_address
     pattern = next((one.sender_pattern for one in contract.servers if one.server == server), None)
     return _known(contract, _told_by_place(pattern, places)) if pattern and PLACE in pattern else None
+
+
+def sender_by_content(contract: Contract, territories: Collection[str | None]) -> str | None:
+    """Where nothing else tells the sender, a file about exactly one of the senders' territories does."""
+    own = next(iter(territories)) if len(territories) == 1 else None
+    return own if own in {sender.territory_code for sender in contract.senders} else None
 
 
 def unknown_sender(contract: Contract, address: str | None, file_name: str) -> Finding | None:

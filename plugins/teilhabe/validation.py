@@ -114,6 +114,8 @@ class Verdict:
     row_count: int = 0
     layout: str | None = None
     periods: list[str] = field(default_factory=list)
+    territories: set[str | None] = field(default_factory=set)
+    """Keys the rows are about, as far as they could be read; None among them where one names none."""
     inferred_period: str | None = None
     """The one period of a file that did not name it; kept so that every later reading agrees."""
 
@@ -170,7 +172,12 @@ def validate(
             whole.add(chunk)
             judge.add(checks.attach(chunk))
             progress(profile.row_count)
-    verdict = Verdict(row_count=profile.row_count, layout=reading.layout_name, periods=profile.periods)
+    verdict = Verdict(
+        row_count=profile.row_count,
+        layout=reading.layout_name,
+        periods=profile.periods,
+        territories=profile.territories,
+    )
     verdict.findings += reading.findings
     if any(finding.rule == "period.inferred" for finding in verdict.findings):
         verdict.inferred_period = verdict.periods[0] if len(verdict.periods) == 1 else None
@@ -450,7 +457,7 @@ class _Profile:
         self._rows: Counter[str] = Counter()
         self._values: Counter[str] = Counter()
         self._suppressed: Counter[str] = Counter()
-        self._territories: dict[str, set[str]] = defaultdict(set)
+        self._territories: dict[str | None, set[str | None]] = defaultdict(set)
 
     def add(self, chunk: pa.Table) -> None:
         import numpy as np
@@ -484,6 +491,10 @@ class _Profile:
     @property
     def periods(self) -> list[str]:
         return sorted(filter(None, self._rows))
+
+    @property
+    def territories(self) -> set[str | None]:
+        return set().union(*self._territories.values())
 
     def frame(self) -> pd.DataFrame:
         import pandas as pd

@@ -160,6 +160,13 @@ def test_data_quality_counts_and_does_not_quote(star: Star) -> None:
     assert "Musterfrau" not in rows[0][4]
 
 
+def test_the_scorecard_counts_revisions_and_gives_no_share_of_nothing(star: Star) -> None:
+    assert star.ask(
+        "select year, sender_code, periods_due, timeliness_share, revised_numbers, revised_numbers_without_reason, is_demo"
+        " from marts.rpt_reporting_body_scorecard where dataset_id = 'state_statistics__population'"
+    ) == [(2023, None, 0, None, 1, 1, False)]
+
+
 # --------------------------------------------------------------------------------------------------------- wide reports
 
 

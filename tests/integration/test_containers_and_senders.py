@@ -247,6 +247,11 @@ def test_without_any_hint_a_file_about_one_municipality_is_taken_for_its_own(flo
     assert sender_of(flow, flow.deliver(POPULATION, both, at="2023-11-01")) is None
 
 
+def test_a_refused_file_is_known_by_what_it_is_about_as_well(flow: Flow) -> None:
+    number = flow.deliver(POPULATION, of(LENGEDE), at="2022-06-01")
+    assert (flow.state(number), sender_of(flow, number)) == ("quarantined", LENGEDE)
+
+
 def test_an_address_the_contract_does_not_know_is_told_but_lets_the_file_through(flow: Flow) -> None:
     number = flow.deliver(POPULATION, of(LENGEDE), sender="jemand@anderswo.example")
     assert (flow.state(number), rules(flow, number)) == ("loaded", {"sender.unknown"})

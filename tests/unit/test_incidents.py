@@ -367,19 +367,27 @@ def test_sums_that_do_not_add_up_follow_from_the_key_that_is_wrong(office: Offic
     assert causes(office) == {"key.unknown": None, "territory.sum": "key.unknown", "change.to_period": "key.unknown"}
 
 
-def test_sums_alone_are_a_cause_of_their_own(office: Office) -> None:
-    office.deliver(found("parts.sum"), found("symbols.other_regime", "warning"))
-    assert causes(office) == {"parts.sum": None, "symbols.other_regime": None}
+def test_a_missing_municipality_follows_from_its_key_that_is_not_in_the_register(office: Office) -> None:
+    office.deliver(found("period.incomplete", "warning"), found("key.unlisted", "warning"))
+    assert causes(office) == {"period.incomplete": "key.unlisted", "key.unlisted": None}
 
 
-def test_the_same_rows_told_twice_are_one_cause(office: Office) -> None:
-    office.deliver(found("value.not_a_number", "critical", 3, 4), found("value.status", "critical", 3, 4))
-    assert causes(office) == {"value.not_a_number": None, "value.status": "value.not_a_number"}
+def test_of_several_sums_one_wrong_number_breaks_the_worst_is_the_cause(office: Office) -> None:
+    office.deliver(found("territory.sum", "warning"), found("parts.exceed_total"), found("change.to_period", "warning"))
+    exceeded = "parts.exceed_total"
+    assert causes(office) == {"territory.sum": exceeded, exceeded: None, "change.to_period": exceeded}
 
 
-def test_other_rows_are_another_cause(office: Office) -> None:
-    office.deliver(found("key.unknown", "critical", 3), found("name.disagrees", "warning", 3, 9))
-    assert causes(office) == {"key.unknown": None, "name.disagrees": None}
+def test_a_sum_that_is_only_doubtful_explains_no_change(office: Office) -> None:
+    office.deliver(
+        found("territory.sum", "warning"), found("change.to_period", "warning"), found("parts.sum", "warning")
+    )
+    assert causes(office) == {"territory.sum": None, "change.to_period": None, "parts.sum": "territory.sum"}
+
+
+def test_defects_of_cells_are_causes_of_their_own(office: Office) -> None:
+    office.deliver(found("value.not_a_number"), found("key.unknown"), found("symbols.other_regime", "warning"))
+    assert set(causes(office).values()) == {None}
 
 
 def test_what_outlives_its_cause_stands_for_itself(office: Office) -> None:
