@@ -1,0 +1,437 @@
+"""The desk in a real browser, inside the real Airflow of a real home: what people do there, and what they may not.
+
+One Airflow for all tests, which build on each other in the order of the file: an office's file was refused, somebody takes it
+up, a corrected file is handed in and goes through its DAG. Screenshots are kept in ``test-output/browser``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+
+from teilhabe import delivery_calendar, incidents, loading, pipeline, warehouse
+from teilhabe.airflow import services
+from teilhabe.desk.app import create_app
+from teilhabe.settings import Settings
+from tests.conftest import PROJECT, settings_for
+from tests.flow import FOREIGNERS, POPULATION, Flow, monitor, population
+
+SCREENSHOTS = PROJECT / "test-output" / "browser"
+YEAR = delivery_calendar.today().year - 1
+GOOD = {"03157005": (100, 51, 49), "03157006": (500, 240, 260)}
+BAD = {"03157005": ("viele", 51, 49), "03157006": (500, 240, 260)}
+MUNICIPAL = "housing__accommodation"
+LENGEDE = "03157005"
+PASSWORD = "nur-fuer-diesen-Test-9"
+WIDTHS: dict[str, ViewportSize] = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 360, "height": 740}}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A home whose Airflow is up, with one refused delivery and accounts of every kind."""
+
+    settings: Settings
+    address: str
+    refused: int
+    incident: int
+    other_incident: int
+    delivery_of_lengede: int
+
+    def at(self, path: str) -> str:
+        return f"{self.address}/desk{path}"
+
+
+@pytest.fixture(scope="module")
+def desk(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    settings = settings_for(make_home())
+    warehouse.ensure_running(settings)
+    warehouse.provision(settings)
+    pipeline.install(settings)
+    flow = Flow(settings, tmp_path_factory.mktemp("drafts"))
+    at = f"{YEAR + 1}-01-10"
+    flow.deliver(POPULATION, population(GOOD, YEAR - 1), name=f"bevoelkerung_{YEAR - 1}.csv", at=f"{YEAR}-01-10")
+    refused = flow.deliver(POPULATION, population(BAD, YEAR), name=f"bevoelkerung_{YEAR}.csv", at=at)
+    other = flow.deliver(FOREIGNERS, monitor([(YEAR, "Peine", "03157", "<b>viele</b>")]), name="auslaender.csv", at=at)
+    assert flow.state(refused) == flow.state(other) == "quarantined"
+    follow(settings)
+    lengede = made_up_delivery(settings)
+    services.up(settings)
+    try:
+        with services.AirflowApi(settings) as api:
+            api.wait_for_dags([f"deliver__{POPULATION}", f"deliver__{MUNICIPAL}"])
+            pause_others(api, f"deliver__{POPULATION}")
+            make_accounts(settings, api)
+        yield Desk(
+            settings,
+            services.info(settings).ui_url,
+            refused,
+            incident_of(flow, refused),
+            incident_of(flow, other),
+            lengede,
+        )
+    finally:
+        services.down(settings)
+
+
+def follow(settings: Settings) -> None:
+    """Incidents as the pipeline opens and closes them; what it has followed already stays as it is."""
+    with loading.session(settings) as conn:
+        for number in incidents.unfollowed(conn):
+            [[dataset]] = conn.execute(
+                "select dataset_id from ops.delivery where delivery_id = %s", (number,)
+            ).fetchall()
+            incidents.follow(conn, pipeline.contract(settings, dataset), number, datetime.now(UTC))
+
+
+def incident_of(flow: Flow, delivery: int) -> int:
+    [[number]] = flow.ask(
+        "select min(incident_id) from ops.incident where delivery_id = %s and cause_id is null", delivery
+    )
+    return int(number)
+
+
+def made_up_delivery(settings: Settings) -> int:
+    """Of one municipality; enough to see who may see it."""
+    with loading.session(settings) as conn:
+        [[number]] = conn.execute(
+            """
+            insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, source, archive_uri, manifest_uri,
+                state, sender_code, followed_at)
+            values (%s, 'Meldung.xlsx', repeat('0', 64), 1, now(), 'inbox', 'x', 'made up', 'duplicate', %s, now())
+            returning delivery_id
+            """,
+            (MUNICIPAL, LENGEDE),
+        ).fetchall()
+    return int(number)
+
+
+def pause_others(api: services.AirflowApi, but: str) -> None:
+    """Nothing else has to run: two processors are busy enough with a browser."""
+    for dag in api.dags():
+        if dag["dag_id"] != but:
+            api._call("PATCH", f"/dags/{dag['dag_id']}", json={"is_paused": True})
+
+
+def make_accounts(settings: Settings, api: services.AirflowApi) -> None:
+    """Roles and accounts as the handbook tells to make them: Airflow's own, nothing of the desk's."""
+    actions = {
+        "office": [("can_read", f"DAG:deliver__{POPULATION}"), ("can_edit", f"DAG:deliver__{POPULATION}")],
+        f"sender_{LENGEDE}": [("can_read", f"DAG:deliver__{MUNICIPAL}"), ("can_edit", f"DAG:deliver__{MUNICIPAL}")],
+    }
+    with httpx.Client(base_url=f"{services.info(settings).ui_url}/auth/fab/v1", trust_env=False) as client:
+        client.headers["Authorization"] = api._client.headers["Authorization"]
+        for role, permissions in actions.items():
+            body = [{"action": {"name": action}, "resource": {"name": on}} for action, on in permissions]
+            assert client.post("/roles", json={"name": role, "actions": body}).is_success
+        for account, role in (
+            ("viewer", "Viewer"),
+            ("clerk", "User"),
+            ("office", "office"),
+            ("lengede", f"sender_{LENGEDE}"),
+        ):
+            person = {
+                "username": account, "password": PASSWORD, "email": f"{account}@teilhabe.example", "first_name": account,
+                "last_name": "Testkonto", "roles": [{"name": role}],
+            }  # fmt: skip
+            answer = client.post("/users", json=person)
+            assert answer.is_success, answer.text
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium: the browser that Playwright would fetch comes from outside the package index."""
+    program = os.environ.get("TEILHABE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no Chromium here (sh tests/tools.sh installs it, or set TEILHABE_CHROMIUM)")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        launched = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def sessions(desk: Desk, browser: Browser) -> dict[str, Any]:
+    """Cookies of each account after logging in on Airflow's own page."""
+    kept: dict[str, Any] = {}
+    for account in ("clerk", "viewer", "office", "lengede"):
+        context = browser.new_context(locale="de-DE")
+        page = context.new_page()
+        page.goto(desk.at("/"))
+        page.get_by_role("link", name="Zur Anmeldung").click()
+        page.locator("input[name=username]").fill(account)
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.locator("input[type=submit]").click()
+        # Back where the visitor wanted to go.
+        expect(page).to_have_url(desk.at("/"))
+        kept[account] = context.storage_state()
+        context.close()
+    return kept
+
+
+@pytest.fixture
+def open_as(browser: Browser, sessions: dict[str, Any]) -> Iterator[Callable[..., Page]]:
+    """A page of an account; any request to another host or error on the page fails the test."""
+    contexts: list[BrowserContext] = []
+    troubles: list[str] = []
+
+    def watch(page: Page) -> Page:
+        page.on("pageerror", lambda error: troubles.append(f"script: {error}"))
+        page.on("request", lambda request: troubles.append(request.url) if is_foreign(request.url) else None)
+        page.on("console", lambda said: troubles.append(said.text) if "Content Security Policy" in said.text else None)
+        return page
+
+    def is_foreign(url: str) -> bool:
+        return not re.match(r"https?://127\.0\.0\.1[:/]|data:|blob:", url)
+
+    def open_(account: str, width: str = "desktop", **options: Any) -> Page:
+        context = browser.new_context(
+            locale="de-DE", viewport=WIDTHS[width], storage_state=sessions[account], **options
+        )
+        contexts.append(context)
+        return watch(context.new_page())
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def photograph(page: Page, name: str) -> None:
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def cell(page: Page, year: int) -> Any:
+    """The mark of the population of a year in the matrix."""
+    row = page.get_by_role("row", name=re.compile("^Bevölkerung der Gemeinden nach Geschlecht"))
+    return row.get_by_role("link", name=re.compile(rf"31\.12\.{year}"))
+
+
+# ---------------------------------------------------------------------------------------------------------------- rights
+
+
+def test_a_stranger_gets_401_everywhere(desk: Desk) -> None:
+    def nobody() -> None: ...
+
+    app = create_app(desk.settings, nobody)  # type: ignore[arg-type]
+    paths = {re.sub(r"\{[^}]*\}", "1", route.path) for route in app.routes}  # type: ignore[attr-defined]
+    paths |= {"/static/desk.css", "/static/desk.js", "/openapi.json", "/docs", f"/deliveries/{desk.refused}/original"}
+    assert len(paths) > 20
+    with httpx.Client(base_url=f"{desk.address}/desk", trust_env=False) as stranger:
+        for path in sorted(paths):
+            for method in ("GET", "POST"):
+                assert stranger.request(method, path).status_code == 401, (method, path)
+        for headers in ({"Authorization": "Bearer x.y.z"}, {"Cookie": "_token=x.y.z"}):
+            assert stranger.get("/", headers=headers).status_code in {401, 403}
+
+
+def test_prometheus_reads_the_numbers_with_a_token(desk: Desk) -> None:
+    with httpx.Client(base_url=desk.address, trust_env=False) as client:
+        login = client.post("/auth/token", json={"username": "viewer", "password": PASSWORD})
+        headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
+        text = client.get("/desk/metrics", headers=headers).text
+    assert 'teilhabe_deliveries{state="quarantined"} 2.0' in text and "teilhabe_disk_free_bytes" in text
+
+
+def test_a_viewer_sees_and_cannot_act(desk: Desk, open_as: Callable[..., Page]) -> None:
+    page = open_as("viewer")
+    page.goto(desk.at(f"/incidents/{desk.incident}"))
+    expect(page.get_by_role("heading", name="Verlauf")).to_be_visible()
+    expect(page.get_by_role("button")).to_have_count(0)
+    for path in (f"/incidents/{desk.incident}/acknowledge", f"/incidents/{desk.incident}/waive", "/uploads"):
+        status = page.evaluate(
+            "async (url) => (await fetch(url, {method: 'POST', body: new FormData()})).status", desk.at(path)
+        )
+        assert status == 403, path
+    assert page.goto(desk.at(f"/deliveries/{desk.refused}/original")).status == 403  # type: ignore[union-attr]
+
+
+def test_an_offices_own_account_sees_its_own_datasets(desk: Desk, open_as: Callable[..., Page]) -> None:
+    page = open_as("office")
+    page.goto(desk.at("/"))
+    expect(page.get_by_role("rowheader", name=re.compile("Bevölkerung der Gemeinden nach Geschlecht"))).to_be_visible()
+    expect(page.get_by_text("Ausländische Bevölkerung")).to_have_count(0)
+    assert page.goto(desk.at(f"/incidents/{desk.other_incident}")).status == 404  # type: ignore[union-attr]
+    assert page.goto(desk.at(f"/deliveries/{desk.delivery_of_lengede}")).status == 404  # type: ignore[union-attr]
+    assert page.goto(desk.at("/metrics")).status == 403  # type: ignore[union-attr]
+
+
+def test_a_municipalitys_account_sees_what_it_owes(desk: Desk, open_as: Callable[..., Page]) -> None:
+    page = open_as("lengede")
+    page.goto(desk.at("/"))
+    expect(page.get_by_role("rowheader", name=re.compile("Lengede"))).to_be_visible()
+    expect(page.get_by_text("Ilsede")).to_have_count(0)
+    assert page.goto(desk.at(f"/deliveries/{desk.delivery_of_lengede}")).status == 200  # type: ignore[union-attr]
+    assert page.goto(desk.at(f"/deliveries/{desk.refused}")).status == 404  # type: ignore[union-attr]
+
+
+# ------------------------------------------------------------------------------------------------------------- the work
+
+
+def test_the_desk_is_an_entry_of_airflows_navigation(desk: Desk, open_as: Callable[..., Page]) -> None:
+    page = open_as("clerk")
+    page.goto(desk.address)
+    page.get_by_role("link", name="Lieferungen").click()
+    frame = page.frame_locator("iframe")
+    expect(frame.get_by_role("heading", name="Was ist da, was fehlt?")).to_be_visible()
+    expect(frame.get_by_role("link", name="Airflow")).to_have_count(0)
+    photograph(page, "airflow")
+
+
+def test_from_the_matrix_to_a_delivery(desk: Desk, open_as: Callable[..., Page]) -> None:
+    page = open_as("clerk")
+    page.goto(desk.at("/"))
+    expect(cell(page, YEAR - 1)).to_have_attribute("title", re.compile("geliefert"))
+    expect(cell(page, YEAR)).to_have_attribute("title", re.compile("zurückgewiesen"))
+    photograph(page, "matrix-refused")
+    cell(page, YEAR).click()
+    expect(page).to_have_url(desk.at(f"/deliveries/{desk.refused}"))
+    expect(page.get_by_text("viele").first).to_be_visible()
+    photograph(page, "delivery")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Original herunterladen").click()
+    assert download.value.suggested_filename == f"bevoelkerung_{YEAR}.csv"
+    assert download.value.path().read_bytes() == population(BAD, YEAR)
+
+
+def test_acknowledge_and_note(desk: Desk, open_as: Callable[..., Page]) -> None:
+    page = open_as("clerk")
+    page.goto(desk.at(f"/incidents/{desk.incident}"))
+    photograph(page, "incident")
+    page.get_by_label("Notiz (freiwillig)").fill("Das Amt ist angerufen.")
+    page.get_by_role("button", name="In Arbeit nehmen").click()
+    expect(page.get_by_role("status")).to_contain_text("in Arbeit genommen")
+    page.get_by_label("Text").fill("<b>Rückruf</b> morgen")
+    page.get_by_role("button", name="Notiz speichern").click()
+    history = page.get_by_role("list").filter(has_text="festgestellt")
+    expect(history).to_contain_text("in Arbeit genommen von clerk")
+    expect(history).to_contain_text("<b>Rückruf</b> morgen")
+    photograph(page, "incident-acknowledged")
+
+
+def test_waive(desk: Desk, open_as: Callable[..., Page]) -> None:
+    page = open_as("clerk")
+    page.goto(desk.at(f"/incidents/{desk.other_incident}"))
+    page.get_by_label("Begründung").fill("Die Stelle kann es nicht anders liefern.")
+    page.get_by_label("gilt bis einschließlich").fill(f"{YEAR + 2}-12-31")
+    page.get_by_role("button", name="Ausnahme zulassen").click()
+    expect(page.get_by_text(f"Ausnahme bis 31.12.{YEAR + 2}, zugelassen von clerk")).to_be_visible()
+    photograph(page, "incident-waived")
+
+
+def test_a_corrected_file_turns_the_matrix_green(desk: Desk, open_as: Callable[..., Page], tmp_path: Path) -> None:
+    page = open_as("clerk")
+    page.goto(desk.at(f"/deliveries/{desk.refused}"))
+    file = tmp_path / f"bevoelkerung_{YEAR}.csv"
+    file.write_bytes(population(GOOD, YEAR))
+    drop(page, file)
+    expect(page.locator("[data-name]")).to_have_text(file.name)
+    photograph(page, "upload")
+    started = time.monotonic()
+    page.get_by_role("button", name="Abgeben").click()
+    expect(page.get_by_role("status")).to_contain_text("Angekommen")
+    # The page asks by itself; the file goes through the DAG that the account started.
+    expect(page.get_by_role("status")).to_contain_text("Angenommen", timeout=180_000)
+    print(f"from the click to the verdict on the page: {time.monotonic() - started:.1f} s")
+    photograph(page, "upload-accepted")
+    follow(desk.settings)
+    page.goto(desk.at("/"))
+    expect(cell(page, YEAR)).to_have_attribute("title", re.compile(": (verspätet )?geliefert"))
+    photograph(page, "matrix-accepted")
+    page.goto(desk.at(f"/incidents/{desk.incident}"))
+    expect(page.locator(".verdict")).to_contain_text("behoben")
+    with services.AirflowApi(desk.settings) as api:
+        runs = api.dag_runs([f"deliver__{POPULATION}"], ["success"])
+        assert any(run["triggering_user_name"] == "clerk" for run in runs)
+
+
+def drop(page: Page, file: Path) -> None:
+    """Drag a file from the desktop onto the page."""
+    content = list(file.read_bytes())
+    transfer = page.evaluate_handle(
+        "([bytes, name]) => {const data = new DataTransfer(); data.items.add(new File([new Uint8Array(bytes)], name)); return data;}",
+        [content, file.name],
+    )
+    page.dispatch_event("[data-drop]", "dragover", {"dataTransfer": transfer})
+    page.dispatch_event("[data-drop]", "drop", {"dataTransfer": transfer})
+
+
+def test_everything_works_without_scripts(desk: Desk, open_as: Callable[..., Page], tmp_path: Path) -> None:
+    page = open_as("clerk", java_script_enabled=False)
+    page.goto(desk.at("/incidents"))
+    page.get_by_label("Stand").select_option("all")
+    page.get_by_role("button", name="Anzeigen").click()
+    page.get_by_role("link", name=re.compile("Ausländische Bevölkerung")).first.click()
+    page.get_by_label("Text").fill("ohne Skript")
+    page.get_by_role("button", name="Notiz speichern").click()
+    expect(page.get_by_role("status")).to_contain_text("gespeichert")
+    page.goto(desk.at(f"/upload?dataset={POPULATION}"))
+    file = tmp_path / "noch_einmal.csv"
+    file.write_bytes(population(GOOD, YEAR - 1))
+    page.get_by_label("Datei auswählen").set_input_files(file)
+    page.get_by_role("button", name="Abgeben").click()
+    expect(page.get_by_role("status")).to_contain_text("Angekommen")
+
+
+# ------------------------------------------------------------------------------------------------------ for everybody
+
+
+def pages_of(desk: Desk) -> dict[str, str]:
+    return {
+        "matrix": "/",
+        "matrix-long": "/?more=true",
+        "deliveries": "/deliveries",
+        "delivery": f"/deliveries/{desk.refused}",
+        "incidents": "/incidents?state=all",
+        "incident": f"/incidents/{desk.other_incident}",
+        "due": "/due",
+        "messages": "/messages",
+        "scorecards": "/scorecards",
+        "upload": f"/upload?dataset={MUNICIPAL}",
+        "error": "/nothing",
+    }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", list(WIDTHS))
+def test_no_serious_obstacle_for_anybody(desk: Desk, open_as: Callable[..., Page], width: str, scheme: str) -> None:
+    page = open_as("clerk", width, color_scheme=scheme)
+    found: list[str] = []
+    for name, path in pages_of(desk).items():
+        page.goto(desk.at(path))
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wide > 0:
+            found.append(f"{name}: {wide} px wider than the screen")
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in {"serious", "critical"}:
+                places = [node["target"] for node in violation["nodes"][:3]]
+                found.append(f"{name}: {violation['id']} {places}")
+        photograph(page, f"{name}-{width}-{scheme}")
+    assert found == []
+
+
+def test_the_keyboard_reaches_everything(desk: Desk, open_as: Callable[..., Page]) -> None:
+    page = open_as("clerk")
+    page.goto(desk.at("/"))
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Zum Inhalt")).to_be_focused()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "inhalt"
+    reached = set()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.className || document.activeElement.name"))
+    assert {"office", "state", "more", "scroll", "mark"} <= reached
