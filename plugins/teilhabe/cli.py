@@ -86,6 +86,7 @@ def up(
         prepare(settings, tell)
         info = services.up(settings, tell)
     out.print(f"Airflow     {info.ui_url}  (user {info.user}, password in {info.password_file})")
+    out.print(f"Desk        {info.desk_url}")
     out.print(
         f"Warehouse   {dsn_without_password(settings)}  (password in {settings.secrets}/warehouse_analyst.password)"
     )

@@ -45,6 +45,9 @@ USER = "admin"
 PASSWORD_FILE = "airflow_admin.password"  # noqa: S105 - the name of a file
 FIRST_PORT = 8080
 
+_GRANTS_VERSION = "1"
+"""Raised whenever ``bootstrap`` grants something else, so that homes that were prepared before get it too."""
+
 _MARK = "TEILHABE_SERVICE_OF"
 """Environment variable only our processes carry: children are found through it however they were orphaned."""
 
@@ -60,6 +63,11 @@ class ServiceInfo:
     ui_url: str
     user: str
     password_file: Path
+
+    @property
+    def desk_url(self) -> str:
+        """Where the offices' desk is."""
+        return f"{self.ui_url}/desk/"
 
 
 # ------------------------------------------------------------------------------------------------------ configuration
@@ -573,7 +581,7 @@ def _remember_migration(settings: Settings) -> None:
 
 def _versions() -> dict[str, str]:
     names = ("apache-airflow-core", "apache-airflow-providers-fab")
-    return {name: importlib.metadata.version(name) for name in names}
+    return {name: importlib.metadata.version(name) for name in names} | {"grants": _GRANTS_VERSION}
 
 
 def _revisions(settings: Settings) -> list[str]:
@@ -620,6 +628,9 @@ def bootstrap(user: str, password: str) -> None:
     with get_application_builder() as builder:
         manager = builder.sm
         manager.sync_roles()
+        # Airflow lists pages of plugins only to those who may read "Plugins"; the desk is for everybody who may look.
+        for name in ("Viewer", "User"):
+            manager.add_permission_to_role(manager.find_role(name), manager.create_permission("can_read", "Plugins"))
         found = manager.find_user(username=user)
         if found is None:
             role = manager.find_role("Admin")
