@@ -372,7 +372,7 @@ def drop(page: Page, file: Path) -> None:
 def test_everything_works_without_scripts(desk: Desk, open_as: Callable[..., Page], tmp_path: Path) -> None:
     page = open_as("clerk", java_script_enabled=False)
     page.goto(desk.at("/incidents"))
-    page.get_by_label("Stand").select_option("all")
+    page.locator("select[name=state]").select_option("all")
     page.get_by_role("button", name="Anzeigen").click()
     page.get_by_role("link", name=re.compile("Ausländische Bevölkerung")).first.click()
     page.get_by_label("Text").fill("ohne Skript")

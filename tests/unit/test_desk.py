@@ -73,6 +73,7 @@ def settings(make_home: Callable[[], Path]) -> Iterator[Settings]:
         ops.install(conn)
         loading.ensure_raw_tables(conn, pipeline.contracts(given).values())
         delivery_calendar.refresh(conn, pipeline.contracts(given).values(), TODAY)
+        conn.execute("update ops.follow_up set since = '2025-01-01'")
     yield given
     server.stop(given)
 
@@ -350,6 +351,17 @@ def test_a_state_narrows_the_rows_but_not_the_counts(conn: ops.Connection, clerk
     assert clerk.get("/", params={"state": "nonsense", "office": "x"}).status_code == 200
 
 
+def test_nobody_is_blamed_for_what_was_due_before_the_installation(conn: ops.Connection, clerk: TestClient) -> None:
+    conn.execute("update ops.follow_up set since = '2026-03-15'")
+    try:
+        shown, due = marks(board(clerk)), clerk.get("/due").text
+    finally:
+        conn.execute("update ops.follow_up set since = '2025-01-01'")
+    assert shown["Dezember 2025"] == "vor Beginn der Begleitung" and shown["Februar 2026"] == "überfällig"
+    dates = [datetime.strptime(day, "%d.%m.%Y").date() for day in re.findall(r'card-state">([\d.]{10})<', due)]
+    assert dates and min(dates) >= date(2026, 3, 15)
+
+
 def test_a_missing_period_leads_to_its_incident(conn: ops.Connection, clerk: TestClient) -> None:
     number = complain(conn, UNEMPLOYED, "2026-02", rule="calendar.overdue")
     assert f'href="/incidents/{number}" title="Februar 2026: überfällig' in clerk.get("/").text
@@ -549,7 +561,7 @@ def test_a_deliverys_story(conn: ops.Connection, clerk: TestClient) -> None:
     for part in (
         "März 2026",
         "März.csv",
-        "2,0 kB",
+        "2 kB",
         "zurückgewiesen",
         "Zeile 12",
         "Berichtigte Datei abgeben",
@@ -739,6 +751,35 @@ def test_metrics_in_prometheus_format(conn: ops.Connection, clerk: TestClient) -
     assert values["teilhabe_oldest_waiting_message_seconds",] == 3600
     assert values["teilhabe_overdue",] > 0 and values["teilhabe_disk_free_bytes",] > 0
     assert ("teilhabe_last_build_seconds",) not in values
+
+
+def test_scorecards_of_the_last_build(settings: Settings, app: FastAPI, clerk: TestClient) -> None:
+    assert "Noch keine Bilanz" in clerk.get("/scorecards").text
+    with server.connect("owner", settings, autocommit=True) as owner:
+        owner.execute(
+            """
+            create table marts.rpt_reporting_body_scorecard (
+                dataset_id text, dataset_name text, office_name text, sender_code text, sender_name text, year integer,
+                periods_due integer, periods_in_time integer, periods_missing integer, timeliness_share numeric,
+                completeness_share numeric, first_pass_share numeric, revised_numbers_without_reason integer,
+                incidents_open integer, median_days_to_mend numeric, is_demo boolean
+            );
+            grant select on marts.rpt_reporting_body_scorecard to teilhabe_analyst
+            """
+        )
+        add = "insert into marts.rpt_reporting_body_scorecard values (%s, %s, 'Amt', %s, %s, %s, 4, 2, 1, 0.5, 0.75, null, 3, 1, 7, false)"
+        try:
+            owner.execute(add, (HOUSING, "Unterbringung", None, None, 2026))
+            owner.execute(add, (HOUSING, "Unterbringung", LENGEDE, "Lengede", 2026))
+            owner.execute(add, (UNEMPLOYED, "Arbeitslose", None, None, 2025))
+            text = clerk.get("/scorecards").text
+            assert "Unterbringung" in text and "Lengede" in text and "50 %" in text and "Arbeitslose" not in text
+            assert "Arbeitslose" in clerk.get("/scorecards?year=2025").text
+            own = client_of(app, "lengede").get("/scorecards").text
+            assert "Lengede" in own and "Unterbringung" not in own
+            assert "Noch keine Bilanz" in client_of(app, "nobody").get("/scorecards").text
+        finally:
+            owner.execute("drop table marts.rpt_reporting_body_scorecard")
 
 
 def test_nonsense_in_an_address_is_not_found(clerk: TestClient) -> None:

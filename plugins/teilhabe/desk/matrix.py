@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from html import escape
@@ -110,10 +110,11 @@ def boards(
                 offices[contract.office].append(row)
         if not offices:
             continue
-        first = min(used, default=0)
-        trimmed = [OfficeRows(office, [_without(row, first) for row in rows]) for office, rows in offices.items()]
-        columns = list(_columns(frequency, buckets[first:]))
-        shown.append(Board(frequency, wording.FREQUENCIES[frequency].capitalize(), columns, trimmed))
+        # Leading columns without any mark only take room; elections leave most years empty.
+        kept = [n for n in range(len(buckets)) if n in used or (frequency != "per_term" and n > min(used, default=0))]
+        trimmed = [OfficeRows(office, [_only(row, kept) for row in rows]) for office, rows in offices.items()]
+        columns = list(_columns(frequency, [buckets[n] for n in kept]))
+        shown.append(Board(frequency, _headline(wording.FREQUENCIES[frequency]), columns, trimmed))
     return shown, tally
 
 
@@ -161,14 +162,18 @@ def _rows(
     yield from rows
 
 
-def _without(row: MatrixRow, first: int) -> MatrixRow:
-    return MatrixRow(row.dataset_id, row.sender_code, row.label, row.is_sender, row.cells[first:], row.incidents)
+def _only(row: MatrixRow, kept: Sequence[int]) -> MatrixRow:
+    return replace(row, cells=[row.cells[n] for n in kept])
+
+
+def _headline(word: str) -> str:
+    return word[:1].upper() + word[1:]
 
 
 def _mark(cell: Cell, root: str, whose: str) -> str:
     """The sign of one cell with its text alternative; drawn here and not in the template, which takes ten times as long."""
     said = f"{_spelled(cell.period_code)}: {words.CELL_STATES[cell.state]}"
-    if cell.state in ("due", "overdue", "not_yet_due"):
+    if cell.state in ("due", "overdue", "not_yet_due", "not_asked"):
         said += f" (Termin {_day(cell.due_on)})"
     sign = f'<svg class="sign {cell.state}" aria-hidden="true"><use href="#s-{cell.state}"/></svg>'
     if cell.delivery_id is not None:
@@ -216,7 +221,7 @@ def _end(frequency: str, bucket: int) -> date:
 
 def _columns(frequency: str, buckets: Sequence[int]) -> Iterable[Column]:
     before = None
-    for bucket in buckets:
+    for bucket, following in zip(buckets, [*buckets[1:], None], strict=True):
         start = _start(frequency, bucket)
         year = str(start.year)
         match frequency:
@@ -228,5 +233,7 @@ def _columns(frequency: str, buckets: Sequence[int]) -> Iterable[Column]:
                 label, title = f"{(start.month - 1) // 6 + 1}. Hj.", f"{(start.month - 1) // 6 + 1}. Halbjahr {year}"
             case _:
                 label, title = year, year
-        yield Column(label, title, year if year not in (before, label) else "")
+        # A single column has no room for its year; the year after it says enough.
+        is_alone = following is not None and before is None and _start(frequency, following).year != start.year
+        yield Column(label, title, "" if year in (before, label) or is_alone else year)
         before = year

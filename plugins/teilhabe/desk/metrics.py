@@ -79,10 +79,15 @@ def _collect(conn: ops.Connection, settings: Settings, now: datetime) -> Iterato
             yield GaugeMetricFamily(name, about, value=max(0.0, (now - since).total_seconds()) if since else 0)
     overdue = _single(
         conn,
-        "select count(*) from ops.delivery_calendar_at(%(day)s) where state = 'overdue' and due_on > %(day)s - 365",
+        """
+        select count(*) from ops.delivery_calendar_at(%(day)s)
+        where state = 'overdue' and due_on > %(day)s - 365 and due_on >= (select since from ops.follow_up)
+        """,
         {"day": delivery_calendar.today(now)},
     )
-    yield GaugeMetricFamily("teilhabe_overdue", "Periods overdue within the last year.", value=overdue)
+    yield GaugeMetricFamily(
+        "teilhabe_overdue", "Periods overdue within the last year that were due since the installation.", value=overdue
+    )
     yield GaugeMetricFamily(
         "teilhabe_disk_free_bytes", "Free space where the home is.", value=shutil.disk_usage(settings.home).free
     )

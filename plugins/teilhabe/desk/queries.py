@@ -41,7 +41,7 @@ class Cell:
     reference_end: date
     due_on: date
     state: str
-    """As in ``ops.delivery_calendar_at``, or ``refused`` (what came last was), or ``warning`` (loaded, but)."""
+    """As in ``ops.delivery_calendar_at``, or ``refused`` (what came last was), ``warning`` (loaded, but), ``not_asked``."""
     delivery_id: int | None
     incident_id: int | None
     """The open incident about what is missing."""
@@ -138,6 +138,8 @@ select s.dataset_id, s.sender_code, s.period_code, s.reference_end, s.due_on,
         when s.delivered_on is not null then 'delivered'
         when %(today)s < s.due_on then 'not_yet_due'
         when %(today)s <= s.grace_until then 'due'
+        -- Nobody is asked for what was due before the installation.
+        when s.due_on < (select u.since from ops.follow_up as u) then 'not_asked'
         else 'overdue'
     end as state,
     case when f.is_refused then s.refused_last_id else coalesce(s.loaded_id, s.refused_id) end as delivery_id,
@@ -474,6 +476,7 @@ def due(conn: ops.Connection, scope: Scope, today: date, *, until: date, limit: 
             as state
         from ops.delivery_calendar as c
         where {_IN_SCOPE.format("c")} and c.due_on between %(today)s - 365 and %(until)s
+            and (c.grace_until >= %(today)s or c.due_on >= (select u.since from ops.follow_up as u))
             and not exists (
                 select from ops.delivery as d
                 where d.dataset_id = c.dataset_id and d.state = 'loaded' and d.periods @> array[c.period_code]
@@ -545,9 +548,18 @@ def holds_demo(conn: ops.Connection) -> bool:
 
 
 def scorecards(conn: ops.Connection, scope: Scope) -> list[Row]:
-    """The scorecards of the offices, read with the analyst's rights.
+    """The scorecards by office, dataset and sender, the newest year first, read with the analyst's rights.
+
+    A restricted account gets the rows of its municipalities, everybody else also those of whole datasets.
 
     Raises:
         psycopg.errors.UndefinedTable: nothing has been published yet.
     """
-    return _rows(conn, "select s.* from marts.rpt_reporting_body_scorecard as s", _parameters(scope))
+    return _rows(
+        conn,
+        f"""
+        select s.* from marts.rpt_reporting_body_scorecard as s where {_IN_SCOPE.format("s")}
+        order by s.year desc, s.office_name, s.dataset_name, s.dataset_id, s.sender_name nulls first
+        """,
+        _parameters(scope),
+    )

@@ -84,7 +84,7 @@ def _overviews(router: APIRouter, desk: Desk, asking: Any) -> None:
         )
 
     @router.get("/scorecards")
-    def scorecards(request: Request, who: Account = asking) -> Response:
+    def scorecards(request: Request, who: Account = asking, year: int = 0) -> Response:
         """How the offices deliver, as the last published build has it."""
         rows: list[queries.Row] | None = None
         with warehouse.connect("analyst", desk.settings) as conn:
@@ -92,7 +92,12 @@ def _overviews(router: APIRouter, desk: Desk, asking: Any) -> None:
                 rows = queries.scorecards(conn, desk.scope(who))
             except psycopg.errors.UndefinedTable:
                 rows = None
-        return desk.page(request, who, "scorecards.html", rows=rows)
+        years = sorted({row["year"] for row in rows or []}, reverse=True)
+        shown = year if year in years else next(iter(years), 0)
+        return desk.page(
+            request, who, "scorecards.html",
+            rows=[row for row in rows or [] if row["year"] == shown], years=years, year=shown,
+        )  # fmt: skip
 
 
 def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:

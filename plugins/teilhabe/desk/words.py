@@ -16,6 +16,7 @@ CELL_STATES = {
     "overdue": "überfällig",
     "due": "fällig",
     "not_yet_due": "noch nicht fällig",
+    "not_asked": "vor Beginn der Begleitung",
 }
 """In the order of the legend."""
 
@@ -121,8 +122,13 @@ def size(value: int) -> str:
     """Bytes as people say them."""
     for unit, factor in (("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)):
         if value >= factor:
-            return f"{value / factor:.1f} {unit}".replace(".", ",")
+            return f"{value / factor:.1f} {unit}".replace(".0 ", " ").replace(".", ",")
     return f"{value} Byte"
+
+
+def share(value: Any) -> str:
+    """``0.5`` is ``50 %``."""
+    return "–" if value is None else f"{float(value) * 100:.0f} %"
 
 
 def days_until(value: date, today: date) -> str:
