@@ -118,6 +118,10 @@ class _Incident:
         is_open_verdict = self.rule not in _CALENDAR and self.state != "fixed"
         return is_open_verdict and self.severity == "critical" and self.cause_id is None
 
+    @property
+    def is_silence(self) -> bool:
+        return self.rule == SILENT and self.state != "fixed"
+
     def came_after(self, delivery: _Delivery) -> bool:
         """Whether a delivery handed in after this one showed it."""
         if self.received_at is None or self.delivery_id is None:
@@ -171,9 +175,16 @@ def follow(conn: Connection, contract: Contract, delivery_id: int, now: datetime
     causes = _causes(shown)
     for rule, incident_id in seen.items():
         _set_cause(conn, incident_id, seen.get(causes.get(rule, "")))
-    if delivery.state == "loaded":
-        mended = [i for i in known if i.state != "fixed" and _mends(delivery, i, shown)]
-        changes += _close(conn, mended, now, delivery_id)
+    still_shown = set(seen.values())
+    over = [
+        i
+        for i in known
+        if i.state != "fixed"
+        and i.incident_id not in still_shown
+        # Its own delivery has been judged again, or another one is clean.
+        and (i.delivery_id == delivery_id or (delivery.state == "loaded" and _mends(delivery, i, shown)))
+    ]
+    changes += _close(conn, over, now, delivery_id)
     conn.execute("update ops.delivery set followed_at = %s where delivery_id = %s", (now, delivery_id))
     return changes
 
@@ -202,7 +213,8 @@ def follow_calendar(conn: Connection, contracts: Iterable[Contract], now: dateti
     for (dataset_id, sender), owed in series.items():
         contract = known_contracts[dataset_id]
         refusals = {i.period_code: i for i in incidents if i.key[:2] == (dataset_id, sender) and i.is_refusal}
-        silence = owed.silence(refusals)
+        lasting = next((i for i in incidents if i.key[:2] == (dataset_id, sender) and i.is_silence), None)
+        silence = owed.silence(refusals, lasting.period_code if lasting else None)
         silent = None
         if silence:
             silent, news = _miss(conn, known, contract, silence[0], SILENT, now)
@@ -212,7 +224,7 @@ def follow_calendar(conn: Connection, contracts: Iterable[Contract], now: dateti
             overdue, news = _miss(conn, known, contract, entry, OVERDUE, now)
             changes += news
             wanted.add(overdue.key)
-            cause = silent if entry in silence else refusals.get(entry.period_code) or refusals.get(None)
+            cause = refusals.get(entry.period_code) or (silent if entry in silence else refusals.get(None))
             _set_cause(conn, overdue.incident_id, cause.incident_id if cause else None)
     arrived: dict[tuple[str, str | None, str | None], int | None] = {
         (e.dataset_id, e.sender_code, e.period_code): e.delivery_id for o in series.values() for e in o.entries
@@ -248,24 +260,13 @@ def waive(conn: Connection, incident_id: int, actor: str, now: datetime, reason:
     if not reason.strip():
         raise IncidentError("Bitte begründen, warum die Beanstandung hingenommen wird.")
     if until < today(now):
-        raise IncidentError(f"Der {until:%d.%m.%Y} ist schon vorbei; bitte einen Tag ab heute wählen.")
+        raise IncidentError(f"Der {spell_date(until)} ist schon vorbei; bitte einen Tag ab heute wählen.")
     if group[0].state == "fixed":
         raise IncidentError(f"Beanstandung {incident_id} {_STATE_WORDS['fixed']} und braucht keine Ausnahme mehr.")
-    changes = []
-    for incident in (i for i in group if i.state != "fixed"):
-        changes.append(
-            _move(
-                conn,
-                incident,
-                "waived",
-                "waived",
-                now,
-                actor=actor,
-                note=f"{reason.strip()} (bis {until:%d.%m.%Y})",
-                columns={"waived_by": actor, "waived_reason": reason.strip(), "waived_until": until},
-            )
-        )
-    return changes
+    why = f"{reason.strip()} (bis {spell_date(until)})"
+    waiver = {"waived_by": actor, "waived_reason": reason.strip(), "waived_until": until}
+    lasting = [i for i in group if i.state != "fixed"]
+    return [_move(conn, i, "waived", "waived", now, actor=actor, note=why, columns=waiver) for i in lasting]
 
 
 def note(conn: Connection, incident_id: int, actor: str, now: datetime, text: str) -> Change:
@@ -362,7 +363,10 @@ def _is_outdated(conn: Connection, delivery: _Delivery, period: str | None, rule
         select exists (
             select from ops.delivery as later
             where later.dataset_id = %(dataset)s and later.state = 'loaded' and later.followed_at is not null
-                and later.sender_code is not distinct from %(sender)s
+                and (
+                    later.sender_code is not distinct from %(sender)s
+                    or (%(sender)s::text is null and later.file_name = %(file)s)
+                )
                 and (later.received_at, later.delivery_id) > (%(received)s, %(delivery)s)
                 and (%(period)s::text is null or %(period)s = any({_PERIODS}))
                 and not exists (
@@ -374,6 +378,7 @@ def _is_outdated(conn: Connection, delivery: _Delivery, period: str | None, rule
         {
             "dataset": delivery.dataset_id,
             "sender": delivery.sender_code,
+            "file": delivery.file_name,
             "received": delivery.received_at,
             "delivery": delivery.delivery_id,
             "period": period,
@@ -441,12 +446,17 @@ class _Series:
     def overdue(self) -> list[_Owed]:
         return [entry for entry in self.entries if entry.state == "overdue"]
 
-    def silence(self, refusals: Collection[str | None]) -> list[_Owed]:
-        """The overdue entries since which nothing has come, where that is a silence and not one late delivery."""
+    def silence(self, refusals: Collection[str | None], since: str | None) -> list[_Owed]:
+        """The overdue entries since which nothing has come, where that is a silence and not one late delivery.
+
+        One that lasts ``since`` a period ends with what is accepted; refused files only keep a new one from beginning.
+        """
         last = max((entry.reference_end for entry in self.entries if entry.delivery_id is not None), default=date.min)
-        if None in refusals:
-            return []
-        row = [e for e in self.overdue if e.reference_end > last and e.period_code not in refusals]
+        row = [entry for entry in self.overdue if entry.reference_end > last]
+        began = next((n for n, entry in enumerate(row) if entry.period_code == since), None)
+        if began is not None:
+            return row[began:]
+        row = [] if None in refusals else [entry for entry in row if entry.period_code not in refusals]
         return row if len(row) > 1 or not self.has_delivered else []
 
 

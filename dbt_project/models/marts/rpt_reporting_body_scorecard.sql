@@ -18,29 +18,32 @@ with owed as (
     where state <> 'not_yet_due'
 ),
 
--- A file that could not be read was meant for the period of the file that came next.
-attempt as (
+judged as (
     select
-        delivery.delivery_id,
-        delivery.dataset_id,
-        delivery.sender_code,
-        delivery.received_at,
-        delivery.state = 'loaded' as is_accepted,
-        coalesce(nullif(delivery.periods, '{}'), following.periods) as periods
-    from {{ source('ops', 'delivery') }} as delivery
-    left join lateral (
-        select later.periods
-        from {{ source('ops', 'delivery') }} as later
-        where
-            delivery.periods is not distinct from '{}'
-            and later.dataset_id = delivery.dataset_id
-            and later.sender_code is not distinct from delivery.sender_code
-            and (later.received_at, later.delivery_id) > (delivery.received_at, delivery.delivery_id)
-            and later.periods <> '{}'
-        order by later.received_at, later.delivery_id
-        limit 1
-    ) as following on true
-    where delivery.state in ('loaded', 'quarantined')
+        delivery_id,
+        dataset_id,
+        sender_code,
+        received_at,
+        state = 'loaded' as is_accepted,
+        nullif(periods, '{}') as periods,
+        count(nullif(periods, '{}')) over (
+            partition by dataset_id, sender_code
+            order by received_at desc, delivery_id desc
+        ) as readable_from_here
+    from {{ source('ops', 'delivery') }}
+    where state in ('loaded', 'quarantined')
+),
+
+-- A file that could not be read was meant for the periods of the next one that could.
+meant as (
+    select
+        delivery_id,
+        dataset_id,
+        sender_code,
+        received_at,
+        is_accepted,
+        max(periods) over (partition by dataset_id, sender_code, readable_from_here) as periods
+    from judged
 ),
 
 first_attempt as (
@@ -48,14 +51,15 @@ first_attempt as (
         owed.dataset_id,
         owed.sender_code,
         owed.year_of_event,
-        case when attempt.is_accepted then 'accepted_at_once' else 'refused_at_first' end as what
-    from owed
-    inner join attempt
+        case when meant.is_accepted then 'accepted_at_once' else 'refused_at_first' end as what
+    from meant
+    cross join lateral unnest(meant.periods) as told (period_code)
+    inner join owed
         on
-            owed.dataset_id = attempt.dataset_id
-            and owed.period_code = any(attempt.periods)
-            and (owed.sender_code is null or owed.sender_code = attempt.sender_code)
-    order by owed.dataset_id, owed.sender_code, owed.period_code, attempt.received_at, attempt.delivery_id
+            meant.dataset_id = owed.dataset_id
+            and told.period_code = owed.period_code
+            and (owed.sender_code is null or meant.sender_code = owed.sender_code)
+    order by owed.dataset_id, owed.sender_code, owed.period_code, meant.received_at, meant.delivery_id
 ),
 
 -- What the office sent and when, where a delivery shows it: the pipeline may have run later.
