@@ -1,5 +1,6 @@
 #!/bin/sh
-# What the tests need beyond Python: an SSH and an IMAP server program and a second PostgreSQL (the external server of the tests).
+# What the tests need beyond Python: an SSH and an IMAP server program, a second PostgreSQL (the external server of the tests) and a
+# browser.
 # Nothing is started: the tests run private instances on free ports.
 set -eu
 
@@ -7,6 +8,7 @@ missing=
 [ -x /usr/sbin/sshd ] || command -v sshd >/dev/null 2>&1 || missing="openssh-server"
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 [ -x /usr/sbin/dovecot ] || command -v dovecot >/dev/null 2>&1 || missing="$missing dovecot-imapd"
+[ -n "${TEILHABE_CHROMIUM:-}" ] || command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || missing="$missing chromium"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

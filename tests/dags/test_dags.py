@@ -29,6 +29,16 @@ from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1], bundle_name="dags-folder")
 print(json.dumps({"errors": bag.import_errors, "dags": sorted(bag.dags)}))
 """
+PLUGIN = """
+import json, sys
+from airflow import plugins_manager
+apps, _ = plugins_manager.get_fastapi_plugins()
+views, _ = plugins_manager._get_ui_plugins()
+print(json.dumps({
+    "apps": [app["url_prefix"] for app in apps], "views": [(view["name"], view["href"]) for view in views],
+    "errors": plugins_manager.get_import_errors(), "loaded": sorted(name for name in sys.modules if name.startswith("teilhabe")),
+}))
+"""
 PLUGIN_FILES = """
 import json, sys
 from airflow._shared.module_loading import find_path_from_directory
@@ -325,3 +335,12 @@ def test_the_scheduler_finds_no_file_of_the_package_among_the_plugins(tmp_path: 
     thin = {"desk.py"} & {path.name for path in PLUGINS.glob("*.py")}
     seen = {Path(path).relative_to(PLUGINS).as_posix() for path in found if path.endswith(".py")}
     assert seen == thin
+
+
+def test_the_desk_is_registered_and_built_only_when_asked_for(tmp_path: Path) -> None:
+    """Every process of Airflow loads the plugin; only the API server needs its pages."""
+    found = airflow_python(tmp_path, "-c", PLUGIN)
+    assert found["errors"] == {}
+    assert found["apps"] == ["/desk"]
+    assert found["views"] == [["Lieferungen", "desk/"]]
+    assert found["loaded"] == []
