@@ -131,6 +131,7 @@ def test_a_year_gives_exactly_the_expected_messages(flow: Flow) -> None:
         ("open", "calendar.overdue")
     ]
 
+    assert flow.ask("select jsonb_array_length(attachments) from ops.message where kind = 'verdict'") == [(1,)]
     mailbox = list((flow.settings.home / "outbox").glob("*.eml"))
     assert len(mailbox) == flow.ask("select count(*) from ops.message where state = 'sent'")[0][0]
 

@@ -325,8 +325,12 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
         said = error.smtp_error
         return _said(error.smtp_code, said if isinstance(said, bytes) else str(said).encode())
-    if isinstance(error, TimeoutError | ssl.SSLError) or type(error).__name__.endswith("Timeout"):
-        return "did not answer in time" if not isinstance(error, ssl.SSLError) else type(error).__name__
+    if isinstance(error, smtplib.SMTPServerDisconnected):
+        return str(error)[:_REASON]
+    if isinstance(error, TimeoutError) or type(error).__name__.endswith("Timeout"):
+        return "did not answer in time"
+    if isinstance(error, ssl.SSLError):
+        return type(error).__name__
     return getattr(error, "strerror", None) or type(error).__name__
 
 
