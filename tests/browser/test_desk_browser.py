@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
-from teilhabe import delivery_calendar, incidents, loading, pipeline, warehouse
+from teilhabe import delivery_calendar, loading, pipeline, warehouse
 from teilhabe.airflow import services
 from teilhabe.desk.app import create_app
 from teilhabe.settings import Settings
@@ -65,7 +64,6 @@ def desk(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
     refused = flow.deliver(POPULATION, population(BAD, YEAR), name=f"bevoelkerung_{YEAR}.csv", at=at)
     other = flow.deliver(FOREIGNERS, monitor([(YEAR, "Peine", "03157", "<b>viele</b>")]), name="auslaender.csv", at=at)
     assert flow.state(refused) == flow.state(other) == "quarantined"
-    follow(settings)
     lengede = made_up_delivery(settings)
     services.up(settings)
     try:
@@ -83,16 +81,6 @@ def desk(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
         )
     finally:
         services.down(settings)
-
-
-def follow(settings: Settings) -> None:
-    """Incidents as the pipeline opens and closes them; what it has followed already stays as it is."""
-    with loading.session(settings) as conn:
-        for number in incidents.unfollowed(conn):
-            [[dataset]] = conn.execute(
-                "select dataset_id from ops.delivery where delivery_id = %s", (number,)
-            ).fetchall()
-            incidents.follow(conn, pipeline.contract(settings, dataset), number, datetime.now(UTC))
 
 
 def incident_of(flow: Flow, delivery: int) -> int:
@@ -351,7 +339,6 @@ def test_a_corrected_file_turns_the_matrix_green(desk: Desk, open_as: Callable[.
     expect(page.get_by_role("status")).to_contain_text("Angenommen", timeout=180_000)
     print(f"from the click to the verdict on the page: {time.monotonic() - started:.1f} s")
     photograph(page, "upload-accepted")
-    follow(desk.settings)
     page.goto(desk.at("/"))
     expect(cell(page, YEAR)).to_have_attribute("title", re.compile(": (verspätet )?geliefert"))
     photograph(page, "matrix-accepted")
