@@ -519,6 +519,24 @@ def test_secret_numbers_are_for_those_who_may_take_out_the_file(
         assert ">2</td>" not in read and ";2;" not in read, path
 
 
+def test_the_name_of_a_file_about_persons_is_for_those_who_may_take_it_out(
+    conn: ops.Connection, app: FastAPI, clerk: TestClient
+) -> None:
+    name = "Muster_Max.xlsx"
+    said = f"Datei „{name}“: Die Datei enthält Angaben zu einzelnen Personen (Geburtsdaten)."
+    number = arrive(
+        conn, UNEMPLOYED, "2026-03", "2026-04-20", state="quarantined", severity="critical", message=said, name=name,
+        rule="file.person_level",
+    )  # fmt: skip
+    incident = complain(conn, UNEMPLOYED, "2026-03", delivery=number, message=said, rule="file.person_level")
+    other = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-21")
+    paths = ("/deliveries", f"/deliveries/{number}", f"/deliveries/{other}", f"/incidents/{incident}", "/incidents",
+             f"/deliveries/{number}/findings.csv")  # fmt: skip
+    for path in paths:
+        read, edited = (client.get(path).text for client in (client_of(app, "viewer"), clerk))
+        assert "Muster" in edited and "Muster" not in read, path
+
+
 def test_a_file_of_a_municipality_is_its_own_whoever_shares_its_address(settings: Settings, app: FastAPI) -> None:
     lengede = client_of(app, "lengede")
     post(lengede, "/uploads", f"/upload?dataset={HOUSING}", dataset=HOUSING, files={"file": ("a.csv", b"x")})

@@ -139,6 +139,7 @@ def _uploads(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
             found = queries.upload(conn, scope, act_id)
             if found is None:
                 raise HTTPException(status.HTTP_404_NOT_FOUND)
+            [found] = desk.repeatable(who, found["dataset_id"], [found])
             findings = queries.findings(conn, found["arrived_id"], limit=5, offset=0) if found["arrived_id"] else []
         step = found["standing"] or "waiting"
         if "application/json" in request.headers.get("accept", ""):

@@ -17,6 +17,7 @@ from teilhabe.contracts import SUFFIX, Contract, load_contracts
 from teilhabe.desk import protection, words
 from teilhabe.desk.accounts import Account, Scope
 from teilhabe.messages import evidence
+from teilhabe.reading import persons
 from teilhabe.settings import Settings, secret
 
 Clock = Callable[[], datetime]
@@ -95,14 +96,15 @@ class Desk:
         }
 
     def repeatable(self, account: Account, dataset_id: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Findings or incidents as an account may see them.
+        """Deliveries, findings or incidents as an account may see them.
 
-        Numbers the contract keeps secret are not repeated to accounts that may not take out the file itself.
+        Numbers the contract keeps secret and names of files about single persons are not repeated to accounts that may not
+        take out the file itself.
         """
         contract = self.contracts().get(dataset_id)
         if contract is None or account.may_edit(dataset_id):
             return rows
-        return [_without_secrets(row, contract) for row in rows]
+        return [_discreet(row, contract) for row in rows]
 
     def page(
         self, request: Request, account: Account, template: str, status_code: int = 200, **shown: Any
@@ -143,8 +145,14 @@ class Desk:
         return secret(self.settings, "desk_csrf.key")
 
 
-def _without_secrets(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
-    kept = {**row, "message": evidence.without_secrets(row["message"], contract)}
+def _discreet(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
+    kept = dict(row)
+    if "message" in row:
+        # Without the name of a file that may name a person.
+        repeat = evidence.bare if row["rule"] == persons.RULE else evidence.without_secrets
+        kept["message"] = repeat(row["message"], contract)
+    if row.get("is_personal"):
+        kept["file_name"] = wording.UNNAMED_FILE
     if row.get("evidence"):
         kept["evidence"] = [[at, column, evidence.shown(found, contract)] for at, column, found in row["evidence"]]
     if "found" in row:

@@ -14,6 +14,7 @@ from psycopg.rows import class_row, dict_row
 
 from teilhabe import ops
 from teilhabe.desk.accounts import Scope
+from teilhabe.reading import persons
 
 Row = dict[str, Any]
 
@@ -23,6 +24,7 @@ _STANDING = (
     "and q.answer is null) then 'asked' else d.state end"
 )
 """A delivery's state; ``asked`` while it waits for a person to decide."""
+_IS_PERSONAL = f"exists (select from ops.finding as p where p.delivery_id = d.delivery_id and p.rule = '{persons.RULE}') as is_personal"
 _SEVERITY_ORDER = "array_position(array['critical', 'warning', 'info'], {0}.severity)"
 
 
@@ -232,7 +234,7 @@ def delivery(conn: ops.Connection, scope: Scope, delivery_id: int) -> Row | None
     return _row(
         conn,
         f"""
-        select d.*, {_STANDING} as standing, q.asked_at, q.expires_at, q.run_id as asking_run, q.answer, q.answered_by,
+        select d.*, {_STANDING} as standing, {_IS_PERSONAL}, q.asked_at, q.expires_at, q.run_id as asking_run, q.answer, q.answered_by,
             q.answered_at, b.build_id, b.finished_at as built_at, later.delivery_id as superseded_by,
             later.received_at as superseded_at, uploaded.actor as uploaded_by
         from ops.delivery as d
@@ -267,7 +269,7 @@ def deliveries(
         conn,
         f"""
         select d.delivery_id, d.dataset_id, d.sender_code, d.file_name, d.received_at, {_STANDING} as standing, d.periods, d.row_count,
-            d.is_demo
+            d.is_demo, {_IS_PERSONAL}
         from ops.delivery as d
         where {_IN_SCOPE.format("d")} and (%(dataset_id)s::text is null or d.dataset_id = %(dataset_id)s)
             and (%(state)s::text is null or {_STANDING} = %(state)s)
@@ -336,7 +338,8 @@ def siblings(conn: ops.Connection, scope: Scope, found: Row) -> list[Row]:
     return _rows(
         conn,
         f"""
-        select d.delivery_id, d.file_name, d.received_at, {_STANDING} as standing, d.periods from ops.delivery as d
+        select d.delivery_id, d.file_name, d.received_at, {_STANDING} as standing, d.periods, {_IS_PERSONAL}
+        from ops.delivery as d
         where d.dataset_id = %(dataset_id)s and d.delivery_id <> %(delivery_id)s and {_IN_SCOPE.format("d")}
             and d.sender_code is not distinct from %(sender_code)s
             and (d.periods && %(periods)s or d.file_name = %(file_name)s or d.container_id = %(delivery_id)s
@@ -556,7 +559,8 @@ def upload(conn: ops.Connection, scope: Scope, act_id: int) -> Row | None:
     return _row(
         conn,
         f"""
-        select a.*, d.delivery_id as arrived_id, {_STANDING} as standing, d.periods, d.row_count, d.duplicate_of, q.expires_at
+        select a.*, d.delivery_id as arrived_id, {_STANDING} as standing, d.periods, d.row_count, d.duplicate_of, q.expires_at,
+            {_IS_PERSONAL}
         from ops.desk_act as a
         left join ops.delivery as d on d.dataset_id = a.dataset_id and d.source_fingerprint = a.arrival
         left join ops.approval as q on q.delivery_id = d.delivery_id

@@ -118,9 +118,10 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
                 conn, desk.scope(who),
                 dataset_id=dataset or None, state=state or None, limit=PAGE_ROWS + 1, offset=(page - 1) * PAGE_ROWS,
             )  # fmt: skip
+        shown = [one for row in rows[:PAGE_ROWS] for one in desk.repeatable(who, row["dataset_id"], [row])]
         return desk.page(
             request, who, "deliveries.html",
-            rows=rows[:PAGE_ROWS], page=page, is_more=len(rows) > PAGE_ROWS, dataset=dataset, state=state,
+            rows=shown, page=page, is_more=len(rows) > PAGE_ROWS, dataset=dataset, state=state,
             datasets=_titles(desk, who), may_upload=any(who.may_edit(name) for name in desk.visible(who)),
         )  # fmt: skip
 
@@ -140,10 +141,13 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
             steps = {row["step"]: row for row in queries.outcomes(conn, delivery_id)}
             others = queries.siblings(conn, scope, found)
             messages = queries.messages(conn, scope, delivery_id=delivery_id)
+        dataset_id = found["dataset_id"]
+        [found] = desk.repeatable(who, dataset_id, [found])
         return desk.page(
             request, who, "delivery.html",
-            delivery=found, findings=desk.repeatable(who, found["dataset_id"], findings), steps=steps, others=others, messages=messages,
-            page=page, pages=_pages(findings), may_edit=who.may_edit(found["dataset_id"]),
+            delivery=found, findings=desk.repeatable(who, dataset_id, findings), steps=steps,
+            others=desk.repeatable(who, dataset_id, others), messages=messages,
+            page=page, pages=_pages(findings), may_edit=who.may_edit(dataset_id),
             approvals_dag=APPROVALS_DAG, bare_name=found["file_name"].rsplit("/", 1)[-1], upload_limit=desk.upload_limit,
         )  # fmt: skip
 
