@@ -59,6 +59,8 @@ ACCOUNTS = {
 
 def fake_sign_in(request: Request) -> Account:
     """Stands in for Airflow's authentication: the header says who it is."""
+    if request.headers.get("x-fake-account") == "forged":
+        raise HTTPException(403, "Invalid JWT token")
     account = ACCOUNTS.get(request.headers.get("x-fake-account", ""))
     if account is None:
         raise HTTPException(401, "Not authenticated")
@@ -260,6 +262,12 @@ def test_a_stranger_gets_401_on_every_route_and_method(app: FastAPI) -> None:
 def test_a_stranger_is_told_where_to_sign_in_and_comes_back(app: FastAPI) -> None:
     page = client_of(app, None).get("/incidents/7?done=x")
     assert "/api/v2/auth/login?next=http%3A%2F%2Ftestserver%2Fincidents%2F7%3Fdone%3Dx" in page.text
+
+
+def test_a_cookie_that_is_no_good_leads_to_the_login(app: FastAPI) -> None:
+    for method, path in (("GET", "/"), ("POST", "/uploads"), ("GET", "/nothing")):
+        answer = client_of(app, "forged").request(method, path)
+        assert answer.status_code == 401 and "Zur Anmeldung" in answer.text and "JWT" not in answer.text
 
 
 def test_a_strangers_upload_is_refused_before_its_bytes_are_kept(app: FastAPI) -> None:

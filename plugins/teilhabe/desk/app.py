@@ -45,7 +45,18 @@ def create_app(
     are addresses under which browsers reach the desk beside the one in the request (behind a proxy).
     """
     desk = Desk(settings, start_check, origins, clock)
-    app = FastAPI(title="Lieferungen", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(account)])
+
+    def remember_known(request: Request) -> None:
+        """Runs after ``account``, so only for those who are signed in."""
+        request.state.is_known = True
+
+    app = FastAPI(
+        title="Lieferungen",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(account), Depends(remember_known)],
+    )
     app.add_middleware(protection.BodyLimit, upload=desk.upload_limit + FORM_BYTES, form=FORM_BYTES)
     app.add_middleware(protection.SafeHeaders)
     app.add_middleware(protection.PlainAddresses)
@@ -54,7 +65,11 @@ def create_app(
 
     @app.exception_handler(StarletteHTTPException)
     def explain(request: Request, error: StarletteHTTPException) -> Response:
-        response = desk.error(request, error.status_code, _OWN_WORDS.get(error.status_code, error.detail))
+        code = error.status_code
+        if code == status.HTTP_403_FORBIDDEN and not getattr(request.state, "is_known", False):
+            # A cookie that is no good any more makes a stranger, who has to be shown the way to the login.
+            code = status.HTTP_401_UNAUTHORIZED
+        response = desk.error(request, code, _OWN_WORDS.get(code, error.detail))
         response.headers.update(error.headers or {})
         return response
 
