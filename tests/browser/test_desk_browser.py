@@ -357,7 +357,7 @@ def test_shares_stand_beside_their_bars(desk: Desk, open_as: Callable[..., Page]
     )
     assert len(middles) == 7
     for (bar_left, bar_middle), (share_left, share_middle) in middles:
-        assert share_left >= bar_left + 80 and abs(share_middle - bar_middle) < 2
+        assert share_left > bar_left + 50 and abs(share_middle - bar_middle) < 2
 
 
 def test_acknowledge_and_note(desk: Desk, open_as: Callable[..., Page]) -> None:
