@@ -311,13 +311,13 @@ def _load_if_approved(
     delivery = ops.delivery(conn, number)
     said = ops.approval(conn, number)
     conn.commit()
-    if said is None or said[0] == "publish":
+    if said in (None, "publish"):
         _load_one(conn, settings, contract, delivery, folder, run_id)
         return "loaded"
-    if said[0] == "refuse":
+    if said == "refuse":
         with ops.step(conn, "validate", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id) as outcome:
             findings = ops.findings(conn, number)
-            ops.record_findings(conn, number, [_not_approved(delivery, said[1]), *findings])
+            ops.record_findings(conn, number, [_not_approved(delivery), *findings])
             ops.set_state(conn, number, "quarantined")
             conn.commit()
             outcome.status, outcome.message = "refused", "delivery.not_approved"
@@ -325,13 +325,13 @@ def _load_if_approved(
     return "validated"
 
 
-def _not_approved(delivery: ops.Delivery, actor: str) -> Finding:
+def _not_approved(delivery: ops.Delivery) -> Finding:
     return Finding(
         "critical",
         "delivery.not_approved",
         f"Datei „{delivery.file_name}“: Sie wurde wegen der Warnungen nach Rückfrage nicht übernommen; erwartet wird eine "
         "berichtigte Fassung oder eine Bestätigung der Zahlen.",
-        found=f"nicht freigegeben von {actor}",
+        found="nicht freigegeben",
         expected="berichtigte oder bestätigte Zahlen",
     )
 
