@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from teilhabe import wording
 from teilhabe.delivery_calendar import OFFICE_TIME
+from teilhabe.messages import evidence
+from teilhabe.messages.rendering import plain
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
@@ -17,11 +20,18 @@ PUBLISH, REFUSE = "Übernehmen", "Zurückweisen"
 
 _SHOWN_FINDINGS = 20
 _SHOWN_ROWS = 5
-_MARKUP = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]<>()#+-.!|~"})
+_LONGEST = 500
+_MARKUP = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]<>()#+-.!|~&$"})
+_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
+"""Where an address is recognised: a page makes links of bare ones, whatever is escaped in them."""
+_UNSEEN = "\N{WORD JOINER}"
 
 
 def body(question: Question, findings: Sequence[Finding], contract: Contract) -> str:
-    """The evidence as Markdown; whatever comes from the file shows as the text it is."""
+    """The evidence as Markdown; whatever comes from the file shows as the text it is.
+
+    More people may read the question than may take out the file, so numbers the contract keeps secret are not in it.
+    """
     until = question.expires_at.astimezone(OFFICE_TIME)
     warnings = [finding for finding in findings if finding.severity == "warning"]
     lines = [
@@ -30,14 +40,17 @@ def body(question: Question, findings: Sequence[Finding], contract: Contract) ->
         "",
     ]
     for finding in warnings[:_SHOWN_FINDINGS]:
-        lines.append(f"- {_text(finding.message)} ({finding.row_count:,} Zeilen, Regel {_text(finding.rule)})")
+        rows = "1 Zeile" if finding.row_count == 1 else f"{evidence.number(finding.row_count)} Zeilen"
+        said = evidence.without_secrets(finding.message, contract)
+        lines.append(f"- {_text(said)} ({rows}, Regel {_text(finding.rule)})")
         for place in finding.evidence[:_SHOWN_ROWS]:
             where = " ".join(filter(None, [f"Zeile {place.row}" if place.row else "", place.column or ""]))
-            lines.append(f"    - {_text(where)}: {_text(place.found or 'leer')}")
+            lines.append(f"    - {_text(where)}: {_text(evidence.shown(place.found, contract) or 'leer')}")
     if len(warnings) > _SHOWN_FINDINGS:
-        lines.append(f"- … und {len(warnings) - _SHOWN_FINDINGS} weitere Warnungen")
+        rest = len(warnings) - _SHOWN_FINDINGS
+        lines.append(f"- … und {evidence.number(rest)} weitere Warnung{'en' if rest != 1 else ''}")
     return "\n".join(lines)
 
 
 def _text(value: str) -> str:
-    return " ".join(value.split()).translate(_MARKUP)
+    return _ADDRESS.sub(_UNSEEN, plain(value, _LONGEST)).translate(_MARKUP)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg.rows import class_row
@@ -38,6 +38,9 @@ PIPELINE = "pipeline"
 
 MEND_WORKING_DAYS = 5
 """How long an office has to mend something, from the working day after it is told."""
+
+WAIVER_DAYS = 731
+"""How long something may be accepted as it is without anybody looking at it again: two years."""
 
 OVERDUE, SILENT = "calendar.overdue", "calendar.silent"
 _CALENDAR = [OVERDUE, SILENT]
@@ -250,17 +253,27 @@ def acknowledge(conn: Connection, incident_id: int, actor: str, now: datetime, n
     return [_move(conn, i, "acknowledged", "acknowledged", now, actor=actor, note=note or None) for i in open_ones]
 
 
+def last_waiver_day(day: date) -> date:
+    """Until when something may be accepted as it is on a day: nobody should forget about it for good."""
+    return day + timedelta(days=WAIVER_DAYS)
+
+
 def waive(conn: Connection, incident_id: int, actor: str, now: datetime, reason: str, until: date) -> list[Change]:
     """Accept it as it is up to and including ``until``; what follows from the incident goes along. May be prolonged.
 
     Raises:
-        IncidentError: there is no such incident, it is closed, no reason is given, or the day has passed.
+        IncidentError: there is no such incident, it is closed, no reason is given, or the day has passed or is too far away.
     """
     group = _with_consequences(conn, incident_id)
     if not reason.strip():
         raise IncidentError("Bitte begründen, warum die Beanstandung hingenommen wird.")
     if until < today(now):
         raise IncidentError(f"Der {spell_date(until)} ist schon vorbei; bitte einen Tag ab heute wählen.")
+    if until > last_waiver_day(today(now)):
+        raise IncidentError(
+            f"Bis zum {spell_date(until)} ist zu lang: Eine Ausnahme gilt höchstens zwei Jahre, hier bis zum "
+            f"{spell_date(last_waiver_day(today(now)))}. Sie lässt sich später verlängern."
+        )
     if group[0].state == "fixed":
         raise IncidentError(f"Beanstandung {incident_id} {_STATE_WORDS['fixed']} und braucht keine Ausnahme mehr.")
     why = f"{reason.strip()} (bis {spell_date(until)})"

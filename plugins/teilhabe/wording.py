@@ -52,6 +52,8 @@ MEANINGS = {
     "unreliable": "Wert nicht sicher genug",
     "later": "Angabe folgt später",
 }
+UNNAMED_FILE = "(Name nicht wiedergegeben)"
+"""Instead of the name of a file about single persons, which may name one."""
 SEVERITIES = {
     "critical": ("Fehler", "Die Lieferung wird nicht geladen und muss neu gesendet werden."),
     "warning": ("Warnung", "Die Lieferung wird geladen; bitte prüfen und bei Bedarf neu senden."),

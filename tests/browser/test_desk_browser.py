@@ -21,9 +21,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
-from teilhabe import delivery_calendar, incidents, loading, pipeline, warehouse
+from teilhabe import delivery_calendar, landing, loading, pipeline, warehouse
 from teilhabe.airflow import services
 from teilhabe.desk.app import create_app
+from teilhabe.errors import ContractError
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT, settings_for
 from tests.flow import FOREIGNERS, POPULATION, Flow, monitor, population
@@ -48,6 +49,7 @@ class Desk:
     incident: int
     other_incident: int
     delivery_of_lengede: int
+    asked: int
 
     def at(self, path: str) -> str:
         return f"{self.address}/desk{path}"
@@ -65,8 +67,10 @@ def desk(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
     refused = flow.deliver(POPULATION, population(BAD, YEAR), name=f"bevoelkerung_{YEAR}.csv", at=at)
     other = flow.deliver(FOREIGNERS, monitor([(YEAR, "Peine", "03157", "<b>viele</b>")]), name="auslaender.csv", at=at)
     assert flow.state(refused) == flow.state(other) == "quarantined"
-    follow(settings)
-    lengede = made_up_delivery(settings)
+    pipeline.follow_up(settings, datetime.now(UTC), no_connection)
+    lengede = made_up_delivery(settings, "duplicate")
+    asked = made_up_delivery(settings, "validated")
+    make_up_the_rest(settings, asked)
     services.up(settings)
     try:
         with services.AirflowApi(settings) as api:
@@ -80,19 +84,10 @@ def desk(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
             incident_of(flow, refused),
             incident_of(flow, other),
             lengede,
+            asked,
         )
     finally:
         services.down(settings)
-
-
-def follow(settings: Settings) -> None:
-    """Incidents as the pipeline opens and closes them; what it has followed already stays as it is."""
-    with loading.session(settings) as conn:
-        for number in incidents.unfollowed(conn):
-            [[dataset]] = conn.execute(
-                "select dataset_id from ops.delivery where delivery_id = %s", (number,)
-            ).fetchall()
-            incidents.follow(conn, pipeline.contract(settings, dataset), number, datetime.now(UTC))
 
 
 def incident_of(flow: Flow, delivery: int) -> int:
@@ -102,19 +97,47 @@ def incident_of(flow: Flow, delivery: int) -> int:
     return int(number)
 
 
-def made_up_delivery(settings: Settings) -> int:
+def no_connection(name: str) -> landing.Credentials:
+    raise ContractError(f"There is no Airflow connection '{name}'.")
+
+
+def made_up_delivery(settings: Settings, state: str) -> int:
     """Of one municipality; enough to see who may see it."""
     with loading.session(settings) as conn:
         [[number]] = conn.execute(
             """
             insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, source, archive_uri, manifest_uri,
                 state, sender_code, followed_at)
-            values (%s, 'Meldung.xlsx', repeat('0', 64), 1, now(), 'inbox', 'x', 'made up', 'duplicate', %s, now())
+            values (%(dataset)s, 'Meldung.xlsx', md5(%(state)s) || md5(%(state)s), 1, now(), 'inbox', 'x', 'made up ' || %(state)s,
+                %(state)s, %(sender)s, now())
             returning delivery_id
             """,
-            (MUNICIPAL, LENGEDE),
+            {"dataset": MUNICIPAL, "state": state, "sender": LENGEDE},
         ).fetchall()
     return int(number)
+
+
+def make_up_the_rest(settings: Settings, asked: int) -> None:
+    """What would take a question in Airflow and a build of the warehouse: somebody who is asked, and a scorecard."""
+    with loading.session(settings) as conn:
+        conn.execute(
+            "insert into ops.approval (delivery_id, expires_at, run_id) values (%s, now() + interval '2 days', 'manual__1')",
+            (asked,),
+        )
+    with warehouse.connect("owner", settings, autocommit=True) as owner:
+        owner.execute(
+            """
+            create table marts.rpt_reporting_body_scorecard as
+            select %(dataset)s as dataset_id, 'Unterbringungsmeldung der Gemeinden' as dataset_name,
+                'Landkreis Peine, Fachdienst Soziales (Meldungen der Gemeinden)' as office_name, %(sender)s as sender_code,
+                'Lengede' as sender_name, %(year)s as year, 12 as periods_due, 3 as periods_in_time, 9 as periods_missing,
+                share as timeliness_share, 1.0 as completeness_share, share / 10 as first_pass_share,
+                1234 as revised_numbers_without_reason, 3 as incidents_open, 7 as median_days_to_mend, false as is_demo
+            from unnest(array[0.25, 1.0, null]) as s (share)
+            """,
+            {"dataset": MUNICIPAL, "sender": LENGEDE, "year": YEAR},
+        )
+        owner.execute("grant select on marts.rpt_reporting_body_scorecard to teilhabe_analyst")
 
 
 def pause_others(api: services.AirflowApi, but: str) -> None:
@@ -239,7 +262,7 @@ def test_a_stranger_gets_401_everywhere(desk: Desk) -> None:
             for method in ("GET", "POST"):
                 assert stranger.request(method, path).status_code == 401, (method, path)
         for headers in ({"Authorization": "Bearer x.y.z"}, {"Cookie": "_token=x.y.z"}):
-            assert stranger.get("/", headers=headers).status_code in {401, 403}
+            assert stranger.get("/", headers=headers).status_code == 401
 
 
 def test_prometheus_reads_the_numbers_with_a_token(desk: Desk) -> None:
@@ -311,6 +334,32 @@ def test_from_the_matrix_to_a_delivery(desk: Desk, open_as: Callable[..., Page])
     assert download.value.path().read_bytes() == population(BAD, YEAR)
 
 
+def test_who_may_decide_finds_the_question(desk: Desk, open_as: Callable[..., Page]) -> None:
+    page = open_as("clerk")
+    page.goto(desk.at(f"/deliveries/{desk.asked}"))
+    link = page.get_by_role("link", name="In Airflow entscheiden")
+    target = link.evaluate("link => link.href")
+    assert target == f"{desk.address}/dags/approvals/runs/manual__1/required_actions?response_received=false"
+    for account in ("viewer", "lengede"):
+        page = open_as(account)
+        page.goto(desk.at(f"/deliveries/{desk.asked}"))
+        expect(page.get_by_role("heading", name="Wartet auf Entscheidung")).to_be_visible()
+        expect(page.get_by_role("link", name="In Airflow entscheiden")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", list(WIDTHS))
+def test_shares_stand_beside_their_bars(desk: Desk, open_as: Callable[..., Page], width: str) -> None:
+    page = open_as("clerk", width)
+    page.goto(desk.at("/scorecards"))
+    middles = page.locator(".rate").evaluate_all(
+        "all => all.map(one => [...one.children].map(part => {const box = part.getBoundingClientRect();"
+        " return [box.left, box.top + box.height / 2];}))"
+    )
+    assert len(middles) == 7
+    for (bar_left, bar_middle), (share_left, share_middle) in middles:
+        assert share_left >= bar_left + 80 and abs(share_middle - bar_middle) < 2
+
+
 def test_acknowledge_and_note(desk: Desk, open_as: Callable[..., Page]) -> None:
     page = open_as("clerk")
     page.goto(desk.at(f"/incidents/{desk.incident}"))
@@ -351,7 +400,6 @@ def test_a_corrected_file_turns_the_matrix_green(desk: Desk, open_as: Callable[.
     expect(page.get_by_role("status")).to_contain_text("Angenommen", timeout=180_000)
     print(f"from the click to the verdict on the page: {time.monotonic() - started:.1f} s")
     photograph(page, "upload-accepted")
-    follow(desk.settings)
     page.goto(desk.at("/"))
     expect(cell(page, YEAR)).to_have_attribute("title", re.compile(": (verspätet )?geliefert"))
     photograph(page, "matrix-accepted")
@@ -401,6 +449,7 @@ def pages_of(desk: Desk) -> dict[str, str]:
         "matrix-long": "/?more=true",
         "deliveries": "/deliveries",
         "delivery": f"/deliveries/{desk.refused}",
+        "delivery-asked": f"/deliveries/{desk.asked}",
         "incidents": "/incidents?state=all",
         "incident": f"/incidents/{desk.other_incident}",
         "due": "/due",

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
@@ -22,6 +23,7 @@ from teilhabe import warehouse as server
 from teilhabe.desk import matrix, protection, queries
 from teilhabe.desk.accounts import Account, Scope, senders_of_roles
 from teilhabe.desk.app import create_app
+from teilhabe.senders import sender_code
 from teilhabe.settings import Settings, secret
 from tests.conftest import settings_for
 from tests.flow import Flow
@@ -46,7 +48,7 @@ def nothing(_: str) -> bool:
 
 
 ACCOUNTS = {
-    "clerk": Account("clerk", everything, everything, is_operator=True),
+    "clerk": Account("clerk", everything, everything, is_operator=True, may_decide=True),
     "colleague": Account("colleague", everything, everything),
     "viewer": Account("viewer", everything, nothing),
     "sports": Account("sports", SPORTS.__eq__, SPORTS.__eq__),
@@ -57,6 +59,8 @@ ACCOUNTS = {
 
 def fake_sign_in(request: Request) -> Account:
     """Stands in for Airflow's authentication: the header says who it is."""
+    if request.headers.get("x-fake-account") == "forged":
+        raise HTTPException(403, "Invalid JWT token")
     account = ACCOUNTS.get(request.headers.get("x-fake-account", ""))
     if account is None:
         raise HTTPException(401, "Not authenticated")
@@ -154,7 +158,7 @@ def arrive(
             """,
             (number, severity, rule, message),
         ).fetchone() or [0]
-        for position, found in enumerate(("-4", "=cmd|' /c calc'!A1", "+49")):
+        for position, found in enumerate(("-4", " =cmd|' /c calc'!A1", "+49")):
             conn.execute(
                 "insert into ops.evidence values (%s, %s, %s, 'Anzahl', %s)", (finding, position, 12 + position, found)
             )
@@ -175,6 +179,15 @@ def complain(
         (dataset, sender, period, rule, severity, state, message, NOW, NOW, delivery, *waived, NOW if state == "fixed" else None),
     ).fetchone() or [0]  # fmt: skip
     return int(number)
+
+
+def ask(conn: ops.Connection, delivery: int, *, expires: str = "2026-05-22", run: str | None = "manual__1+2") -> None:
+    """Somebody has to be asked about a delivery."""
+    conn.execute("update ops.delivery set state = 'validated' where delivery_id = %s", (delivery,))
+    conn.execute(
+        "insert into ops.approval (delivery_id, asked_at, expires_at, run_id) values (%s, %s, %s, %s)",
+        (delivery, NOW, datetime.fromisoformat(f"{expires}T08:00:00+00:00"), run),
+    )
 
 
 def write(
@@ -251,6 +264,12 @@ def test_a_stranger_is_told_where_to_sign_in_and_comes_back(app: FastAPI) -> Non
     assert "/api/v2/auth/login?next=http%3A%2F%2Ftestserver%2Fincidents%2F7%3Fdone%3Dx" in page.text
 
 
+def test_a_cookie_that_is_no_good_leads_to_the_login(app: FastAPI) -> None:
+    for method, path in (("GET", "/"), ("POST", "/uploads"), ("GET", "/nothing")):
+        answer = client_of(app, "forged").request(method, path)
+        assert answer.status_code == 401 and "Zur Anmeldung" in answer.text and "JWT" not in answer.text
+
+
 def test_a_strangers_upload_is_refused_before_its_bytes_are_kept(app: FastAPI) -> None:
     answer = client_of(app, None).post("/uploads", files={"file": ("a.csv", b"x" * 100_000)})
     assert answer.status_code == 401
@@ -308,6 +327,59 @@ def test_due_between_the_due_date_and_the_end_of_grace(settings: Settings, conn:
 
     assert due_on < grace_until
     assert [state(day) for day in (due_on, grace_until)] == ["due", "due"]
+
+
+def test_what_somebody_decides_about_does_not_look_stuck(conn: ops.Connection, app: FastAPI, clerk: TestClient) -> None:
+    number = arrive(conn, UNEMPLOYED, "2026-01", "2026-02-10", severity="warning")
+    ask(conn, number)
+    page = board(clerk)
+    assert marks(page)["Januar 2026"] == "wartet auf Entscheidung" and f'href="/deliveries/{number}"' in page.text
+    assert "Arbeitslose" in clerk.get("/", params={"state": "asked"}).text
+    for listing in ("/deliveries", "/deliveries?state=asked"):
+        assert f'href="/deliveries/{number}"' in clerk.get(listing).text
+        assert clerk.get(listing).text.count("</svg>wartet auf Entscheidung") == 1
+    assert f'href="/deliveries/{number}"' not in clerk.get("/deliveries?state=validated").text
+
+    story = clerk.get(f"/deliveries/{number}").text
+    assert "Wartet auf Entscheidung" in story and "22.05.2026, 10:00</time> Uhr übernommen" in story
+    assert 'href="/../dags/approvals/runs/manual__1%2B2/required_actions?response_received=false"' in story
+    assert "In Airflow" not in client_of(app, "colleague").get(f"/deliveries/{number}").text
+    conn.execute("update ops.approval set run_id = null")
+    assert "in wenigen Minuten" in clerk.get(f"/deliveries/{number}").text
+    conn.execute("update ops.approval set expires_at = %s", (NOW,))
+    assert "Die Frist endete" in clerk.get(f"/deliveries/{number}").text
+    assert "teilhabe_oldest_unjudged_delivery_seconds 0.0" in clerk.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("answer", "by", "state", "said", "mark"),
+    [
+        ("publish", "eva", "loaded", "Übernahme zugestimmt von eva", "geliefert, mit Warnung"),
+        ("publish", "teilhabe", "loaded", "Ohne Antwort bis zum Ende der Frist übernommen", "geliefert, mit Warnung"),
+        ("refuse", "eva", "quarantined", "Übernahme abgelehnt von eva", "geliefert"),
+    ],
+)
+def test_what_was_decided_and_by_whom(
+    conn: ops.Connection, clerk: TestClient, answer: str, by: str, state: str, said: str, mark: str
+) -> None:
+    number = arrive(conn, UNEMPLOYED, "2026-01", "2026-02-12", severity="warning")
+    ask(conn, number)
+    conn.execute("update ops.approval set answer = %s, answered_by = %s, answered_at = %s", (answer, by, NOW))
+    assert "geprüft, wird geladen" in clerk.get(f"/deliveries/{number}").text
+    conn.execute("update ops.delivery set state = %s", (state,))
+    if state == "quarantined":
+        arrive(conn, UNEMPLOYED, "2026-01", "2026-02-13")
+    story = clerk.get(f"/deliveries/{number}").text
+    assert said in story and "20.05.2026, 11:00" in story and "Wartet auf" not in story
+    assert marks(board(clerk))["Januar 2026"] == mark
+
+
+def test_a_correction_that_waits_shows_until_a_later_file_is_judged(conn: ops.Connection, clerk: TestClient) -> None:
+    arrive(conn, UNEMPLOYED, "2026-01", "2026-02-10", state="quarantined", severity="critical")
+    ask(conn, arrive(conn, UNEMPLOYED, "2026-01", "2026-02-11", severity="warning"))
+    assert marks(board(clerk))["Januar 2026"] == "wartet auf Entscheidung"
+    arrive(conn, UNEMPLOYED, "2026-01", "2026-02-12")
+    assert marks(board(clerk))["Januar 2026"] == "geliefert"
 
 
 def test_a_correction_turns_the_cell_green_and_a_refused_correction_red(
@@ -441,6 +513,48 @@ def test_a_municipality_sees_what_it_sent_and_owes(conn: ops.Connection, app: Fa
     assert conn.execute("select sender_code from ops.desk_act").fetchall() == [(LENGEDE,)]
 
 
+def test_secret_numbers_are_for_those_who_may_take_out_the_file(
+    settings: Settings, conn: ops.Connection, app: FastAPI, clerk: TestClient
+) -> None:
+    assert pipeline.contracts(settings)[UNEMPLOYED].secrecy_method.startswith("min3")
+    said = "Zeile 12: gefunden „2“, erwartet eine Zahl ab 0."
+    number = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-20", state="quarantined", severity="critical", message=said)
+    conn.execute("update ops.evidence set found = '2' where position = 0")
+    incident = complain(conn, UNEMPLOYED, "2026-03", delivery=number, message=said)
+    for path in (f"/deliveries/{number}", f"/incidents/{incident}", "/incidents", f"/deliveries/{number}/findings.csv"):
+        read, edited = (client.get(path).content.decode("utf-8-sig") for client in (client_of(app, "viewer"), clerk))
+        assert "„2“" in edited and "„2“" not in read and "„[geheim]“" in read, path
+        assert ">2</td>" not in read and ";2;" not in read, path
+
+
+def test_the_name_of_a_file_about_persons_is_for_those_who_may_take_it_out(
+    conn: ops.Connection, app: FastAPI, clerk: TestClient
+) -> None:
+    name = "Muster_Max.xlsx"
+    said = f"Datei „{name}“: Die Datei enthält Angaben zu einzelnen Personen (Geburtsdaten)."
+    number = arrive(
+        conn, UNEMPLOYED, "2026-03", "2026-04-20", state="quarantined", severity="critical", message=said, name=name,
+        rule="file.person_level",
+    )  # fmt: skip
+    incident = complain(conn, UNEMPLOYED, "2026-03", delivery=number, message=said, rule="file.person_level")
+    other = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-21")
+    paths = ("/deliveries", f"/deliveries/{number}", f"/deliveries/{other}", f"/incidents/{incident}", "/incidents",
+             f"/deliveries/{number}/findings.csv")  # fmt: skip
+    for path in paths:
+        read, edited = (client.get(path).text for client in (client_of(app, "viewer"), clerk))
+        assert "Muster" in edited and "Muster" not in read, path
+
+
+def test_a_file_of_a_municipality_is_its_own_whoever_shares_its_address(settings: Settings, app: FastAPI) -> None:
+    lengede = client_of(app, "lengede")
+    post(lengede, "/uploads", f"/upload?dataset={HOUSING}", dataset=HOUSING, files={"file": ("a.csv", b"x")})
+    [ticket] = landing.FolderSource(landing.dataset_inbox(settings, HOUSING), "inbox").list()
+    contract = pipeline.contracts(settings)[HOUSING]
+    shared = [one.model_copy(update={"contact": "kasse@gemeinden.example"}) for one in reversed(contract.senders)]
+    one_address = contract.model_copy(update={"senders": shared})
+    assert sender_code(one_address, ticket.sender, None, ticket.name) == LENGEDE
+
+
 def test_messages_to_the_data_engineers_are_not_for_offices(conn: ops.Connection, app: FastAPI) -> None:
     number = write(conn, None, kind="operators", text="Platte voll")
     assert client_of(app, "clerk").get(f"/messages/{number}").status_code == 200
@@ -519,6 +633,9 @@ def test_acknowledge_note_and_waive_are_history_with_a_name(conn: ops.Connection
         ("open", "waive", {"reason": "  ", "until": "2026-06-30"}, "begründen"),
         ("open", "waive", {"reason": "x", "until": "2026-05-01"}, "schon vorbei"),
         ("open", "waive", {"reason": "x", "until": "bald"}, "Bitte den Tag angeben"),
+        ("open", "waive", {"reason": "x", "until": "2028-05-21"}, "höchstens zwei Jahre, hier bis zum 20.05.2028"),
+        ("open", "waive", {"reason": "x", "until": "9999-12-31"}, "höchstens zwei Jahre"),
+        ("open", "note", {"text": "\0"}, "leer"),
         ("open", "note", {"text": " "}, "leer"),
         ("open", "note", {"text": "x" * 4001}, "zu lang"),
     ],
@@ -547,6 +664,18 @@ def test_incidents_are_filtered_and_sorted(conn: ops.Connection, clerk: TestClie
     assert shown(severity="warning") == ["EINS"]
     assert shown(dataset=HOUSING, sender=LENGEDE) == ["ZWEI"]
     assert shown(order="i.state; drop table ops.incident") == ["ZWEI", "EINS"]
+
+
+def test_one_cause_is_one_incident(conn: ops.Connection, clerk: TestClient) -> None:
+    cause = complain(conn, UNEMPLOYED, "2026-01", message="URSACHE")
+    conn.execute(
+        "update ops.incident set cause_id = %s where incident_id = %s",
+        (cause, complain(conn, UNEMPLOYED, "2026-01", rule="parts.sum", message="FOLGE")),
+    )
+    listed = clerk.get("/incidents").text
+    assert "URSACHE" in listed and "FOLGE" not in listed and "1 in dieser Auswahl" in listed
+    assert "1 offene Beanstandung<" in clerk.get("/").text
+    assert "FOLGE" in clerk.get(f"/incidents/{cause}").text
 
 
 # ----------------------------------------------------------------------------------------------------------- deliveries
@@ -607,7 +736,7 @@ def test_the_list_of_findings_is_complete_and_harmless(conn: ops.Connection, cle
     assert answer.headers["content-disposition"].startswith("attachment")
     assert len(lines) == 4
     assert lines[1].split(";")[1] == "'=1+1" and lines[1].split(";")[6] == "-4"
-    assert lines[2].split(";")[6].startswith("'=cmd")
+    assert lines[2].split(";")[6].startswith("' =cmd")
 
 
 def test_many_findings_are_paged(conn: ops.Connection, clerk: TestClient) -> None:
@@ -620,6 +749,9 @@ def test_many_findings_are_paged(conn: ops.Connection, clerk: TestClient) -> Non
     first, last = (clerk.get(f"/deliveries/{delivery}?page={page}").text for page in (1, 3))
     assert first.count('class="finding ') == 50 and "Seite 1 von 3" in first and "120 Befunde" in first
     assert last.count('class="finding ') == 20
+    complain(conn, UNEMPLOYED, "2026-03")
+    for path in (f"/deliveries/{delivery}?page=4", "/incidents?page=2"):
+        assert clerk.get(path).status_code == 404, path
 
 
 # ---------------------------------------------------------------------------------------------------- upload, download
@@ -718,6 +850,46 @@ def test_a_file_too_large_is_refused_whatever_it_says(
     assert not landing.FolderSource(landing.dataset_inbox(settings, UNEMPLOYED), "inbox").list()
 
 
+def test_only_an_upload_may_be_large(conn: ops.Connection, app: FastAPI, clerk: TestClient) -> None:
+    number = complain(conn, UNEMPLOYED, "2026-03")
+    note, form = f"/incidents/{number}/note", f"/incidents/{number}"
+    big = "x" * 100_000
+    assert post(clerk, note, form, text=big).status_code == 413
+    assert post(clerk, "/uploads", form, text=big).status_code == 413
+    assert post(clerk, note, form, text="x", files={"file": ("a.csv", b"x" * 100_000)}).status_code == 413
+    answer = post(clerk, note, form, text="x", files={"file": ("a.csv", b"x")})
+    assert answer.status_code == 400 and "Das Formular kam nicht so an" in answer.text
+    assert conn.execute("select count(*) from ops.incident_event").fetchone() == (0,)
+
+
+def test_a_viewers_file_is_not_read(app: FastAPI) -> None:
+    asked: list[int] = []
+
+    def chunks() -> Iterator[bytes]:
+        for number in range(1000):
+            asked.append(number)
+            yield b"x" * 1000
+
+    headers = {"content-type": "multipart/form-data; boundary=grenze", "origin": "http://testserver"}
+    answer = client_of(app, "viewer").post("/uploads", content=chunks(), headers=headers)
+    assert answer.status_code == 403 and len(asked) <= 1
+
+
+def test_an_uploaded_file_somebody_decides_about_is_told_and_not_watched(
+    conn: ops.Connection, clerk: TestClient
+) -> None:
+    page = upload(clerk, "a.csv", b"x", period="nonsense").headers["location"]
+    assert conn.execute("select period_code from ops.desk_act").fetchone() == (None,)
+    number = arrive(conn, UNEMPLOYED, "2026-03", "2026-05-20", severity="warning")
+    conn.execute("update ops.delivery set source_fingerprint = (select arrival from ops.desk_act)")
+    ask(conn, number)
+    text = clerk.get(page).text
+    assert (
+        "entscheidet die Koordinierungsstelle" in text and "22.05.2026, 10:00 Uhr" in text and "data-poll" not in text
+    )
+    assert clerk.get(page, headers={"accept": "application/json"}).json() == {"step": "asked"}
+
+
 def test_without_a_start_the_page_says_that_it_takes_minutes(settings: Settings) -> None:
     clerk = client_of(create_app(settings, fake_sign_in, clock=lambda: NOW), "clerk")
     assert "in wenigen Minuten geprüft" in clerk.get(upload(clerk, "a.csv", b"x").headers["location"]).text
@@ -777,7 +949,7 @@ def test_scorecards_of_the_last_build(settings: Settings, app: FastAPI, clerk: T
             assert "Arbeitslose" in clerk.get("/scorecards?year=2025").text
             own = client_of(app, "lengede").get("/scorecards").text
             assert "Lengede" in own and "Unterbringung" not in own
-            assert "Noch keine Bilanz" in client_of(app, "nobody").get("/scorecards").text
+            assert "die Ihr Konto sehen darf" in client_of(app, "nobody").get("/scorecards").text
         finally:
             owner.execute("drop table marts.rpt_reporting_body_scorecard")
 
@@ -788,10 +960,30 @@ def test_nonsense_in_an_address_is_not_found(clerk: TestClient) -> None:
         "/deliveries/0",
         "/incidents?page=0",
         "/deliveries/99999999999999999999",
+        "/incidents/99999999999999999999",
+        "/messages/0",
+        "/uploads/0",
+        "/deliveries/1%00",
         "/static/x",
         "/x/y",
     ):
         assert clerk.get(path).status_code == 404, path
+
+
+def test_a_sign_the_database_cannot_hold_finds_nothing(clerk: TestClient) -> None:
+    for path in ("/deliveries?dataset=a%00", "/incidents?state=a%00&sender=%00", "/messages?state=%00", "/?office=%00"):
+        assert clerk.get(path).status_code == 200, path
+    assert upload(clerk, "a.csv", b"x", period="2026-03\0").status_code == 303
+
+
+def test_a_database_that_breaks_off_is_said(monkeypatch: pytest.MonkeyPatch, clerk: TestClient) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError("secret text")
+
+    monkeypatch.setattr(queries, "due", broken)
+    answer = clerk.get("/due")
+    assert answer.status_code == 503 and "antwortet gerade nicht" in answer.text and "secret" not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 def test_an_outage_of_the_database_is_said(settings: Settings, tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import httpx
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import get_user
 from airflow.configuration import conf
 from airflow.models.connection import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import Depends
 
-from teilhabe.airflow.names import WAREHOUSE_CONNECTION, delivery_dag_id
+from teilhabe.airflow.names import APPROVALS_DAG, WAREHOUSE_CONNECTION, delivery_dag_id
 from teilhabe.desk.accounts import Account, senders_of_roles
 from teilhabe.desk.app import create_app
 from teilhabe.desk.protection import origin_of
@@ -45,6 +45,9 @@ def account(user: Annotated[Any, Depends(get_user)]) -> Account:
         may_edit=lambda dataset_id: allowed("PUT", dataset_id),
         senders=senders_of_roles(role.name for role in getattr(user, "roles", [])),
         is_operator=manager.is_authorized_connection(method="GET", user=user),
+        may_decide=manager.is_authorized_dag(
+            method="PUT", access_entity=DagAccessEntity.HITL_DETAIL, details=DagDetails(id=APPROVALS_DAG), user=user
+        ),
         credential=lambda: manager.generate_jwt(user),
     )
 

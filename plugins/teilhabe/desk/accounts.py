@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException, status
 
+READ_ONLY = "Ihr Konto darf hier lesen, aber nichts ändern. Bitte die Koordinierungsstelle fragen."
 SENDER_ROLE = "sender_"
 """A role of this prefix and a territory code restricts its account to what that municipality owes and sent."""
 
@@ -22,16 +23,15 @@ class Account:
     """Territory codes the account is restricted to; empty: all senders."""
     is_operator: bool = False
     """May see what is meant for the data engineers."""
+    may_decide: bool = False
+    """May answer in Airflow whether deliveries with warnings are loaded."""
     credential: Callable[[], str] | None = None
     """Issues a short-lived token with which Airflow's own interface acts for the account."""
 
     def require_edit(self, dataset_id: str) -> None:
         """403 unless the account may act on the dataset."""
         if not self.may_edit(dataset_id):
-            raise HTTPException(
-                status.HTTP_403_FORBIDDEN,
-                "Ihr Konto darf hier lesen, aber nichts ändern. Bitte die Koordinierungsstelle fragen.",
-            )
+            raise HTTPException(status.HTTP_403_FORBIDDEN, READ_ONLY)
 
 
 @dataclass(frozen=True)

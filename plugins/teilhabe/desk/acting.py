@@ -19,15 +19,17 @@ from starlette.datastructures import UploadFile as ReceivedFile
 from teilhabe import incidents, landing, ops
 from teilhabe.contracts import Contract
 from teilhabe.desk import protection, queries
-from teilhabe.desk.accounts import Account
+from teilhabe.desk.accounts import READ_ONLY, Account
 from teilhabe.desk.core import FORM_BYTES, Desk, root_of
 from teilhabe.desk.reading import incident_page
 from teilhabe.errors import IncidentError, TeilhabeError
 from teilhabe.landing.base import CHUNK_BYTES, base_name
+from teilhabe.periods import period_end
 
 NOTE_CHARACTERS = 4000
 
-_VERDICTS = ("loaded", "quarantined", "duplicate", "unpacked")
+_SETTLED = ("loaded", "quarantined", "duplicate", "unpacked", "asked")
+"""What nobody has to watch a page for."""
 
 
 def routes(desk: Desk, account: Callable[..., Account]) -> APIRouter:
@@ -35,18 +37,23 @@ def routes(desk: Desk, account: Callable[..., Account]) -> APIRouter:
     router = APIRouter(default_response_class=HTMLResponse)
     asking = Depends(account)
 
-    async def posted(request: Request, who: Account = asking) -> AsyncIterator[FormData]:
-        """The form, once it is sure that this account sent it from one of these pages."""
-        protection.require_same_origin(request, desk.origins)
-        if int(request.headers.get("content-length") or 0) > desk.upload_limit + FORM_BYTES:
-            raise protection.too_large(desk.upload_limit)
-        async with request.form(max_files=1, max_fields=12, max_part_size=FORM_BYTES) as form:
-            protection.require_token(request, form.get(protection.TOKEN_FIELD), desk.csrf_key(), who)
-            yield form
+    def posted(files: int) -> Any:
+        async def form_of(request: Request, who: Account = asking) -> AsyncIterator[FormData]:
+            """The form, once it is sure that this account sent it from one of these pages."""
+            protection.require_same_origin(request, desk.origins)
+            # Before a byte is kept: whoever may change nothing at all has no file to hand in either.
+            if not await run_in_threadpool(lambda: any(who.may_edit(name) for name in desk.visible(who))):
+                raise HTTPException(status.HTTP_403_FORBIDDEN, READ_ONLY)
+            if int(request.headers.get("content-length") or 0) > desk.upload_limit + FORM_BYTES:
+                raise protection.too_large(desk.upload_limit)
+            async with request.form(max_files=files, max_fields=12, max_part_size=FORM_BYTES) as form:
+                protection.require_token(request, form.get(protection.TOKEN_FIELD), desk.csrf_key(), who)
+                yield form
 
-    form = Depends(posted)
-    _incidents(router, desk, asking, form)
-    _uploads(router, desk, asking, form)
+        return Depends(form_of)
+
+    _incidents(router, desk, asking, posted(files=0))
+    _uploads(router, desk, asking, posted(files=1))
     return router
 
 
@@ -132,12 +139,15 @@ def _uploads(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
             found = queries.upload(conn, scope, act_id)
             if found is None:
                 raise HTTPException(status.HTTP_404_NOT_FOUND)
+            [found] = desk.repeatable(who, found["dataset_id"], [found])
             findings = queries.findings(conn, found["arrived_id"], limit=5, offset=0) if found["arrived_id"] else []
+        step = found["standing"] or "waiting"
         if "application/json" in request.headers.get("accept", ""):
-            return JSONResponse({"step": found["state"] or "waiting"})
+            return JSONResponse({"step": step})
         return desk.page(
             request, who, "uploaded.html",
-            upload=found, step=found["state"] or "waiting", is_judged=found["state"] in _VERDICTS, findings=findings,
+            upload=found, step=step, is_settled=step in _SETTLED,
+            findings=desk.repeatable(who, found["dataset_id"], findings),
             is_other_period=bool(
                 found["period_code"] and found["periods"] and found["period_code"] not in found["periods"]
             ),
@@ -180,15 +190,15 @@ def _hand_in(desk: Desk, who: Account, given: FormData) -> tuple[int, str]:
                 action="uploaded",
                 dataset_id=contract.dataset_id,
                 sender_code=sender,
-                period_code=_text(given, "period") or None,
+                period_code=_period(_text(given, "period")),
                 delivery_id=replaced,
                 file_name=path.name,
                 size_bytes=path.stat().st_size,
                 sha256=digest.hexdigest(),
             )
             conn.commit()
-            address = next((one.contact for one in contract.senders if one.territory_code == sender), None)
-            [ticket] = landing.hand_in(desk.settings, contract.dataset_id, [path], desk.now(), sender=address)
+            # By its key: an address may be that of several municipalities.
+            [ticket] = landing.hand_in(desk.settings, contract.dataset_id, [path], desk.now(), sender=sender)
             key = ticket.relative_to(landing.dataset_inbox(desk.settings, contract.dataset_id)).as_posix()
             queries.set_arrival(conn, act_id, f"ticket {key}")
     finally:
@@ -220,13 +230,19 @@ def _replaced(desk: Desk, who: Account, contract: Contract, number: str) -> int 
     return int(number)
 
 
+def _period(code: str) -> str | None:
+    """What the page said the file is about, where it is a period at all."""
+    return code if period_end(code) is not None else None
+
+
 def _is_own(who: Account, territory_code: str) -> bool:
     return not who.senders or territory_code in who.senders
 
 
 def _text(given: FormData, name: str) -> str:
     value = given.get(name)
-    text = value.strip() if isinstance(value, str) else ""
+    # No text of the database can hold the sign NUL.
+    text = value.replace("\0", "").strip() if isinstance(value, str) else ""
     if len(text) > NOTE_CHARACTERS:
         raise IncidentError(f"Der Text ist zu lang; bitte höchstens {NOTE_CHARACTERS} Zeichen.")
     return text

@@ -16,6 +16,8 @@ from teilhabe import delivery_calendar, landing, loading, ops, wording
 from teilhabe.contracts import SUFFIX, Contract, load_contracts
 from teilhabe.desk import protection, words
 from teilhabe.desk.accounts import Account, Scope
+from teilhabe.messages import evidence
+from teilhabe.reading import persons
 from teilhabe.settings import Settings, secret
 
 Clock = Callable[[], datetime]
@@ -93,6 +95,17 @@ class Desk:
             and (not account.senders or any(one.territory_code in account.senders for one in contract.senders))
         }
 
+    def repeatable(self, account: Account, dataset_id: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Deliveries, findings or incidents as an account may see them.
+
+        Numbers the contract keeps secret and names of files about single persons are not repeated to accounts that may not
+        take out the file itself.
+        """
+        contract = self.contracts().get(dataset_id)
+        if contract is None or account.may_edit(dataset_id):
+            return rows
+        return [_discreet(row, contract) for row in rows]
+
     def page(
         self, request: Request, account: Account, template: str, status_code: int = 200, **shown: Any
     ) -> HTMLResponse:
@@ -106,6 +119,7 @@ class Desk:
             csrf_token=protection.token(self.csrf_key(), session, account),
             csrf_field=protection.TOKEN_FIELD,
             today=self.today(),
+            now=self.now(),
             title_of=lambda dataset_id: contracts[dataset_id].title_de if dataset_id in contracts else dataset_id,
             sender_of=lambda dataset_id, code: sender_name(contracts.get(dataset_id), code),
             here=request.url.path.removeprefix(root_of(request)),
@@ -129,6 +143,21 @@ class Desk:
 
     def csrf_key(self) -> str:
         return secret(self.settings, "desk_csrf.key")
+
+
+def _discreet(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
+    kept = dict(row)
+    if "message" in row:
+        # Without the name of a file that may name a person.
+        repeat = evidence.bare if row["rule"] == persons.RULE else evidence.without_secrets
+        kept["message"] = repeat(row["message"], contract)
+    if row.get("is_personal"):
+        kept["file_name"] = wording.UNNAMED_FILE
+    if row.get("evidence"):
+        kept["evidence"] = [[at, column, evidence.shown(found, contract)] for at, column, found in row["evidence"]]
+    if "found" in row:
+        kept["found"] = evidence.shown(row["found"], contract)
+    return kept
 
 
 def root_of(request: Request) -> str:

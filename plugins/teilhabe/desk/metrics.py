@@ -37,8 +37,9 @@ _AGES = {
         "select min(not_before) from ops.message where state in ('waiting', 'sending') and not_before <= %(now)s",
     ),
     "teilhabe_oldest_unjudged_delivery_seconds": (
-        "Seconds since the oldest delivery without a verdict was handed in; 0 when there is none.",
-        "select min(received_at) from ops.delivery where state in ('received', 'validated', 'failed')",
+        "Seconds since the oldest delivery without a verdict was handed in that waits for no person; 0 when there is none.",
+        "select min(received_at) from ops.delivery as d where state in ('received', 'validated', 'failed') "
+        "and not exists (select from ops.approval as q where q.delivery_id = d.delivery_id and q.answer is null)",
     ),
     "teilhabe_last_build_seconds": (
         "Seconds since the last build of the warehouse succeeded; absent before the first.",

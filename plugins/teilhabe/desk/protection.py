@@ -52,32 +52,58 @@ class SafeHeaders:
         await self.app(scope, receive, send_with_headers)
 
 
-class BodyLimit:
-    """Ends a request whose body is larger than ``limit`` bytes, whatever length it claims to have."""
+class PlainAddresses:
+    """Takes the sign NUL out of an address: no text of the database can hold it, so nothing is found by it."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = scope.get("query_string", b"")
+        if b"%00" in query:
+            scope = {**scope, "query_string": query.replace(b"%00", b"")}
+        await self.app(scope, receive, send)
+
+
+class BodyLimit:
+    """Ends a request whose body is larger than it may be, whatever length it claims to have.
+
+    Only what is sent as a file to the one route that takes files may be large: other forms are kept in memory.
+    """
+
+    def __init__(self, app: ASGIApp, upload: int, form: int) -> None:
+        self.app = app
+        self.upload = upload
+        self.form = form
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = 0
+        limit = self.upload if _is_upload(scope) else self.form
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.limit:
-                raise too_large(self.limit)
+            if received > limit:
+                raise too_large(limit)
             return message
 
         await self.app(scope, counted, send)
 
 
 def too_large(limit: int) -> HTTPException:
+    megabytes = limit // 1024 // 1024
     return HTTPException(
         status.HTTP_413_CONTENT_TOO_LARGE,
-        f"Die Datei ist größer als die hier erlaubten {limit // 1024 // 1024} MB. Bitte einen anderen Lieferweg nutzen.",
+        f"Die Datei ist größer als die hier erlaubten {megabytes} MB. Bitte einen anderen Lieferweg nutzen."
+        if megabytes
+        else "Das Formular ist zu groß. Bitte den Text kürzen.",
     )
+
+
+def _is_upload(scope: Scope) -> bool:
+    kind = next((value for name, value in scope.get("headers", []) if name == b"content-type"), b"")
+    return str(scope.get("path", "")).endswith("/uploads") and bool(kind.startswith(b"multipart/"))
 
 
 def session_of(request: Request) -> str:

@@ -14,10 +14,17 @@ from psycopg.rows import class_row, dict_row
 
 from teilhabe import ops
 from teilhabe.desk.accounts import Scope
+from teilhabe.reading import persons
 
 Row = dict[str, Any]
 
 _IN_SCOPE = "{0}.dataset_id = any(%(datasets)s) and (%(senders)s::text[] is null or {0}.sender_code = any(%(senders)s))"
+_STANDING = (
+    "case when d.state = 'validated' and exists (select from ops.approval as q where q.delivery_id = d.delivery_id "
+    "and q.answer is null) then 'asked' else d.state end"
+)
+"""A delivery's state; ``asked`` while it waits for a person to decide."""
+_IS_PERSONAL = f"exists (select from ops.finding as p where p.delivery_id = d.delivery_id and p.rule = '{persons.RULE}') as is_personal"
 _SEVERITY_ORDER = "array_position(array['critical', 'warning', 'info'], {0}.severity)"
 
 
@@ -41,7 +48,8 @@ class Cell:
     reference_end: date
     due_on: date
     state: str
-    """As in ``ops.delivery_calendar_at``, or ``refused`` (what came last was), ``warning`` (loaded, but), ``not_asked``."""
+    """As in ``ops.delivery_calendar_at``, or ``refused`` (what came last was), ``asked`` (somebody decides about what came
+    last), ``warning`` (loaded, but), ``not_asked``."""
     delivery_id: int | None
     incident_id: int | None
     """The open incident about what is missing."""
@@ -90,11 +98,25 @@ several as materialized (
         and d.dataset_id = any(%(names)s) and p.period_code in (select w.period_code from wanted as w)
     group by 1, 2, 3
 ),
+asked as materialized (
+    select d.dataset_id, case when d.dataset_id = any(%(by_sender)s) then d.sender_code end as sender_code, p.period_code,
+        max({_LATEST}) as asked
+    from ops.approval as q
+    inner join ops.delivery as d on d.delivery_id = q.delivery_id
+    cross join lateral unnest(
+        coalesce(d.periods, array[coalesce(d.period_stated, d.period_inferred)])
+    ) as p (period_code)
+    where q.answer is null and d.state = 'validated' and d.dataset_id = any(%(names)s)
+    group by 1, 2, 3
+),
 came as (
     select o.cell, o.dataset_id, o.sender_code, o.period_code, o.reference_end, o.due_on, o.grace_until,
         least(o.first_at, m.first_at) as first_at, greatest(o.loaded, m.loaded) as loaded,
-        greatest(o.refused, m.refused) as refused
+        greatest(o.refused, m.refused) as refused, q.asked
     from single as o
+    left join asked as q
+        on q.dataset_id = o.dataset_id and q.period_code = o.period_code
+        and coalesce(q.sender_code, '') = coalesce(o.sender_code, '')
     left join several as m
         on m.dataset_id = o.dataset_id and m.period_code = o.period_code
         and coalesce(m.sender_code, '') = coalesce(o.sender_code, '')
@@ -102,7 +124,8 @@ came as (
 standing as materialized (
     select c.cell, c.dataset_id, c.sender_code, c.period_code, c.reference_end, c.due_on, c.grace_until,
         c.loaded[2] as loaded_id, c.refused[2] as refused_id, (c.first_at at time zone 'Europe/Berlin')::date as delivered_on,
-        case when c.refused > c.loaded or c.loaded is null then c.refused[2] end as refused_last_id
+        case when c.refused > c.loaded or c.loaded is null then c.refused[2] end as refused_last_id,
+        case when c.asked > greatest(c.loaded, c.refused) or num_nonnulls(c.loaded, c.refused) = 0 then c.asked[2] end as asked_id
     from came as c
 ),
 faulty as (
@@ -132,6 +155,7 @@ missing as materialized (
 )
 select s.dataset_id, s.sender_code, s.period_code, s.reference_end, s.due_on,
     case
+        when s.asked_id is not null then 'asked'
         when f.is_refused then 'refused'
         when s.delivered_on is not null and f.is_warned then 'warning'
         when s.delivered_on > s.grace_until then 'late'
@@ -142,7 +166,11 @@ select s.dataset_id, s.sender_code, s.period_code, s.reference_end, s.due_on,
         when s.due_on < (select u.since from ops.follow_up as u) then 'not_asked'
         else 'overdue'
     end as state,
-    case when f.is_refused then s.refused_last_id else coalesce(s.loaded_id, s.refused_id) end as delivery_id,
+    case
+        when s.asked_id is not null then s.asked_id
+        when f.is_refused then s.refused_last_id
+        else coalesce(s.loaded_id, s.refused_id)
+    end as delivery_id,
     case when s.loaded_id is null then m.incident_id end as incident_id
 from standing as s
 left join faulty as f on f.cell = s.cell
@@ -206,9 +234,11 @@ def delivery(conn: ops.Connection, scope: Scope, delivery_id: int) -> Row | None
     return _row(
         conn,
         f"""
-        select d.*, b.build_id, b.finished_at as built_at, later.delivery_id as superseded_by,
+        select d.*, {_STANDING} as standing, {_IS_PERSONAL}, q.asked_at, q.expires_at, q.run_id as asking_run, q.answer, q.answered_by,
+            q.answered_at, b.build_id, b.finished_at as built_at, later.delivery_id as superseded_by,
             later.received_at as superseded_at, uploaded.actor as uploaded_by
         from ops.delivery as d
+        left join ops.approval as q on q.delivery_id = d.delivery_id
         left join lateral (
             select b.build_id, b.finished_at from ops.build_delivery as bd
             inner join ops.build as b on b.build_id = bd.build_id and b.state = 'succeeded'
@@ -238,10 +268,11 @@ def deliveries(
     return _rows(
         conn,
         f"""
-        select d.delivery_id, d.dataset_id, d.sender_code, d.file_name, d.received_at, d.state, d.periods, d.row_count, d.is_demo
+        select d.delivery_id, d.dataset_id, d.sender_code, d.file_name, d.received_at, {_STANDING} as standing, d.periods, d.row_count,
+            d.is_demo, {_IS_PERSONAL}
         from ops.delivery as d
         where {_IN_SCOPE.format("d")} and (%(dataset_id)s::text is null or d.dataset_id = %(dataset_id)s)
-            and (%(state)s::text is null or d.state = %(state)s)
+            and (%(state)s::text is null or {_STANDING} = %(state)s)
         order by d.received_at desc, d.delivery_id desc limit %(limit)s offset %(offset)s
         """,
         _parameters(scope, dataset_id=dataset_id, state=state, limit=limit, offset=offset),
@@ -274,19 +305,20 @@ def findings(conn: ops.Connection, delivery_id: int, *, limit: int, offset: int)
     )
 
 
-def all_evidence(conn: ops.Connection, delivery_id: int) -> list[tuple[Any, ...]]:
+def all_evidence(conn: ops.Connection, delivery_id: int) -> list[Row]:
     """Severity, sentence, rule, sheet, row, column, found, expected, affected rows: a line per row of evidence."""
-    return conn.execute(
+    return _rows(
+        conn,
         f"""
-        select f.severity, f.message, f.rule, f.sheet, coalesce(e.row_number, f.row_number),
-            coalesce(e.column_name, f.column_name), coalesce(e.found, f.found), f.expected, f.row_count
+        select f.severity, f.message, f.rule, f.sheet, coalesce(e.row_number, f.row_number) as row_number,
+            coalesce(e.column_name, f.column_name) as column_name, coalesce(e.found, f.found) as found, f.expected, f.row_count
         from ops.finding as f
         left join ops.evidence as e on e.finding_id = f.finding_id
         where f.delivery_id = %(delivery_id)s
         order by {_SEVERITY_ORDER.format("f")}, f.finding_id, e.position
-        """.encode(),
+        """,
         {"delivery_id": delivery_id},
-    ).fetchall()
+    )
 
 
 def outcomes(conn: ops.Connection, delivery_id: int) -> list[Row]:
@@ -306,7 +338,8 @@ def siblings(conn: ops.Connection, scope: Scope, found: Row) -> list[Row]:
     return _rows(
         conn,
         f"""
-        select d.delivery_id, d.file_name, d.received_at, d.state, d.periods from ops.delivery as d
+        select d.delivery_id, d.file_name, d.received_at, {_STANDING} as standing, d.periods, {_IS_PERSONAL}
+        from ops.delivery as d
         where d.dataset_id = %(dataset_id)s and d.delivery_id <> %(delivery_id)s and {_IN_SCOPE.format("d")}
             and d.sender_code is not distinct from %(sender_code)s
             and (d.periods && %(periods)s or d.file_name = %(file_name)s or d.container_id = %(delivery_id)s
@@ -346,12 +379,12 @@ def incidents(
     limit: int = 50,
     offset: int = 0,
 ) -> list[Row]:
-    """Incidents with the number of all that match in ``total``; what follows from another comes with its cause."""
+    """Incidents with the number of all that match in ``total``; what follows from another is shown with its cause."""
     return _rows(
         conn,
         f"""
         select i.*, count(*) over () as total from ops.incident as i
-        where {_IN_SCOPE.format("i")} and (%(states)s::text[] is null or i.state = any(%(states)s))
+        where {_IN_SCOPE.format("i")} and i.cause_id is null and (%(states)s::text[] is null or i.state = any(%(states)s))
             and (%(severity)s::text is null or i.severity = %(severity)s)
             and (%(dataset_id)s::text is null or i.dataset_id = %(dataset_id)s)
             and (%(sender_code)s::text is null or i.sender_code = %(sender_code)s)
@@ -526,9 +559,11 @@ def upload(conn: ops.Connection, scope: Scope, act_id: int) -> Row | None:
     return _row(
         conn,
         f"""
-        select a.*, d.delivery_id as arrived_id, d.state, d.periods, d.row_count, d.duplicate_of
+        select a.*, d.delivery_id as arrived_id, {_STANDING} as standing, d.periods, d.row_count, d.duplicate_of, q.expires_at,
+            {_IS_PERSONAL}
         from ops.desk_act as a
         left join ops.delivery as d on d.dataset_id = a.dataset_id and d.source_fingerprint = a.arrival
+        left join ops.approval as q on q.delivery_id = d.delivery_id
         where a.act_id = %(act_id)s and a.action = 'uploaded' and {_IN_SCOPE.format("a")}
         """,
         _parameters(scope, act_id=act_id),

@@ -21,16 +21,19 @@ from fastapi.responses import FileResponse, HTMLResponse
 from starlette.background import BackgroundTask
 
 from teilhabe import landing, warehouse
+from teilhabe.airflow.names import APPROVALS_DAG
 from teilhabe.desk import matrix, metrics, queries, words
 from teilhabe.desk.accounts import Account
 from teilhabe.desk.core import Desk, root_of
 from teilhabe.errors import TeilhabeError
+from teilhabe.incidents import last_waiver_day
 
 PAGE_ROWS = 50
 DUE_AHEAD = timedelta(days=92)
+DUE_ROWS = 500
 
 _STATIC = ("desk.css", "desk.js", "icon.svg")
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+_FORMULA = re.compile(r"\s*[=+\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}]|[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?[\d.,]+")
 _DONE = {
     "acknowledged": "Die Beanstandung ist in Arbeit genommen.",
@@ -77,11 +80,11 @@ def _overviews(router: APIRouter, desk: Desk, asking: Any) -> None:
         """What is overdue, what is due, what comes next."""
         today = desk.today()
         with desk.session() as conn:
-            rows = queries.due(conn, desk.scope(who), today, until=today + DUE_AHEAD, limit=500)
-        contracts = desk.contracts()
+            rows = queries.due(conn, desk.scope(who), today, until=today + DUE_AHEAD, limit=DUE_ROWS + 1)
         return desk.page(
-            request, who, "due.html", rows=[r for r in rows if r["dataset_id"] in contracts], contracts=contracts
-        )
+            request, who, "due.html",
+            rows=rows[:DUE_ROWS], is_more=len(rows) > DUE_ROWS, most=DUE_ROWS, contracts=desk.contracts(),
+        )  # fmt: skip
 
     @router.get("/scorecards")
     def scorecards(request: Request, who: Account = asking, year: int = 0) -> Response:
@@ -96,7 +99,7 @@ def _overviews(router: APIRouter, desk: Desk, asking: Any) -> None:
         shown = year if year in years else next(iter(years), 0)
         return desk.page(
             request, who, "scorecards.html",
-            rows=[row for row in rows or [] if row["year"] == shown], years=years, year=shown,
+            rows=[row for row in rows or [] if row["year"] == shown], years=years, year=shown, is_built=rows is not None,
         )  # fmt: skip
 
 
@@ -115,9 +118,10 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
                 conn, desk.scope(who),
                 dataset_id=dataset or None, state=state or None, limit=PAGE_ROWS + 1, offset=(page - 1) * PAGE_ROWS,
             )  # fmt: skip
+        shown = [one for row in rows[:PAGE_ROWS] for one in desk.repeatable(who, row["dataset_id"], [row])]
         return desk.page(
             request, who, "deliveries.html",
-            rows=rows[:PAGE_ROWS], page=page, is_more=len(rows) > PAGE_ROWS, dataset=dataset, state=state,
+            rows=shown, page=page, is_more=len(rows) > PAGE_ROWS, dataset=dataset, state=state,
             datasets=_titles(desk, who), may_upload=any(who.may_edit(name) for name in desk.visible(who)),
         )  # fmt: skip
 
@@ -132,26 +136,31 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
             if found is None:
                 raise _NOT_FOUND
             findings = queries.findings(conn, delivery_id, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
+            if page > 1 and not findings:
+                raise _NOT_FOUND
             steps = {row["step"]: row for row in queries.outcomes(conn, delivery_id)}
             others = queries.siblings(conn, scope, found)
             messages = queries.messages(conn, scope, delivery_id=delivery_id)
+        dataset_id = found["dataset_id"]
+        [found] = desk.repeatable(who, dataset_id, [found])
         return desk.page(
             request, who, "delivery.html",
-            delivery=found, findings=findings, steps=steps, others=others, messages=messages,
-            page=page, pages=_pages(findings), may_edit=who.may_edit(found["dataset_id"]),
-            contract=desk.contracts().get(found["dataset_id"]),
-            bare_name=found["file_name"].rsplit("/", 1)[-1], upload_limit=desk.upload_limit,
+            delivery=found, findings=desk.repeatable(who, dataset_id, findings), steps=steps,
+            others=desk.repeatable(who, dataset_id, others), messages=messages,
+            page=page, pages=_pages(findings), may_edit=who.may_edit(dataset_id),
+            approvals_dag=APPROVALS_DAG, bare_name=found["file_name"].rsplit("/", 1)[-1], upload_limit=desk.upload_limit,
         )  # fmt: skip
 
     @router.get("/deliveries/{delivery_id}/findings.csv")
     def findings_list(delivery_id: int, who: Account = asking) -> Response:
         """Every finding with every row of evidence, for a spreadsheet."""
         with desk.session() as conn:
-            if queries.delivery(conn, desk.scope(who), delivery_id) is None:
+            found = queries.delivery(conn, desk.scope(who), delivery_id)
+            if found is None:
                 raise _NOT_FOUND
             rows = queries.all_evidence(conn, delivery_id)
         return Response(
-            _csv(rows),
+            _csv(desk.repeatable(who, found["dataset_id"], rows)),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="Lieferung_{delivery_id}_Befunde.csv"'},
         )
@@ -215,9 +224,12 @@ def _incidents(router: APIRouter, desk: Desk, asking: Any) -> None:
                 order=order if order in queries.INCIDENT_ORDER else "severity",
                 limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS,
             )  # fmt: skip
+        if page > 1 and not rows:
+            raise _NOT_FOUND
+        shown = [one for row in rows for one in desk.repeatable(who, row["dataset_id"], [row])]
         return desk.page(
             request, who, "incidents.html",
-            rows=rows, page=page, pages=_pages(rows), state=state, severity=severity, dataset=dataset, sender=sender,
+            rows=shown, page=page, pages=_pages(rows), state=state, severity=severity, dataset=dataset, sender=sender,
             order=order, datasets=_titles(desk, who),
         )  # fmt: skip
 
@@ -294,10 +306,13 @@ def incident_page(
         following = queries.consequences(conn, scope, incident_id)
         finding = queries.incident_evidence(conn, found)
         messages = queries.messages(conn, scope, incident_id=incident_id)
+    dataset_id = found["dataset_id"]
+    [found] = desk.repeatable(who, dataset_id, [found])
     return desk.page(
         request, who, "incident.html", status.HTTP_409_CONFLICT if problem else status.HTTP_200_OK,
-        incident=found, events=events, following=following, finding=finding, messages=messages,
-        may_edit=who.may_edit(found["dataset_id"]), done=done, problem=problem, given=given or {},
+        incident=found, events=events, following=desk.repeatable(who, dataset_id, following),
+        finding=next(iter(desk.repeatable(who, dataset_id, [finding] if finding else [])), None), messages=messages,
+        last_day=last_waiver_day(desk.today()), may_edit=who.may_edit(dataset_id), done=done, problem=problem, given=given or {},
     )  # fmt: skip
 
 
@@ -309,12 +324,12 @@ def _pages(rows: list[queries.Row]) -> int:
     return -(-int(rows[0]["total"]) // PAGE_ROWS) if rows else 1
 
 
-def _csv(rows: list[tuple[Any, ...]]) -> bytes:
+def _csv(rows: list[queries.Row]) -> bytes:
     """A list as German spreadsheets open it: semicolons, a byte order mark, no cell a formula."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
     writer.writerow(("Art", "Meldung", "Regel", "Blatt", "Zeile", "Spalte", "Gefunden", "Erwartet", "Zeilen insgesamt"))
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    writer.writerows([_harmless(cell) for cell in row.values()] for row in rows)
     return out.getvalue().encode("utf-8-sig")
 
 

@@ -13,6 +13,7 @@ CELL_STATES = {
     "late": "verspätet geliefert",
     "warning": "geliefert, mit Warnung",
     "refused": "zurückgewiesen",
+    "asked": "wartet auf Entscheidung",
     "overdue": "überfällig",
     "due": "fällig",
     "not_yet_due": "noch nicht fällig",
@@ -23,6 +24,7 @@ CELL_STATES = {
 DELIVERY_STATES = {
     "received": ("eingegangen, wird geprüft", "due"),
     "validated": ("geprüft, wird geladen", "due"),
+    "asked": ("wartet auf Entscheidung", "asked"),
     "loaded": ("geladen", "delivered"),
     "quarantined": ("zurückgewiesen", "refused"),
     "duplicate": ("schon bekannt", "not_yet_due"),

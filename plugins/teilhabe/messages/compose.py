@@ -220,7 +220,7 @@ def verdict_context(
         "dataset": contract.title_de,
         "office": recipient.name,
         "period": spell_periods(periods),
-        "file": "(Name nicht wiedergegeben)" if is_personal else plain(delivery.file_name),
+        "file": wording.UNNAMED_FILE if is_personal else plain(delivery.file_name),
         "received": spell_moment(delivery.received_at),
         "findings": shown,
         "more_kinds": len(told) - len(shown),
