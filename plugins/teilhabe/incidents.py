@@ -204,7 +204,9 @@ def follow(conn: Connection, contract: Contract, delivery_id: int, now: datetime
         if i.state != "fixed"
         and i.incident_id not in still_shown
         # Its own delivery has been judged again, or another one is clean.
-        and (i.delivery_id == delivery_id or (delivery.state == "loaded" and _mends(conn, contract, delivery, i, shown)))
+        and (
+            i.delivery_id == delivery_id or (delivery.state == "loaded" and _mends(conn, contract, delivery, i, shown))
+        )
     ]
     changes += _close(conn, over, now, delivery_id)
     conn.execute("update ops.delivery set followed_at = %s where delivery_id = %s", (now, delivery_id))

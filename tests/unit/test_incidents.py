@@ -596,7 +596,9 @@ def test_an_unreadable_file_of_no_known_period_is_the_cause_as_well(known_office
 
 
 def test_a_file_that_waits_for_a_yes_is_neither_overdue_nor_a_silence(known_office: Office) -> None:
-    held = known_office.hand_in(found("values.copied", "warning"), at="2024-03-05", periods=("2024-02",), state="validated")
+    held = known_office.hand_in(
+        found("values.copied", "warning"), at="2024-03-05", periods=("2024-02",), state="validated"
+    )
     ops.ask_approval(known_office.conn, held, 72)
     assert follow_calendar(known_office, "2024-03-20") == []
     assert follow_calendar(known_office, "2024-04-16") == ["2024-03 overdue opened"], "one late file is no silence"
