@@ -111,12 +111,14 @@ class Star:
         """As the warehouse run builds and publishes; ``build_rows`` at once."""
         building.build(replace(self.settings, build_rows=build_rows), force=force)
 
-    def publish(self) -> releasing.Release:
-        """What a run does after its dbt build."""
+    def publish(self, manifest: Path | None = None) -> releasing.Release:
+        """What a run does after its dbt build; ``manifest`` is that of the last run by hand where none is given."""
         with loading.session(self.settings) as conn:
             build_id = ops.start_build(conn, ops.deliveries_to_build(conn), code_version="test", run_id=None)
         releasing.approve(self.settings, build_id)
-        release = releasing.publish(self.settings, build_id, manifest=self.work / "target" / "manifest.json")
+        release = releasing.publish(
+            self.settings, build_id, manifest=manifest or self.work / "target" / "manifest.json"
+        )
         with loading.session(self.settings) as conn:
             ops.finish_build(conn, build_id, succeeded=True, message=None)
         return release

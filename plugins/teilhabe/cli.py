@@ -405,7 +405,9 @@ def contracts_list() -> None:
 
 @messages_app.command("preview")
 def messages_preview(
-    kind: Annotated[str, typer.Argument(help="verdict, receipt, reminder, overdue, escalation, closing or operators.")],
+    kind: Annotated[
+        str, typer.Argument(help="verdict, repeat, receipt, reminder, overdue, escalation, closing or operators.")
+    ],
     dataset: Annotated[str | None, typer.Argument(help="The dataset it is about; by default the first one.")] = None,
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="Folder for text, HTML and workbook.", file_okay=False)

@@ -107,6 +107,7 @@ class _Incident:
     delivery_id: int | None
     received_at: datetime | None
     file_name: str | None
+    delivery_state: str | None
 
     def change(self, action: Action) -> Change:
         return Change(self.incident_id, action, self.severity, self.rule, self.message)
@@ -134,18 +135,35 @@ class _Incident:
 
 _INCIDENT = """
     select i.incident_id, i.dataset_id, i.sender_code, i.period_code, i.rule, i.severity, i.state, i.message, i.waived_until,
-        i.cause_id, i.delivery_id, d.received_at, d.file_name
+        i.cause_id, i.delivery_id, d.received_at, d.file_name, d.state as delivery_state
     from ops.incident as i left join ops.delivery as d using (delivery_id)
 """
 _PERIODS = "coalesce(nullif(periods, '{}'), array_remove(array[coalesce(period_stated, period_inferred)], null))"
 """What a delivery is about; of one that could not be read, what was said beside it."""
 
 
+HELD = """exists (
+    select from ops.delivery as held
+    where held.state = 'validated' and held.dataset_id = c.dataset_id and c.period_code = any(held.periods)
+        and (c.sender_code is null or held.sender_code = c.sender_code)
+)"""
+"""SQL: whether a file for an entry ``c`` of the calendar is accepted and only waits to be loaded, or for a person's yes."""
+
+
 def unfollowed(conn: Connection) -> list[int]:
-    """Deliveries with a verdict nobody has taken notice of yet, in the order they were handed in."""
+    """Deliveries with a verdict nobody has taken notice of yet, in the order they were handed in.
+
+    A duplicate is one as well once it is known what became of the first.
+    """
     rows = conn.execute(
-        "select delivery_id from ops.delivery where followed_at is null and state in ('loaded', 'quarantined')"
-        " order by received_at, delivery_id"
+        """
+        select d.delivery_id from ops.delivery as d left join ops.delivery as first on first.delivery_id = d.duplicate_of
+        where d.followed_at is null and (
+            d.state in ('loaded', 'quarantined')
+            or (d.state = 'duplicate' and first.state in ('loaded', 'quarantined', 'unpacked'))
+        )
+        order by d.received_at, d.delivery_id
+        """
     )
     return [delivery_id for (delivery_id,) in rows]
 
@@ -158,6 +176,10 @@ def follow(conn: Connection, contract: Contract, delivery_id: int, now: datetime
     """
     _hold(conn, [contract.dataset_id])
     delivery = _delivery(conn, delivery_id)
+    if delivery.state == "duplicate":
+        conn.execute(
+            "update ops.delivery set followed_at = coalesce(followed_at, %s) where delivery_id = %s", (now, delivery_id)
+        )
     if delivery.followed_at is not None or delivery.state not in ("loaded", "quarantined"):
         return []
     known = _locked(
@@ -171,7 +193,7 @@ def follow(conn: Connection, contract: Contract, delivery_id: int, now: datetime
     seen: dict[str, int] = {}
     own = {i.rule: i for i in known if (i.sender_code, i.period_code) == (delivery.sender_code, period)}
     for rule, finding in shown.items():
-        if not _is_outdated(conn, delivery, period, rule):
+        if not _is_outdated(conn, contract, delivery, period, rule):
             incident, action = _see(conn, own.get(rule), delivery, period, finding, now)
             seen[rule] = incident.incident_id
             changes += [incident.change(action)] if action else []
@@ -185,7 +207,9 @@ def follow(conn: Connection, contract: Contract, delivery_id: int, now: datetime
         if i.state != "fixed"
         and i.incident_id not in still_shown
         # Its own delivery has been judged again, or another one is clean.
-        and (i.delivery_id == delivery_id or (delivery.state == "loaded" and _mends(delivery, i, shown)))
+        and (
+            i.delivery_id == delivery_id or (delivery.state == "loaded" and _mends(conn, contract, delivery, i, shown))
+        )
     ]
     changes += _close(conn, over, now, delivery_id)
     conn.execute("update ops.delivery set followed_at = %s where delivery_id = %s", (now, delivery_id))
@@ -202,7 +226,8 @@ def follow_calendar(conn: Connection, contracts: Iterable[Contract], now: dateti
     is overdue, and not even a refused file came. It is the cause of the overdue ones of its row.
 
     What was due before ``ops.follow_up.since`` opens nothing. What nobody owes any more, because the contract has changed,
-    is closed like what has come. Running it again on the same day changes nothing.
+    is closed like what has come. Running it again on the same day changes nothing. A file that waits for a person's yes is
+    here: nothing is opened for its period, and what is open stays until it is decided.
     """
     known_contracts = {contract.dataset_id: contract for contract in contracts}
     _hold(conn, known_contracts)
@@ -213,16 +238,17 @@ def follow_calendar(conn: Connection, contracts: Iterable[Contract], now: dateti
     series = _series(conn, list(known_contracts), now)
     changes: list[Change] = []
     wanted: set[_Key] = set()
-    for (dataset_id, sender), owed in series.items():
-        contract = known_contracts[dataset_id]
-        refusals = {i.period_code: i for i in incidents if i.key[:2] == (dataset_id, sender) and i.is_refusal}
-        lasting = next((i for i in incidents if i.key[:2] == (dataset_id, sender) and i.is_silence), None)
+    for key, owed in series.items():
+        contract = known_contracts[key[0]]
+        refusals = {i.period_code: i for i in incidents if i.key[:2] == key and i.is_refusal}
+        lasting = next((i for i in incidents if i.key[:2] == key and i.is_silence), None)
         silence = owed.silence(refusals, lasting.period_code if lasting else None)
         silent = None
         if silence:
             silent, news = _miss(conn, known, contract, silence[0], SILENT, now)
             changes += news
             wanted.add(silent.key)
+        wanted |= {(*key, entry.period_code, OVERDUE) for entry in owed.entries if entry.state == "held"}
         for entry in owed.overdue:
             overdue, news = _miss(conn, known, contract, entry, OVERDUE, now)
             changes += news
@@ -369,24 +395,21 @@ def _period(contract: Contract, delivery: _Delivery) -> str | None:
     return max(possible, key=lambda code: (code in owed, possible[code], code), default=None)
 
 
-def _is_outdated(conn: Connection, delivery: _Delivery, period: str | None, rule: str) -> bool:
+def _is_outdated(conn: Connection, contract: Contract, delivery: _Delivery, period: str | None, rule: str) -> bool:
     """Whether a clean delivery that was handed in later has been followed already: then this one came late."""
     rows = conn.execute(
         f"""
-        select exists (
-            select from ops.delivery as later
-            where later.dataset_id = %(dataset)s and later.state = 'loaded' and later.followed_at is not null
-                and (
-                    later.sender_code is not distinct from %(sender)s
-                    or (%(sender)s::text is null and later.file_name = %(file)s)
-                )
-                and (later.received_at, later.delivery_id) > (%(received)s, %(delivery)s)
-                and (%(period)s::text is null or %(period)s = any({_PERIODS}))
-                and not exists (
-                    select from ops.finding as f
-                    where f.delivery_id = later.delivery_id and f.rule = %(rule)s and f.severity <> 'info'
-                )
-        )
+        select {_PERIODS}, later.sender_code from ops.delivery as later
+        where later.dataset_id = %(dataset)s and later.state = 'loaded' and later.followed_at is not null
+            and (
+                later.sender_code is not distinct from %(sender)s
+                or (%(sender)s::text is null and later.file_name = %(file)s)
+            )
+            and (later.received_at, later.delivery_id) > (%(received)s, %(delivery)s)
+            and not exists (
+                select from ops.finding as f
+                where f.delivery_id = later.delivery_id and f.rule = %(rule)s and f.severity <> 'info'
+            )
         """.encode(),
         {
             "dataset": delivery.dataset_id,
@@ -394,11 +417,38 @@ def _is_outdated(conn: Connection, delivery: _Delivery, period: str | None, rule
             "file": delivery.file_name,
             "received": delivery.received_at,
             "delivery": delivery.delivery_id,
-            "period": period,
             "rule": rule,
         },
     ).fetchall()
-    return bool(rows[0][0])
+    if period is None or any(period in periods for periods, _ in rows):
+        return bool(rows)
+    meant = {code for periods, sender in rows if sender == delivery.sender_code for code in periods}
+    return delivery.state == "quarantined" and _was_meant(conn, contract, delivery, period, meant)
+
+
+def _was_meant(
+    conn: Connection, contract: Contract, refused: _Delivery | _Incident, period: str, accepted: Iterable[str]
+) -> bool:
+    """Whether what was ``accepted`` later is what a refused file should have been that said ``period`` by mistake.
+
+    What was missing when it came tells: not its own period, which had been accepted or is asked for by nobody, but one of
+    these, which was over. A refused revision of an old period thus waits for its own, unless another one was missing, too.
+    """
+    received_at = refused.received_at
+    if received_at is None:
+        return False
+    ends = {code: end for code in accepted if (end := period_end(code)) is not None and end <= today(received_at)}
+    own_end = period_end(period)
+    if not ends or own_end is None:
+        return False
+    rows = conn.execute(
+        "select distinct unnest(periods) from ops.delivery where dataset_id = %s and state = 'loaded'"
+        " and sender_code is not distinct from %s and (received_at, delivery_id) < (%s, %s)",
+        (contract.dataset_id, refused.sender_code, received_at, refused.delivery_id),
+    ).fetchall()
+    had = {code for (code,) in rows}
+    owed = {entry.period_code for entry in due_entries(contract, {end.year for end in (own_end, *ends.values())})}
+    return (period in had or period not in owed) and any(code in owed and code not in had for code in ends)
 
 
 def _see(
@@ -462,33 +512,41 @@ class _Series:
     def silence(self, refusals: Collection[str | None], since: str | None) -> list[_Owed]:
         """The overdue entries since which nothing has come, where that is a silence and not one late delivery.
 
-        One that lasts ``since`` a period ends with what is accepted; refused files only keep a new one from beginning.
+        One that lasts ``since`` a period ends with what is accepted; files that were refused or wait for a yes only keep a
+        new one from beginning.
         """
         last = max((entry.reference_end for entry in self.entries if entry.delivery_id is not None), default=date.min)
-        row = [entry for entry in self.overdue if entry.reference_end > last]
+        row = [entry for entry in self.entries if entry.state in ("overdue", "held") and entry.reference_end > last]
         began = next((n for n, entry in enumerate(row) if entry.period_code == since), None)
         if began is not None:
             return row[began:]
-        row = [] if None in refusals else [entry for entry in row if entry.period_code not in refusals]
+        row = [entry for entry in row if entry.state == "overdue" and entry.period_code not in refusals]
+        if None in refusals:
+            return []
         return row if len(row) > 1 or not self.has_delivered else []
 
 
 def _series(conn: Connection, dataset_ids: list[str], now: datetime) -> dict[tuple[str, str | None], _Series]:
     """The calendar of these datasets, by dataset and sender."""
     rows = conn.execute(
-        "select distinct dataset_id, sender_code from ops.delivery where state = 'loaded' and dataset_id = any(%s)",
+        "select distinct dataset_id, sender_code from ops.delivery"
+        " where state in ('loaded', 'validated') and dataset_id = any(%s)",
         (dataset_ids,),
     ).fetchall()
     delivered = {(dataset_id, sender) for dataset_id, sender in rows} | {(dataset_id, None) for dataset_id, _ in rows}
     found: dict[tuple[str, str | None], _Series] = {}
     with conn.cursor(row_factory=class_row(_Owed)) as cursor:
         cursor.execute(
-            """
+            f"""
             select c.dataset_id, c.sender_code, c.period_code, c.reference_end, c.due_on, c.grace_until, c.delivery_id,
-                case when c.state = 'overdue' and c.due_on < f.since then 'before' else c.state end as state
+                case
+                    when c.state = 'overdue' and c.due_on < f.since then 'before'
+                    when c.state = 'overdue' and {HELD} then 'held'
+                    else c.state
+                end as state
             from ops.delivery_calendar_at(%s) as c cross join ops.follow_up as f
             where c.dataset_id = any(%s) order by c.dataset_id, c.sender_code, c.reference_end, c.period_code
-            """,
+            """.encode(),
             (today(now), dataset_ids),
         )
         for entry in cursor:
@@ -545,7 +603,9 @@ def _set_cause(conn: Connection, incident_id: int, cause_id: int | None) -> None
     )
 
 
-def _mends(delivery: _Delivery, incident: _Incident, shown: Collection[str]) -> bool:
+def _mends(
+    conn: Connection, contract: Contract, delivery: _Delivery, incident: _Incident, shown: Collection[str]
+) -> bool:
     """Whether an accepted delivery is what an incident waits for."""
     is_same_sender = incident.sender_code == delivery.sender_code
     if incident.rule == OVERDUE:
@@ -557,7 +617,13 @@ def _mends(delivery: _Delivery, incident: _Incident, shown: Collection[str]) -> 
         return False
     if not is_same_sender and incident.file_name != delivery.file_name:
         return False  # of a file whose sender nobody knew only the name tells what replaces it
-    return incident.period_code is None or incident.period_code in delivery.periods
+    if incident.period_code is None or incident.period_code in delivery.periods:
+        return True
+    return (
+        is_same_sender
+        and incident.delivery_state == "quarantined"
+        and _was_meant(conn, contract, incident, incident.period_code, delivery.periods)
+    )
 
 
 def _close(

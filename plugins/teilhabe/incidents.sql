@@ -3,8 +3,9 @@
 alter table ops.delivery add column if not exists followed_at timestamptz;
 comment on column ops.delivery.followed_at is
     'When incidents and messages took notice of the verdict; null: not yet. Set in the transaction that writes them.';
-create index if not exists delivery_to_follow on ops.delivery (delivery_id)
-    where followed_at is null and state in ('loaded', 'quarantined');
+drop index if exists ops.delivery_to_follow;
+create index if not exists delivery_to_follow_up on ops.delivery (delivery_id)
+    where followed_at is null and state in ('loaded', 'quarantined', 'duplicate');
 
 create table if not exists ops.incident (
     incident_id bigint generated always as identity primary key,
@@ -63,9 +64,7 @@ comment on column ops.incident_event.actor is 'Name of the account, or pipeline.
 
 create table if not exists ops.message (
     message_id bigint generated always as identity primary key,
-    kind text not null check (kind in (
-        'verdict', 'receipt', 'reminder', 'overdue', 'escalation', 'closing', 'operators'
-    )),
+    kind text not null,
     dedup_key text not null unique,
     dataset_id text,
     sender_code text,
@@ -84,6 +83,10 @@ create table if not exists ops.message (
     sent_at timestamptz,
     reference text
 );
+alter table ops.message drop constraint if exists message_kind_check;
+alter table ops.message add constraint message_kind_check check (kind in (
+    'verdict', 'repeat', 'receipt', 'reminder', 'overdue', 'escalation', 'closing', 'operators'
+));
 create index if not exists message_to_send on ops.message (not_before) where state in ('waiting', 'sending');
 comment on table ops.message is 'Every message to an office or the operators: composed once (dedup_key), sent once.';
 comment on column ops.message.state is
@@ -148,7 +151,7 @@ as $$
         cross join lateral unnest(d.periods) as p (period_code)
         inner join ops.delivery_calendar as c on c.dataset_id = d.dataset_id and c.period_code = p.period_code
             and (c.sender_code is null or c.sender_code = d.sender_code)
-        where d.state = 'loaded' and (d.received_at at time zone 'Europe/Berlin')::date <= day
+        where d.state = 'loaded' and d.received_at < (day + 1)::timestamp at time zone 'Europe/Berlin'
         order by d.delivery_id, c.sender_code, c.reference_end desc, c.period_code
     ),
     numbered as (

@@ -230,18 +230,20 @@ def answer(conn: Connection, delivery_id: int, *, publish: bool, actor: str) -> 
     return bool(changed)
 
 
-def approval(conn: Connection, delivery_id: int) -> tuple[str, str] | None:
-    """(answer, who gave it); None when nobody had to be asked. Silence after the time is over means yes."""
+def approval(conn: Connection, delivery_id: int) -> str | None:
+    """``publish``, ``refuse`` or, while nobody has answered, ``open``; None when nobody had to be asked.
+
+    Silence after the time is over means ``publish``.
+    """
     conn.execute(
         "update ops.approval set answer = 'publish', answered_by = 'teilhabe', answered_at = clock_timestamp()"
         " where delivery_id = %s and answer is null and expires_at <= clock_timestamp()",
         (delivery_id,),
     )
     row = conn.execute(
-        "select coalesce(answer, ''), coalesce(answered_by, '') from ops.approval where delivery_id = %s",
-        (delivery_id,),
+        "select coalesce(answer, 'open') from ops.approval where delivery_id = %s", (delivery_id,)
     ).fetchone()
-    return (row[0], row[1]) if row else None
+    return row[0] if row else None
 
 
 def set_state(conn: Connection, delivery_id: int, state: State, **columns: Any) -> None:

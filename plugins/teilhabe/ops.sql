@@ -49,6 +49,7 @@ $$;
 create unique index if not exists delivery_bytes_once
     on ops.delivery (dataset_id, sha256) where state in ('received', 'validated');
 create index if not exists delivery_by_dataset on ops.delivery (dataset_id, state);
+create index if not exists delivery_by_receipt on ops.delivery (dataset_id, received_at, delivery_id);
 create index if not exists delivery_by_container on ops.delivery (container_id) where container_id is not null;
 comment on table ops.delivery is 'One row per file that arrived: what, when, from whom, and what became of it.';
 comment on column ops.delivery.state is
@@ -169,6 +170,20 @@ returns table (
 )
 language sql stable
 as $$
+    with handed_in as (
+        -- Far fewer rows than deliveries, before each is taken apart into its periods.
+        select l.dataset_id, l.sender_code, l.periods, min(l.received_at) as received_at
+        from ops.delivery as l
+        where l.state = 'loaded' and l.received_at < (day + 1)::timestamp at time zone 'Europe/Berlin'
+        group by l.dataset_id, l.sender_code, l.periods
+    ),
+    arrived as (
+        -- Every delivery counts for its dataset, and once more for its sender.
+        select h.dataset_id, h.sender_code, grouping(h.sender_code) = 1 as is_any, p.period_code,
+            min(h.received_at) as received_at
+        from handed_in as h cross join lateral unnest(h.periods) as p (period_code)
+        group by grouping sets ((h.dataset_id, h.sender_code, p.period_code), (h.dataset_id, p.period_code))
+    )
     select c.dataset_id, c.sender_code, c.period_code, c.reference_end, c.due_on, c.grace_until,
         d.delivery_id, d.delivered_on,
         case
@@ -179,23 +194,15 @@ as $$
             else 'overdue'
         end
     from ops.delivery_calendar as c
-    left join (
-        select distinct on (l.dataset_id, l.sender_code, p.period_code)
-            l.dataset_id, l.sender_code, p.period_code, l.delivery_id,
-            (l.received_at at time zone 'Europe/Berlin')::date as delivered_on
-        from (
-            -- Every delivery counts for its dataset, and once more for its sender.
-            select delivery_id, dataset_id, received_at, periods, null::text as sender_code
-            from ops.delivery where state = 'loaded'
-            union all
-            select delivery_id, dataset_id, received_at, periods, sender_code
-            from ops.delivery where state = 'loaded' and sender_code is not null
-        ) as l
-        cross join lateral unnest(l.periods) as p (period_code)
-        where (l.received_at at time zone 'Europe/Berlin')::date <= day
-        order by l.dataset_id, l.sender_code, p.period_code, l.received_at, l.delivery_id
-    ) as d on d.dataset_id = c.dataset_id and d.period_code = c.period_code
-        and d.sender_code is not distinct from c.sender_code
+    left join arrived as a on a.dataset_id = c.dataset_id and a.period_code = c.period_code
+        and coalesce(a.sender_code, '') = coalesce(c.sender_code, '') and a.is_any = (c.sender_code is null)
+    left join lateral (
+        select l.delivery_id, (l.received_at at time zone 'Europe/Berlin')::date as delivered_on
+        from ops.delivery as l
+        where l.dataset_id = c.dataset_id and l.received_at = a.received_at and l.state = 'loaded'
+            and c.period_code = any(l.periods) and (c.sender_code is null or l.sender_code = c.sender_code)
+        order by l.delivery_id limit 1
+    ) as d on true
 $$;
 comment on function ops.delivery_calendar_at is
     'The calendar as it stood on a day: delivered (in time), late (after grace), due, overdue, not_yet_due.';

@@ -130,8 +130,9 @@ def refresh_calendar(settings: Settings, now: datetime) -> list[str]:
 def follow_up(settings: Settings, now: datetime, credentials: Credentials, *, calendar: bool = False) -> Sent:
     """Incidents and messages for every verdict nobody took notice of, then send what is due at ``now``.
 
-    With ``calendar`` also for what is due soon or overdue, as ``refresh_calendar`` left it. A delivery whose messages cannot
-    be written does not keep the others waiting; the error is raised when all were tried and what could be sent is sent.
+    With ``calendar`` also for what is due soon or overdue, as ``refresh_calendar`` left it. A message that cannot be written
+    does not keep the others waiting: the operators are told which, and the error is raised when all were tried and what could
+    be sent is sent.
     """
     from teilhabe.messages import compose, outbox
     from teilhabe.messages.policy import load_policy
@@ -139,7 +140,13 @@ def follow_up(settings: Settings, now: datetime, credentials: Credentials, *, ca
     policy = load_policy(settings, credentials)
     known = _ContractsOnDemand(settings)
     errors: list[Exception] = []
+    left: list[tuple[str, Exception]] = []
     with loading.session(settings) as conn:
+
+        def failed(what: str, error: Exception) -> None:
+            log.error("follow-up of %s: %s", what, type(error).__name__)
+            errors.append(error)
+            left.append((what, error))
 
         def attempt(what: str, work: Callable[[], object]) -> None:
             try:
@@ -147,8 +154,14 @@ def follow_up(settings: Settings, now: datetime, credentials: Credentials, *, ca
                 conn.commit()
             except Exception as error:
                 conn.rollback()
-                log.error("follow-up of %s: %s", what, type(error).__name__)
-                errors.append(error)
+                failed(what, error)
+
+        def tell() -> None:
+            for what, error in left:
+                # Only sentences of our own: the text of an unforeseen error may quote a file.
+                why = str(error) if isinstance(error, TeilhabeError) else type(error).__name__
+                subject = f"Nachricht nicht geschrieben: {what}"
+                compose.operators(conn, policy, subject, f"{subject}. Grund: {why}", f"follow-up:{what}", now)
 
         def follow(delivery_id: int) -> None:
             its = known.get(ops.delivery(conn, delivery_id).dataset_id)
@@ -158,9 +171,11 @@ def follow_up(settings: Settings, now: datetime, credentials: Credentials, *, ca
 
         for number in incidents.unfollowed(conn):
             attempt(f"delivery {number}", partial(follow, number))
-        attempt("receipts", lambda: compose.receipts(conn, policy, known, now))
+        attempt("receipts", lambda: compose.receipts(conn, policy, known, now, failed))
         if calendar:
-            attempt("the calendar", lambda: compose.about_calendar(conn, policy, known, now))
+            attempt("calendar", lambda: compose.about_calendar(conn, policy, known, now, failed))
+        if left:
+            attempt("operators", tell)
     sent = outbox.send_due(settings, policy, credentials, now)
     _raise_first(errors)
     return sent
@@ -311,13 +326,13 @@ def _load_if_approved(
     delivery = ops.delivery(conn, number)
     said = ops.approval(conn, number)
     conn.commit()
-    if said is None or said[0] == "publish":
+    if said in (None, "publish"):
         _load_one(conn, settings, contract, delivery, folder, run_id)
         return "loaded"
-    if said[0] == "refuse":
+    if said == "refuse":
         with ops.step(conn, "validate", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id) as outcome:
             findings = ops.findings(conn, number)
-            ops.record_findings(conn, number, [_not_approved(delivery, said[1]), *findings])
+            ops.record_findings(conn, number, [_not_approved(delivery), *findings])
             ops.set_state(conn, number, "quarantined")
             conn.commit()
             outcome.status, outcome.message = "refused", "delivery.not_approved"
@@ -325,13 +340,13 @@ def _load_if_approved(
     return "validated"
 
 
-def _not_approved(delivery: ops.Delivery, actor: str) -> Finding:
+def _not_approved(delivery: ops.Delivery) -> Finding:
     return Finding(
         "critical",
         "delivery.not_approved",
         f"Datei „{delivery.file_name}“: Sie wurde wegen der Warnungen nach Rückfrage nicht übernommen; erwartet wird eine "
         "berichtigte Fassung oder eine Bestätigung der Zahlen.",
-        found=f"nicht freigegeben von {actor}",
+        found="nicht freigegeben",
         expected="berichtigte oder bestätigte Zahlen",
     )
 

@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +20,7 @@ import openpyxl
 import pytest
 from typer.testing import CliRunner
 
-from teilhabe import cli, incidents, loading, pipeline
+from teilhabe import cli, incidents, loading, ops, pipeline
 from teilhabe import warehouse as server
 from teilhabe.errors import ContractError
 from teilhabe.landing import Credentials
@@ -241,11 +242,172 @@ def test_a_text_that_is_wrong_is_said_and_catches_up_when_mended(flow: Flow) -> 
     try:
         with pytest.raises(ContractError, match=r"verdict\.txt\.j2"):
             follow(flow)
-        assert kinds(flow) == ["receipt"], "the others do not wait for it"
+        assert kinds(flow) == ["receipt", "operators"], "the others do not wait for it"
+        with pytest.raises(ContractError):
+            follow(flow)
     finally:
         shutil.rmtree(texts)
     follow(flow)
-    assert kinds(flow) == ["receipt", "verdict"]
+    assert kinds(flow) == ["receipt", "operators", "verdict"]
+    assert "delivery 1" in mailbox(flow)[1]["Subject"]
+
+
+def test_an_error_in_one_follow_up_stops_no_other_and_quotes_no_file(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    flow.deliver(FOREIGNERS, good(2021, value="ca. 14000"))
+    flow.deliver(POPULATION, all_of(2022))
+    real = incidents.follow
+
+    def poisoned(conn: Any, contract: Any, delivery_id: int, now: datetime) -> Any:
+        if delivery_id == bad:
+            raise ValueError("ca. 15000 of Erika Muster")
+        return real(conn, contract, delivery_id, now)
+
+    monkeypatch.setattr(incidents, "follow", poisoned)
+    for hour in range(3):
+        with pytest.raises(ValueError, match="Erika"):
+            follow(flow, NOON + timedelta(hours=hour))
+    assert sorted(kinds(flow)) == ["operators", "receipt", "verdict"]
+    assert not any(b"Erika" in mail.as_bytes() for mail in mailbox(flow))
+    monkeypatch.undo()
+    follow(flow, NOON + timedelta(hours=4))
+    assert sorted(kinds(flow)) == ["operators", "receipt", "verdict", "verdict"]
+
+
+def test_a_contract_that_is_wrong_keeps_no_other_receipt_and_no_reminder_back(flow: Flow) -> None:
+    flow.deliver(POPULATION, all_of(2025), at="2026-06-01")
+    contract = flow.settings.agencies / "state_statistics" / "population.odcs.yaml"
+    flow.deliver(FOREIGNERS, good(2025), at="2026-06-01")
+    [(due, dataset)] = flow.ask(
+        "select due_on, dataset_id from ops.delivery_calendar where dataset_id = 'state_monitor__naturalisations'"
+        " and due_on > '2027-01-01' order by due_on limit 1"
+    )
+    flow.ask("update ops.follow_up set since = %s returning since", due)
+    flow.ask("update ops.delivery set state_at = %s returning delivery_id", due)
+    kept = contract.read_text(encoding="utf-8")
+    contract.write_text("nothing: sensible\n")
+    noon = datetime(due.year, due.month, due.day, 11, 0, tzinfo=UTC) - timedelta(days=3)
+    try:
+        with pytest.raises(ContractError):
+            pipeline.follow_up(flow.settings, noon, no_connection, calendar=True)
+    finally:
+        contract.write_text(kept, encoding="utf-8")
+    assert ("reminder",) in flow.ask("select kind from ops.message where dataset_id = %s", dataset)
+    assert told(flow, FOREIGNERS) != []
+    assert told(flow, POPULATION) == []
+    pipeline.follow_up(flow.settings, noon, no_connection, calendar=True)
+    assert told(flow, POPULATION) != []
+
+
+def test_the_same_refused_file_again_is_told_once_and_an_accepted_one_never(flow: Flow) -> None:
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"), "zahlen.csv")
+    flow.deliver(POPULATION, all_of(2022))
+    follow(flow)
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"), "noch einmal.csv", at="2023-10-21")
+    flow.deliver(POPULATION, all_of(2022), at="2023-10-21")
+    for hour in (1, 2):
+        follow(flow, NOON + timedelta(hours=hour))
+    assert kinds(flow) == ["verdict", "receipt", "repeat"]
+    first, _, again = mailbox(flow)
+    assert again["In-Reply-To"].strip() == first["Message-ID"]
+    assert again["To"] == OFFICE
+    assert "„noch einmal.csv“ ist am 21.10.2023" in said(again)
+    assert "Bitte senden Sie die berichtigte Datei" in said(again)
+
+    flow.deliver(FOREIGNERS, good(value=15000), "zahlen.csv", at="2023-10-22")
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"), "zahlen.csv", at="2023-10-23")
+    follow(flow, NOON + timedelta(hours=3))
+    assert kinds(flow)[-1] == "repeat"
+    assert "Es ist nichts zu tun." in said(mailbox(flow)[-1])
+
+
+def test_a_refused_file_about_persons_that_comes_again_keeps_its_name(flow: Flow) -> None:
+    people = b"Vorname;Nachname;Geburtsdatum\nErika;Muster;02.03.1999\nMax;Muster;04.05.1988\n"
+    for day in (20, 21):
+        flow.deliver(POPULATION, people, "Erika Muster.csv", at=f"2023-10-{day}")
+    follow(flow)
+    assert kinds(flow) == ["verdict", "repeat"]
+    assert not any(b"Muster" in mail.as_bytes() for mail in mailbox(flow))
+
+
+def test_a_refused_archive_that_comes_again_is_told_as_well(flow: Flow) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("zahlen.csv", good(value="ca. 15000"))
+    flow.deliver(FOREIGNERS, out.getvalue(), "alles.zip")
+    flow.deliver(FOREIGNERS, out.getvalue(), "alles.zip", at="2023-10-21")
+    follow(flow)
+    assert kinds(flow) == ["verdict", "repeat"]
+
+
+def test_what_waits_for_a_persons_yes_is_neither_asked_for_nor_thanked_nor_in_the_way(flow: Flow) -> None:
+    [(due, grace)] = flow.ask(
+        "select due_on, grace_until from ops.delivery_calendar where dataset_id = %s and period_code = '2025-12-31'",
+        POPULATION,
+    )
+    flow.ask("update ops.follow_up set since = %s returning since", due)
+    flow.hand_in(POPULATION, all_of(2025), "eins.csv", at=(due - timedelta(days=20)).isoformat())
+    flow.archive(POPULATION)
+    [held] = flow.judge(POPULATION)
+    with loading.session(flow.settings) as conn:
+        ops.ask_approval(conn, held, 72)
+    through(flow, due - timedelta(days=8), due - timedelta(days=6))
+    through(flow, grace, grace + timedelta(days=2))
+    through(flow, grace + timedelta(days=30), grace + timedelta(days=31))
+    assert told(flow, POPULATION) == []
+    flow.ask("update ops.delivery set state_at = %s returning delivery_id", due + timedelta(days=1))
+    flow.hand_in(POPULATION, all_of(2024), "zwei.csv", at=due.isoformat())
+    flow.archive(POPULATION)
+    flow.judge(POPULATION)
+    flow.load(POPULATION)
+    flow.ask("update ops.delivery set state_at = %s returning delivery_id", due + timedelta(days=1))
+    through(flow, grace + timedelta(days=32), grace + timedelta(days=32))
+    assert told(flow, POPULATION) == [("receipt", "2024-12-31")]
+    with loading.session(flow.settings) as conn:
+        assert ops.answer(conn, held, publish=True, actor="board")
+    flow.load(POPULATION)
+    flow.ask("update ops.delivery set state_at = %s returning delivery_id", due + timedelta(days=1))
+    through(flow, grace + timedelta(days=33), grace + timedelta(days=33))
+    assert told(flow, POPULATION) == [("receipt", "2024-12-31"), ("receipt", "2025-12-31")]
+
+
+def test_who_wanted_no_thanks_for_a_year_is_not_thanked_for_it_later(flow: Flow) -> None:
+    (flow.settings.home / "follow_up.yml").write_text("offices: {state_statistics: {kinds: [verdict]}}\n")
+    flow.deliver(POPULATION, all_of(2021), "alt.csv")
+    follow(flow)
+    (flow.settings.home / "follow_up.yml").unlink()
+    flow.deliver(POPULATION, all_of(2022), "neu.csv")
+    follow(flow, NOON + timedelta(days=300))
+    [mail] = mailbox(flow)
+    assert "neu.csv" in said(mail)
+    assert "alt.csv" not in said(mail)
+
+
+def test_each_unreadable_file_nobody_mends_is_escalated(flow: Flow) -> None:
+    """Without a period nothing but its opening tells it from the one before."""
+    policy, known = load_policy(flow.settings), pipeline.contracts(flow.settings)
+    for n, start in enumerate((NOON, NOON + timedelta(days=100))):
+        flow.deliver(FOREIGNERS, b"PK\x03\x04 kaputt %d" % n, "kaputt.xlsx", at=f"2023-10-2{n}")
+        follow(flow, start)
+        for days in (40, 41):
+            with loading.session(flow.settings) as conn:
+                compose.about_calendar(conn, policy, known, start + timedelta(days=days), _fail)
+                conn.commit()
+            about = (
+                "select count(*) from ops.message where kind = 'escalation' and dataset_id = %s and period_code is null"
+            )
+            assert flow.ask(about, FOREIGNERS) == [(n + 1,)]
+        flow.ask(
+            "update ops.incident set state = 'fixed', closed_at = %s where dataset_id = %s returning 1",
+            start,
+            FOREIGNERS,
+        )
+
+
+def _fail(what: str, error: Exception) -> None:
+    raise AssertionError(what) from error
 
 
 # The calendar

@@ -340,6 +340,17 @@ def test_what_waits_is_followed_in_the_order_it_was_handed_in(office: Office) ->
     assert [office.follow(number) for number in waiting] == [["key.unknown opened"], ["key.unknown fixed"]]
 
 
+def test_a_duplicate_waits_for_what_becomes_of_the_first(office: Office) -> None:
+    first = office.hand_in(state="validated")
+    again = office.hand_in(state="duplicate")
+    office.conn.execute("update ops.delivery set duplicate_of = %s where delivery_id = %s", (first, again))
+    assert again not in incidents.unfollowed(office.conn)
+    ops.set_state(office.conn, first, "quarantined")
+    assert again in incidents.unfollowed(office.conn)
+    assert office.follow(again) == []
+    assert again not in incidents.unfollowed(office.conn)
+
+
 def test_two_runs_at_once_count_one_verdict_once(office: Office, warehouse: Settings) -> None:
     first = office.hand_in(found("key.unknown"))
     second = office.hand_in(found("key.unknown"))
@@ -413,6 +424,58 @@ def test_cause_and_consequence_are_closed_together(office: Office) -> None:
 
 def test_the_comparisons_are_rules_there_are() -> None:
     assert {rule.rule for rule in RULES.values()} >= incidents._COMPARISONS
+
+
+# A period that is wrong, but possible
+
+
+@pytest.fixture
+def until_march(office: Office) -> Office:
+    """It has delivered up to March; April was over when anything here comes, in May."""
+    office.deliver(at="2024-04-03", periods=("2024-02", "2024-03"))
+    return office
+
+
+def test_a_file_with_last_months_date_is_mended_by_the_one_that_was_meant(until_march: Office) -> None:
+    assert until_march.deliver(found("values.copied"), at="2024-05-03") == ["values.copied opened"]
+    assert until_march.deliver(at="2024-05-06", periods=("2024-04",), name="neu.csv") == ["values.copied fixed"]
+
+
+def test_a_refused_revision_is_not_mended_by_a_month_that_was_not_over(until_march: Office) -> None:
+    until_march.deliver(found("key.unknown"), at="2024-04-20")
+    assert until_march.deliver(at="2024-05-03", periods=("2024-04",)) == []
+    assert until_march.states() == {"key.unknown": "open"}
+
+
+def test_a_refused_revision_is_not_mended_by_a_month_that_had_come(until_march: Office) -> None:
+    until_march.deliver(at="2024-05-02", periods=("2024-04",))
+    until_march.deliver(found("key.unknown"), at="2024-05-03")
+    assert until_march.deliver(at="2024-05-06", periods=("2024-04",)) == []
+
+
+def test_a_period_that_is_missing_itself_waits_for_its_own_file(office: Office) -> None:
+    office.deliver(found("key.unknown"), at="2024-05-03", periods=("2024-03",))
+    assert office.deliver(at="2024-05-06", periods=("2024-04",)) == []
+    assert office.deliver(at="2024-05-07", periods=("2024-03",)) == ["key.unknown fixed"]
+
+
+def test_a_date_nobody_asks_for_is_mended_by_the_period_that_was_meant(until_march: Office) -> None:
+    until_march.deliver(found("key.unknown"), at="2024-05-03", periods=("2024-04-15",))
+    assert until_march.deliver(at="2024-05-06", periods=("2024-04",)) == ["key.unknown fixed"]
+
+
+def test_a_wrong_month_that_arrives_after_its_correction_opens_nothing(until_march: Office) -> None:
+    until_march.deliver(at="2024-05-06", periods=("2024-04",))
+    assert until_march.deliver(found("values.copied"), at="2024-05-03") == []
+
+
+def test_the_wrong_month_of_one_municipality_is_not_mended_by_another(conn: ops.Connection) -> None:
+    office = Office(conn, monthly(PEINE, LENGEDE))
+    for sender in (PEINE, LENGEDE):
+        office.deliver(at="2024-04-03", sender=sender)
+    office.deliver(found("values.copied"), at="2024-05-03", sender=PEINE)
+    assert office.deliver(at="2024-05-06", periods=("2024-04",), sender=LENGEDE) == []
+    assert office.deliver(at="2024-05-07", periods=("2024-04",), sender=PEINE) == ["values.copied fixed"]
 
 
 # The calendar
@@ -530,6 +593,33 @@ def test_an_unreadable_file_of_no_known_period_is_the_cause_as_well(known_office
     known_office.deliver(found("file.unreadable"), periods=(), clock=known_office.day("2024-03-05"))
     follow_calendar(known_office, "2024-04-16")
     assert roots(known_office) == [("file.unreadable", None, "open")]
+
+
+def test_a_file_that_waits_for_a_yes_is_neither_overdue_nor_a_silence(known_office: Office) -> None:
+    held = known_office.hand_in(
+        found("values.copied", "warning"), at="2024-03-05", periods=("2024-02",), state="validated"
+    )
+    ops.ask_approval(known_office.conn, held, 72)
+    assert follow_calendar(known_office, "2024-03-20") == []
+    assert follow_calendar(known_office, "2024-04-16") == ["2024-03 overdue opened"], "one late file is no silence"
+    ops.set_state(known_office.conn, held, "quarantined")
+    known_office.judge(held, found("delivery.not_approved"), periods=("2024-02",))
+    known_office.follow(held)
+    assert follow_calendar(known_office, "2024-04-17") == ["2024-02 overdue opened"]
+
+
+def test_what_is_open_stays_while_its_file_waits_for_a_yes(known_office: Office) -> None:
+    opened = ["2024-02 overdue opened", "2024-02 silent opened", "2024-03 overdue opened"]
+    assert follow_calendar(known_office, "2024-04-16") == opened
+    number = known_office.hand_in(at="2024-04-16", periods=("2024-02",), state="validated")
+    assert follow_calendar(known_office, "2024-04-17") == []
+    ops.set_state(known_office.conn, number, "loaded")
+    assert sorted(known_office.follow(number)) == ["calendar.overdue fixed", "calendar.silent fixed"]
+
+
+def test_a_first_file_that_waits_for_a_yes_is_no_silence(office: Office) -> None:
+    office.hand_in(at="2024-02-05", periods=("2024-01",), state="validated")
+    assert follow_calendar(office, "2024-02-20") == []
 
 
 def test_seven_municipalities_that_send_nothing_are_seven_incidents(conn: ops.Connection) -> None:
@@ -773,6 +863,9 @@ def test_any_year_of_deliveries_ends_as_its_last_delivery_per_period_says(conn: 
     conn.commit()
     rules = ["key.unknown", "value.status", "values.copied", "territory.sum"]
     handed: dict[int, tuple[str, str, set[str], bool]] = {}
+    for n in (1, 2, 3):  # none is missing, so no file can have been meant for another period than its own
+        period = f"2023-{n:02d}"
+        handed[office.hand_in(at=f"2023-12-{n:02d}", periods=(period,))] = ("", period, set(), True)
     for n in range(120):
         wrong = {
             rule: chance.choice(["critical", "warning"]) for rule in chance.sample(rules, chance.choice([0, 0, 1, 2]))

@@ -1,7 +1,15 @@
 {{ config(materialized='view') }}
 
 -- Corrections whose error no longer shows in what was delivered: the office has repaired its file. What to do stands in
--- message_de; until then the correction stands aside.
+-- message_de; until then the correction stands aside. Only what the corrections speak of is read: the view is made anew by each
+-- build, after the seed.
+{% set spoken_of %}
+    select distinct
+        measure_code,
+        period_code
+    from {{ ref('corrections') }}
+    where status <> 'repaired'
+{% endset %}
 with touched as (
     select
         correction.correction_id,
@@ -11,6 +19,7 @@ with touched as (
         on {{ same_cell('correction', 'observed', 'correction.territory_code') }}
     where
         correction.status <> 'repaired' and observed.known_until is null
+        and {{ in_rows('observed.measure_code, observed.period_code', spoken_of, 500) }}
     group by correction.correction_id
 ),
 
@@ -21,6 +30,7 @@ targets as (
         on {{ same_cell('correction', 'observed', 'correction.to_territory_code') }}
     where
         correction.guard = 'target_has_value' and observed.known_until is null and observed.value is not null
+        and {{ in_rows('observed.measure_code, observed.period_code', spoken_of, 500) }}
 )
 
 select

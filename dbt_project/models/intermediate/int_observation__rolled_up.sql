@@ -46,8 +46,11 @@ register_editions as (
     where dataset_id = {{ register }}
 ),
 
+-- only those that are asked for: each costs a row per municipality of the country
 reference_dates as (
-    select distinct reference_date from {{ ref('int_period__parsed') }}
+    select distinct reference_date
+    from {{ ref('int_period__parsed') }}
+    where period_code in (select observed.period_code from observed)
 ),
 
 -- Municipalities by the day they count on; a second time for the converted series, which count them as they are in the chosen

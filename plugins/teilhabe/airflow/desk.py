@@ -14,7 +14,7 @@ from airflow.models.connection import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import Depends
 
-from teilhabe.airflow.names import APPROVALS_DAG, delivery_dag_id
+from teilhabe.airflow.names import APPROVALS_DAG, WAREHOUSE_CONNECTION, delivery_dag_id
 from teilhabe.desk.accounts import Account, senders_of_roles
 from teilhabe.desk.app import create_app
 from teilhabe.desk.protection import origin_of
@@ -23,8 +23,6 @@ from teilhabe.settings import Settings, get_settings
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
     from fastapi import FastAPI
-
-WAREHOUSE_CONNECTION = "warehouse"
 
 
 def application() -> FastAPI:

@@ -5,6 +5,9 @@ CALENDAR_DAG = "delivery_calendar"
 APPROVALS_DAG = "approvals"
 MESSAGES_DAG = "messages"
 
+WAREHOUSE_CONNECTION = "warehouse"
+"""The Airflow connection that counts where the environment names no server."""
+
 
 def delivery_dag_id(dataset_id: str) -> str:
     """The DAG of a dataset."""

@@ -13,6 +13,7 @@ from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
 from teilhabe import approvals, building, loading, ops, pipeline
+from teilhabe.airflow.names import WAREHOUSE_CONNECTION
 from teilhabe.errors import ContractError
 from teilhabe.landing import Credentials
 from teilhabe.messages import alerts
@@ -20,8 +21,6 @@ from teilhabe.messages.policy import load_policy
 from teilhabe.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
-
-WAREHOUSE_CONNECTION = "warehouse"
 
 _BURST_SECONDS = 300
 _LOOK_SECONDS = 0.5

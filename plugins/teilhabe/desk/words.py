@@ -59,6 +59,7 @@ ACTIONS = {
 
 MESSAGE_KINDS = {
     "verdict": "Prüfergebnis",
+    "repeat": "Hinweis auf Wiederholung",
     "receipt": "Empfangsbestätigung",
     "reminder": "Erinnerung",
     "overdue": "Mahnung",

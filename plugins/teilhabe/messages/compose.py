@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
 
 from teilhabe import delivery_calendar, ops, wording
+from teilhabe.incidents import HELD
 from teilhabe.messages import evidence
 from teilhabe.messages.rendering import Kind, Text, plain, render
 
@@ -31,11 +33,17 @@ KINDS_SHOWN = 15
 PLACES_SHOWN = 10
 FILES_SHOWN = 20
 _SENTENCE = 600
+_LATEST_RECEIPT = timedelta(days=14)
+"""Who did not want to be thanked for a year is not thanked for a year at once when that is changed."""
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 _OPEN_ACTIONS = frozenset({"opened", "reopened", "waiver_ended"})
 _CALENDAR = "calendar."
 """Rules about what did not come: what has come needs a receipt, no closing note."""
+
+
+Failed = Callable[[str, Exception], None]
+"""Told what could not be written and why; the rest goes on."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,8 @@ def about_delivery(
     if _is_from_before(conn, delivery_id):
         return None
     delivery = ops.delivery(conn, delivery_id)
+    if delivery.state == "duplicate":
+        return _repeat(conn, policy, contract, delivery, now)
     opened = [change for change in changes if change.action in _OPEN_ACTIONS]
     mended = [c for c in changes if c.action == "fixed" and not c.rule.startswith(_CALENDAR)]
     if delivery.state == "quarantined" or any(not change.rule.startswith(_CALENDAR) for change in opened):
@@ -76,10 +86,13 @@ def about_delivery(
     return _closing(conn, policy, contract, delivery, mended, now) if mended else None
 
 
-def receipts(conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contract], now: datetime) -> list[int]:
+def receipts(
+    conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contract], now: datetime, failed: Failed
+) -> None:
     """Thanks for what was accepted and no other message speaks of: one per recipient and dataset, however many files.
 
-    A dataset with files under way waits, so that a burst is one receipt; what came before the installation gets none.
+    A dataset with files under way waits, so that a burst is one receipt, but not for what a person has to decide; what came
+    before the installation gets none.
     """
     # Whoever comes second must see what the first has written: the same file may not be in two receipts.
     conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.messages.receipts'))")
@@ -88,36 +101,48 @@ def receipts(conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contr
             """
             select d.dataset_id, d.sender_code, array_agg(d.delivery_id order by d.received_at, d.delivery_id) as ids
             from ops.delivery as d
-            where d.state = 'loaded' and d.followed_at is not null
+            where d.state = 'loaded' and d.followed_at > %s
                 and d.state_at >= (select since from ops.follow_up)::timestamp at time zone 'Europe/Berlin'
                 and not exists (select 1 from ops.message_delivery as told where told.delivery_id = d.delivery_id)
                 and not exists (
                     select 1 from ops.delivery as other
                     where other.dataset_id = d.dataset_id and other.state in ('received', 'validated')
+                        and not exists (
+                            select 1 from ops.approval as a where a.delivery_id = other.delivery_id and a.answer is null
+                        )
                 )
             group by d.dataset_id, d.sender_code
             order by d.dataset_id, d.sender_code
-            """
+            """,
+            (now - _LATEST_RECEIPT,),
         ).fetchall()
-    grouped: dict[tuple[str, str | None], tuple[str | None, list[int]]] = {}
+    of_dataset: dict[str, list[tuple[str | None, list[int]]]] = {}
     for row in rows:
-        contract = contracts.get(row["dataset_id"])
-        if contract is not None:
-            address = policy.recipient(contract, row["sender_code"]).address
-            grouped.setdefault((contract.dataset_id, address), (row["sender_code"], []))[1].extend(row["ids"])
-    written = [
-        _receipt(conn, policy, contracts[dataset_id], sender, sorted(ids), now)
-        for (dataset_id, _), (sender, ids) in grouped.items()
-    ]
-    return [one for one in written if one is not None]
+        of_dataset.setdefault(row["dataset_id"], []).append((row["sender_code"], row["ids"]))
+
+    def thank(dataset_id: str) -> None:
+        contract = contracts.get(dataset_id)
+        if contract is None:
+            return
+        grouped: dict[str | None, tuple[str | None, list[int]]] = {}
+        for sender, ids in of_dataset[dataset_id]:
+            address = policy.recipient(contract, sender).address
+            grouped.setdefault(address, (sender, []))[1].extend(ids)
+        for sender, ids in grouped.values():
+            _receipt(conn, policy, contract, sender, sorted(ids), now)
+
+    for dataset_id in of_dataset:
+        _apart(conn, f"receipt {dataset_id}", partial(thank, dataset_id), failed)
 
 
-def about_calendar(conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contract], now: datetime) -> list[int]:
+def about_calendar(
+    conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contract], now: datetime, failed: Failed
+) -> None:
     """What is due soon, what stayed away after the grace, and what stayed open and goes to the second contact."""
     today = delivery_calendar.today(now)
     with conn.cursor(row_factory=dict_row) as cursor:
         entries = cursor.execute(
-            """
+            f"""
             select c.dataset_id, c.sender_code, c.period_code, c.due_on, c.grace_until, c.state, i.incident_id
             from ops.delivery_calendar_at(%(today)s) as c
             left join ops.incident as i on i.dataset_id = c.dataset_id and i.period_code = c.period_code
@@ -126,6 +151,8 @@ def about_calendar(conn: ops.Connection, policy: Policy, contracts: Mapping[str,
             where c.due_on >= (select since from ops.follow_up) and c.delivery_id is null
                 and (c.state = 'overdue' or (c.due_on > %(today)s and c.due_on - %(ahead)s <= %(today)s))
                 and coalesce(i.state, 'open') <> 'waived'
+                -- The file is here; it is ours to decide.
+                and not {HELD}
                 -- Of a refused file the office has heard already, with a day to mend it by.
                 and coalesce(cause.rule, 'calendar.') like 'calendar.%%'
                 and not (c.state <> 'overdue' and exists (
@@ -136,17 +163,23 @@ def about_calendar(conn: ops.Connection, policy: Policy, contracts: Mapping[str,
                         and refusal.state in ('open', 'acknowledged', 'reopened')
                 ))
             order by c.due_on, c.dataset_id, c.sender_code nulls first
-            """,
+            """.encode(),
             {"today": today, "ahead": policy.reminder_days},
         ).fetchall()
-    written = []
-    for entry in entries:
+
+    def write(kind: Kind, entry: Mapping[str, Any]) -> None:
         contract = contracts.get(entry["dataset_id"])
         if contract is not None:
-            kind: Kind = "overdue" if entry["state"] == "overdue" else "reminder"
-            written.append(_due(conn, policy, contract, kind, entry, now))
-    written += _escalations(conn, policy, contracts, today, now)
-    return [one for one in written if one is not None]
+            what = _escalation if kind == "escalation" else _due
+            what(conn, policy, contract, kind, entry, now)
+
+    told: list[tuple[Kind, Mapping[str, Any]]] = [
+        ("overdue" if entry["state"] == "overdue" else "reminder", entry) for entry in entries
+    ]
+    told += [("escalation", row) for row in _to_escalate(conn, policy, today)]
+    for kind, entry in told:
+        place = f"{kind} {entry['dataset_id']} {entry['sender_code'] or ''} {entry['period_code'] or ''}"
+        _apart(conn, " ".join(place.split()), partial(write, kind, entry), failed)
 
 
 def operators(
@@ -272,8 +305,10 @@ def _verdict(
     if not recipient.wants("verdict") or _is_written(conn, dedup):
         return None
     incidents = _incidents(conn, delivery.delivery_id, changes)
-    accepted = {row["rule"] for row in incidents if row["state"] == "waived"}
-    consequences = {row["rule"] for row in incidents if row["cause_id"] is not None}
+    waived = {row["incident_id"]: row["rule"] for row in incidents if row["state"] == "waived"}
+    accepted = set(waived.values())
+    # What follows from something accepted is the news itself.
+    consequences = {row["rule"] for row in incidents if row["cause_id"] is not None and row["cause_id"] not in waived}
     found = [f for f in ops.findings(conn, delivery.delivery_id) if f.rule not in accepted or f.severity == "critical"]
     findings = [f for f in found if f.rule not in consequences]
     made = evidence.of_delivery(policy, contract, delivery, findings)
@@ -304,6 +339,52 @@ def _verdict(
         [{"name": made.name, "uri": made.uri, "media_type": _XLSX}] if made.uri else [],
     )
     return _write(conn, policy, "verdict", dedup, text, recipient.address, recipient.channel, about, now)
+
+
+def _repeat(
+    conn: ops.Connection, policy: Policy, contract: Contract, delivery: ops.Delivery, now: datetime
+) -> int | None:
+    """The same bytes as a file that was refused: without a word the office would take it for mended."""
+    first = ops.delivery(conn, delivery.duplicate_of or delivery.delivery_id)
+    refused = [first.delivery_id, *_members(conn, first.delivery_id)]
+    refused = [one for one in refused if ops.delivery(conn, one).state == "quarantined"]
+    sender = delivery.sender_code or first.sender_code
+    dedup = f"repeat:{delivery.delivery_id}"
+    recipient = policy.recipient(contract, sender)
+    if not refused or not recipient.wants("repeat") or _is_written(conn, dedup):
+        return None
+    with conn.cursor(row_factory=dict_row) as cursor:
+        still_open = cursor.execute(
+            "select incident_id from ops.incident where delivery_id = any(%s) and state <> 'fixed' order by incident_id",
+            (refused,),
+        ).fetchall()
+    is_personal = any(evidence.is_about_persons(conn, policy, contract, ops.delivery(conn, one)) for one in refused)
+    periods, _ = _facts(conn, first)
+    _, is_demo = _facts(conn, delivery)
+    context = {
+        "dataset": contract.title_de,
+        "period": spell_periods(periods),
+        "file": wording.UNNAMED_FILE if is_personal else plain(delivery.file_name),
+        "received": spell_moment(delivery.received_at),
+        "first": spell_moment(first.received_at),
+        "is_mended": not still_open,
+        "is_demo": is_demo,
+        "url": f"{policy.desk}/deliveries/{first.delivery_id}",
+    }
+    about = _About(
+        contract.dataset_id,
+        sender,
+        periods[0] if len(periods) == 1 else None,
+        [delivery.delivery_id],
+        [row["incident_id"] for row in still_open],
+    )
+    text = render(policy, "repeat", context)
+    return _write(conn, policy, "repeat", dedup, text, recipient.address, recipient.channel, about, now)
+
+
+def _members(conn: ops.Connection, container_id: int) -> list[int]:
+    rows = conn.execute("select delivery_id from ops.delivery where container_id = %s order by 1", (container_id,))
+    return [number for (number,) in rows]
 
 
 def _closing(
@@ -401,52 +482,74 @@ def _due(
     return _write(conn, policy, kind, dedup, text, recipient.address, recipient.channel, about, now)
 
 
-def _escalations(
-    conn: ops.Connection, policy: Policy, contracts: Mapping[str, Contract], today: date, now: datetime
-) -> list[int | None]:
+def _to_escalate(conn: ops.Connection, policy: Policy, today: date) -> list[dict[str, Any]]:
     """What is critical or did not come, and nobody took up for ``escalation_days`` after the day it was to be mended by."""
     with conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(
+        return cursor.execute(
             """
             select dataset_id, sender_code, period_code,
                 array_agg(incident_id order by incident_id) as ids, array_agg(message order by incident_id) as messages
-            from ops.incident
+            from ops.incident as i
             where state in ('open', 'reopened') and cause_id is null
                 and (severity = 'critical' or rule like 'calendar.%%')
                 and greatest(due_on, (first_seen_at at time zone 'Europe/Berlin')::date) + %s < %s
+                -- What may mend it is here; it is ours to decide.
+                and not exists (
+                    select from ops.delivery as held
+                    where held.state = 'validated' and held.dataset_id = i.dataset_id
+                        and (i.sender_code is null or held.sender_code = i.sender_code)
+                        and (i.period_code is null or i.rule = 'calendar.silent' or i.period_code = any(held.periods))
+                )
             group by dataset_id, sender_code, period_code
             order by dataset_id, sender_code nulls first, period_code
             """,
             (policy.escalation_days, today),
         ).fetchall()
-    written = []
-    for row in rows:
-        contract = contracts.get(row["dataset_id"])
-        dedup = f"escalation:{row['dataset_id']}:{row['sender_code'] or ''}:{row['period_code'] or ''}"
-        if contract is None or _is_written(conn, dedup):
-            continue
-        recipient = policy.recipient(contract, row["sender_code"])
-        if not recipient.wants("escalation"):
-            continue
-        matters = list(dict.fromkeys(plain(evidence.bare(message, contract), _SENTENCE) for message in row["messages"]))
-        context = {
-            "dataset": contract.title_de,
-            "office": recipient.name,
-            "period": wording.spell_period(row["period_code"]) if row["period_code"] else "",
-            "matters": matters[:PLACES_SHOWN],
-            "more_matters": max(0, len(matters) - PLACES_SHOWN),
-            "told": recipient.address,
-            "url": policy.desk,
-        }
-        about = _About(contract.dataset_id, row["sender_code"], row["period_code"], incidents=row["ids"])
-        text = render(policy, "escalation", context)
-        written.append(
-            _write(conn, policy, "escalation", dedup, text, recipient.escalation, recipient.channel, about, now)
-        )
-    return written
+
+
+def _escalation(
+    conn: ops.Connection, policy: Policy, contract: Contract, kind: Kind, row: Mapping[str, Any], now: datetime
+) -> int | None:
+    dedup = f"escalation:{row['dataset_id']}:{row['sender_code'] or ''}:{row['period_code'] or ''}"
+    if row["period_code"] is None:
+        dedup += f":{row['ids'][0]}:{_opened_at(conn, row['ids'][0])}"
+    recipient = policy.recipient(contract, row["sender_code"])
+    if not recipient.wants("escalation") or _is_written(conn, dedup):
+        return None
+    matters = list(dict.fromkeys(plain(evidence.bare(message, contract), _SENTENCE) for message in row["messages"]))
+    context = {
+        "dataset": contract.title_de,
+        "office": recipient.name,
+        "period": wording.spell_period(row["period_code"]) if row["period_code"] else "",
+        "matters": matters[:PLACES_SHOWN],
+        "more_matters": max(0, len(matters) - PLACES_SHOWN),
+        "told": recipient.address,
+        "url": policy.desk,
+    }
+    about = _About(contract.dataset_id, row["sender_code"], row["period_code"], incidents=row["ids"])
+    text = render(policy, kind, context)
+    return _write(conn, policy, kind, dedup, text, recipient.escalation, recipient.channel, about, now)
+
+
+def _opened_at(conn: ops.Connection, incident_id: int) -> int:
+    """The event with which an incident was last opened: without a period nothing else tells one matter from the next."""
+    row = conn.execute(
+        "select max(event_id) from ops.incident_event where incident_id = %s and action in ('opened', 'reopened')",
+        (incident_id,),
+    ).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
 
 
 # --------------------------------------------------------------------------------------------------------------- outbox
+
+
+def _apart(conn: ops.Connection, what: str, work: Callable[[], object], failed: Failed) -> None:
+    """Do it without harm to what was done before."""
+    try:
+        with conn.transaction():
+            work()
+    except Exception as error:
+        failed(what, error)
 
 
 def _is_written(conn: ops.Connection, dedup: str) -> bool:

@@ -116,6 +116,21 @@ def of_delivery(policy: Policy, contract: Contract, delivery: ops.Delivery, find
         return Made(name)
 
 
+def is_about_persons(conn: ops.Connection, policy: Policy, contract: Contract, delivery: ops.Delivery) -> bool:
+    """Whether the name of a delivery may not be repeated; also when its bytes cannot be looked at."""
+    from teilhabe import ops
+
+    if any(finding.rule == persons.RULE for finding in ops.findings(conn, delivery.delivery_id)):
+        return True
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = landing.Archive(policy.settings.archive_url).local(delivery.sha256, Path(folder))
+            return is_personal(contract, path, delivery.file_name)
+    except Exception as error:
+        log.warning("delivery %s: cannot be looked at (%s)", delivery.delivery_id, type(error).__name__)
+        return True
+
+
 def is_personal(contract: Contract, path: Path, file_name: str) -> bool:
     """Whether a file looks as if it were about single persons, whatever its verdict was."""
     try:

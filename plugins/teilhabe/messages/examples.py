@@ -128,6 +128,14 @@ def _receipt(facts: _Facts) -> dict[str, Any]:
     return {**facts.base, "file_count": 1, "deliveries": [one], "next_due": due}
 
 
+def _repeat(facts: _Facts) -> dict[str, Any]:
+    moments = {
+        "received": compose.spell_moment(facts.now),
+        "first": compose.spell_moment(facts.now - timedelta(days=1)),
+    }
+    return {**facts.base, **moments, "file": _FILE, "is_mended": False}
+
+
 def _due(facts: _Facts) -> dict[str, Any]:
     return {**facts.base, "due_on": facts.day(facts.policy.reminder_days), "grace_until": facts.day(0)}
 
@@ -156,6 +164,7 @@ def _operators(facts: _Facts) -> dict[str, Any]:
 
 
 _CONTEXTS: Mapping[Kind, Callable[[_Facts], dict[str, Any]]] = {
+    "repeat": _repeat,
     "receipt": _receipt,
     "reminder": _due,
     "overdue": _overdue,

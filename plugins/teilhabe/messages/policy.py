@@ -30,7 +30,7 @@ TEXTS = "texts"
 """Folder of the home with texts that replace the packaged ones."""
 
 Channel = Literal["smtp", "webhook", "drop"]
-OfficeKind = Literal["verdict", "receipt", "reminder", "overdue", "escalation", "closing"]
+OfficeKind = Literal["verdict", "repeat", "receipt", "reminder", "overdue", "escalation", "closing"]
 GetCredentials = Callable[[str], Credentials]
 
 

@@ -22,7 +22,7 @@ from teilhabe.messages.policy import TEXTS, Policy
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-Kind = Literal["verdict", "receipt", "reminder", "overdue", "escalation", "closing", "operators"]
+Kind = Literal["verdict", "repeat", "receipt", "reminder", "overdue", "escalation", "closing", "operators"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 SUBJECT = "Betreff:"
