@@ -51,6 +51,7 @@ ACCOUNTS = {
     "clerk": Account("clerk", everything, everything, is_operator=True, may_decide=True),
     "colleague": Account("colleague", everything, everything),
     "viewer": Account("viewer", everything, nothing),
+    "unemployed": Account("unemployed", UNEMPLOYED.__eq__, UNEMPLOYED.__eq__),
     "sports": Account("sports", SPORTS.__eq__, SPORTS.__eq__),
     "lengede": Account("lengede", everything, everything, senders=frozenset({LENGEDE})),
     "nobody": Account("nobody", nothing, nothing),
@@ -360,7 +361,7 @@ def test_what_somebody_decides_about_does_not_look_stuck(conn: ops.Connection, a
     ],
 )
 def test_what_was_decided_and_by_whom(
-    conn: ops.Connection, clerk: TestClient, answer: str, by: str, state: str, said: str, mark: str
+    conn: ops.Connection, app: FastAPI, clerk: TestClient, answer: str, by: str, state: str, said: str, mark: str
 ) -> None:
     number = arrive(conn, UNEMPLOYED, "2026-01", "2026-02-12", severity="warning")
     ask(conn, number)
@@ -370,6 +371,9 @@ def test_what_was_decided_and_by_whom(
     if state == "quarantined":
         arrive(conn, UNEMPLOYED, "2026-01", "2026-02-13")
     story = clerk.get(f"/deliveries/{number}").text
+    # Who decided is the county's own affair.
+    offices = client_of(app, "unemployed").get(f"/deliveries/{number}").text
+    assert said.removesuffix(" von eva") in offices and "eva" not in offices
     assert said in story and "20.05.2026, 11:00" in story and "Wartet auf" not in story
     assert marks(board(clerk))["Januar 2026"] == mark
 

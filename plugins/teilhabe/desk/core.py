@@ -95,6 +95,10 @@ class Desk:
             and (not account.senders or any(one.territory_code in account.senders for one in contract.senders))
         }
 
+    def is_of_county(self, account: Account) -> bool:
+        """Whether an account sees all offices, and is not itself that of one."""
+        return not account.senders and all(account.may_read(name) for name in self.contracts())
+
     def repeatable(self, account: Account, dataset_id: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Deliveries, findings or incidents as an account may see them.
 

@@ -148,7 +148,8 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
             delivery=found, findings=desk.repeatable(who, dataset_id, findings), steps=steps,
             others=desk.repeatable(who, dataset_id, others), messages=messages,
             page=page, pages=_pages(findings), may_edit=who.may_edit(dataset_id),
-            approvals_dag=APPROVALS_DAG, bare_name=found["file_name"].rsplit("/", 1)[-1], upload_limit=desk.upload_limit,
+            approvals_dag=APPROVALS_DAG, is_of_county=desk.is_of_county(who),
+            bare_name=found["file_name"].rsplit("/", 1)[-1], upload_limit=desk.upload_limit,
         )  # fmt: skip
 
     @router.get("/deliveries/{delivery_id}/findings.csv")
@@ -268,7 +269,7 @@ def _machine_readable(router: APIRouter, desk: Desk, asking: Any) -> None:
     @router.get("/metrics")
     def numbers(who: Account = asking) -> Response:
         """For Prometheus. The counts are those of all offices, so they are for accounts that see all offices."""
-        if who.senders or not all(who.may_read(name) for name in desk.contracts()):
+        if not desk.is_of_county(who):
             raise HTTPException(status.HTTP_403_FORBIDDEN, "Ihr Konto darf die Kennzahlen nicht sehen.")
         with desk.session() as conn:
             text, media_type = metrics.exposition(conn, desk.settings, desk.now())
