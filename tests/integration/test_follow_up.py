@@ -191,6 +191,32 @@ def test_an_office_without_an_address_is_the_operators_business(flow: Flow) -> N
     assert "Keine Adresse für state_monitor__foreigners" in mailbox(flow)[0]["Subject"]
 
 
+def test_what_follows_from_something_accepted_is_told_as_the_news_it_is(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = flow.deliver(POPULATION, population({"03157006": (100, 50, 50)}))
+    follow(flow)
+    cause, consequence = (
+        f"insert into ops.finding (delivery_id, severity, rule, message) values (%s, 'warning', '{rule}', 'Satz zu {rule}.')"
+        " returning 1"
+        for rule in ("key.unlisted", "change.to_period")
+    )
+    with loading.session(flow.settings) as conn:
+        conn.execute("truncate ops.message, ops.incident restart identity cascade")
+    flow.ask("delete from ops.finding where delivery_id = %s returning 1", number)
+    flow.ask(cause, number)
+    flow.ask("update ops.delivery set followed_at = null returning 1")
+    follow(flow)
+    with loading.session(flow.settings) as conn:
+        incidents.waive(conn, 1, "board", NOON, "gewollt", date(2031, 1, 1))
+    flow.ask(consequence, number)
+    flow.ask("update ops.message set dedup_key = 'before' returning 1")
+    flow.ask("update ops.delivery set followed_at = null returning 1")
+    follow(flow, NOON + timedelta(hours=1))
+    assert "Satz zu change.to_period." in said(mailbox(flow)[-1])
+    assert "Satz zu key.unlisted." not in said(mailbox(flow)[-1])
+
+
 def test_what_had_no_address_is_sent_when_there_is_one_and_a_person_says_so(flow: Flow) -> None:
     (flow.settings.home / "follow_up.yml").write_text("offices: {state_monitor: {addresses: []}}\n")
     flow.deliver(FOREIGNERS, good(value="ca. 15000"))

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import dict_row
 
 from teilhabe import delivery_calendar, ops, wording
+from teilhabe.errors import Finding
 from teilhabe.incidents import HELD
 from teilhabe.messages import evidence
 from teilhabe.messages.rendering import Kind, Text, plain, render
+from teilhabe.reading import persons
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
-    from teilhabe.errors import Finding
     from teilhabe.incidents import Change
     from teilhabe.messages.policy import Channel, Policy, Recipient
 
@@ -45,6 +46,14 @@ _CALENDAR = "calendar."
 
 Failed = Callable[[str, Exception], None]
 """Told what could not be written and why; the rest goes on."""
+
+
+_UNQUOTED = "Beanstandungen einer Datei, deren Inhalt hier nicht wiedergegeben wird."
+_PERSONAL = Finding(
+    "critical",
+    persons.RULE,
+    "Die Datei enthält anscheinend Angaben zu einzelnen Personen; ihr Inhalt wird hier nicht wiedergegeben.",
+)
 
 
 @dataclass(frozen=True)
@@ -232,6 +241,9 @@ def verdict_context(
 ) -> dict[str, Any]:
     """What the text of a verdict is made of; ``findings`` without those that follow from others, which are counted."""
     told = [finding for finding in findings if finding.severity != "info"]
+    if is_personal:
+        # Whatever else was found quotes the file.
+        told = [finding for finding in told if finding.rule == persons.RULE] or [_PERSONAL]
     shown = [
         Shown(
             wording.SEVERITIES[finding.severity][0],
@@ -401,7 +413,7 @@ def _closing(
     if not recipient.wants("closing") or _is_written(conn, dedup):
         return None
     periods, is_demo = _facts(conn, delivery)
-    matters = list(dict.fromkeys(plain(evidence.bare(change.message, contract), _SENTENCE) for change in mended))
+    matters = _matters(conn, policy, contract, [(change.incident_id, change.message) for change in mended])
     context = {
         "dataset": contract.title_de,
         "period": spell_periods(periods),
@@ -517,7 +529,7 @@ def _escalation(
     recipient = policy.recipient(contract, row["sender_code"])
     if not recipient.wants("escalation") or _is_written(conn, dedup):
         return None
-    matters = list(dict.fromkeys(plain(evidence.bare(message, contract), _SENTENCE) for message in row["messages"]))
+    matters = _matters(conn, policy, contract, list(zip(row["ids"], row["messages"], strict=True)))
     context = {
         "dataset": contract.title_de,
         "office": recipient.name,
@@ -626,6 +638,28 @@ def _incidents(conn: ops.Connection, delivery_id: int, changes: Iterable[Change]
             " where state <> 'fixed' and (delivery_id = %s or incident_id = any(%s)) order by incident_id",
             (delivery_id, [change.incident_id for change in changes if change.action != "fixed"]),
         ).fetchall()
+
+
+def _matters(
+    conn: ops.Connection, policy: Policy, contract: Contract, incidents: Sequence[tuple[int, str]]
+) -> list[str]:
+    """What incidents are about, a sentence each; of a file about single persons nothing is quoted."""
+    rows = conn.execute(
+        "select incident_id, delivery_id from ops.incident where incident_id = any(%s) and delivery_id is not null",
+        ([incident_id for incident_id, _ in incidents],),
+    ).fetchall()
+    shown_by = dict(rows)
+    is_personal = {
+        one: evidence.is_about_persons(conn, policy, contract, ops.delivery(conn, one))
+        for one in set(shown_by.values())
+    }
+    said = [
+        _UNQUOTED
+        if is_personal.get(shown_by.get(incident_id, 0))
+        else plain(evidence.bare(message, contract), _SENTENCE)
+        for incident_id, message in incidents
+    ]
+    return list(dict.fromkeys(said))
 
 
 def _is_from_before(conn: ops.Connection, delivery_id: int) -> bool:
