@@ -263,6 +263,12 @@ def test_a_day_is_no_period(spelt: str, said: str) -> None:
     assert for_period(spelt) == said
 
 
+def test_nobody_is_asked_to_mend_something_by_today(policy: Policy) -> None:
+    today = NOON.date()
+    assert compose._reply_by(policy, [today, date(2026, 3, 9)], NOON) == date(2026, 3, 9)
+    assert compose._reply_by(policy, [today, None], NOON) == date(2026, 3, 13), "ten days on"
+
+
 def test_secret_numbers_are_not_repeated(policy: Policy) -> None:
     said = verdict(policy, [finding((9, "Wert", "3"), (10, "Wert", "12"), (11, "Wert", "Summe 4 statt 17"))], HOUSING)
     assert "„[geheim]“ ist keine Zahl" in said.text

@@ -335,7 +335,7 @@ def _verdict(
             recipient,
             delivery,
             findings,
-            reply_by=_reply_by(policy, [row["due_on"] for row in incidents], now),
+            reply_by=_reply_by(policy, [row["due_on"] for row in incidents if row["state"] != "waived"], now),
             periods=periods,
             is_demo=is_demo,
             consequence_count=len(found) - len(findings),
@@ -681,11 +681,11 @@ def _facts(conn: ops.Connection, delivery: ops.Delivery) -> tuple[list[str], boo
 
 
 def _reply_by(policy: Policy, due: Iterable[date | None], now: datetime) -> date:
-    """The earliest day agreed for one of the incidents, else ``reply_days`` from now; a working day."""
+    """The earliest day to come agreed for one of the incidents, else ``reply_days`` from now; a working day."""
     from teilhabe.holidays import next_working_day
 
     today = delivery_calendar.today(now)
-    agreed = [day for day in due if day is not None and day >= today]
+    agreed = [day for day in due if day is not None and day > today]
     return min(agreed) if agreed else next_working_day(today + timedelta(days=policy.reply_days))
 
 
