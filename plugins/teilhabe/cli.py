@@ -505,7 +505,9 @@ def messages_send(
 
 
 @messages_app.command("resend")
-def messages_resend(message_id: Annotated[int, typer.Argument(help="A message that failed or is uncertain.")]) -> None:
+def messages_resend(
+    message_id: Annotated[int, typer.Argument(help="A message that failed, is uncertain or had no address.")],
+) -> None:
     """Put a message back into the outbox; it keeps its Message-ID, so a copy that did arrive is recognised."""
     from teilhabe import loading
     from teilhabe.messages import outbox

@@ -83,10 +83,20 @@ create table if not exists ops.message (
     sent_at timestamptz,
     reference text
 );
-alter table ops.message drop constraint if exists message_kind_check;
-alter table ops.message add constraint message_kind_check check (kind in (
-    'verdict', 'repeat', 'receipt', 'reminder', 'overdue', 'escalation', 'closing', 'operators'
-));
+do $$
+begin
+    if not exists (
+        select 1 from pg_constraint
+        where conrelid = 'ops.message'::regclass and conname = 'message_kind_check'
+            and pg_get_constraintdef(oid) like '%repeat%'
+    ) then
+        alter table ops.message drop constraint if exists message_kind_check;
+        alter table ops.message add constraint message_kind_check check (kind in (
+            'verdict', 'repeat', 'receipt', 'reminder', 'overdue', 'escalation', 'closing', 'operators'
+        ));
+    end if;
+end
+$$;
 create index if not exists message_to_send on ops.message (not_before) where state in ('waiting', 'sending');
 comment on table ops.message is 'Every message to an office or the operators: composed once (dedup_key), sent once.';
 comment on column ops.message.state is

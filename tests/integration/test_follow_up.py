@@ -191,6 +191,86 @@ def test_an_office_without_an_address_is_the_operators_business(flow: Flow) -> N
     assert "Keine Adresse für state_monitor__foreigners" in mailbox(flow)[0]["Subject"]
 
 
+def test_what_follows_from_something_accepted_is_told_as_the_news_it_is(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = flow.deliver(POPULATION, population({"03157006": (100, 50, 50)}))
+    follow(flow)
+    cause, consequence = (
+        f"insert into ops.finding (delivery_id, severity, rule, message) values (%s, 'warning', '{rule}', 'Satz zu {rule}.')"
+        " returning 1"
+        for rule in ("key.unlisted", "change.to_period")
+    )
+    with loading.session(flow.settings) as conn:
+        conn.execute("truncate ops.message, ops.incident restart identity cascade")
+    flow.ask("delete from ops.finding where delivery_id = %s returning 1", number)
+    flow.ask(cause, number)
+    flow.ask("update ops.delivery set followed_at = null returning 1")
+    follow(flow)
+    with loading.session(flow.settings) as conn:
+        incidents.waive(conn, 1, "board", NOON, "gewollt", date(2031, 1, 1))
+    flow.ask(consequence, number)
+    flow.ask("update ops.message set dedup_key = 'before' returning 1")
+    flow.ask("update ops.delivery set followed_at = null returning 1")
+    follow(flow, NOON + timedelta(hours=1))
+    assert "Satz zu change.to_period." in said(mailbox(flow)[-1])
+    assert "Satz zu key.unlisted." not in said(mailbox(flow)[-1])
+
+
+def test_what_had_no_address_is_sent_when_there_is_one_and_a_person_says_so(flow: Flow) -> None:
+    (flow.settings.home / "follow_up.yml").write_text("offices: {state_monitor: {addresses: []}}\n")
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    follow(flow)
+    (flow.settings.home / "follow_up.yml").write_text("offices: {state_monitor: {addresses: [neu@amt.example]}}\n")
+    assert follow(flow, NOON + timedelta(hours=1)).sent == 0, "it may be old news"
+    with loading.session(flow.settings) as conn:
+        outbox.resend(conn, 1, NOON + timedelta(hours=2))
+    assert follow(flow, NOON + timedelta(hours=2)).sent == 1
+    assert mailbox(flow)[0]["To"] == "neu@amt.example"
+
+
+def test_what_waits_goes_where_the_office_is_reached_by_then(flow: Flow) -> None:
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    evening = NOON.replace(hour=20)
+    (flow.settings.home / "follow_up.yml").write_text("channels: {default: webhook}\n")
+    assert (follow(flow, evening).sent, flow.ask("select channel from ops.message")) == (0, [("webhook",)])
+    own = "channels: {default: drop}\noffices: {state_monitor: {addresses: [neu@amt.example]}}\n"
+    (flow.settings.home / "follow_up.yml").write_text(own)
+    assert follow(flow, NOON + timedelta(days=1)).sent == 1
+    [mail] = mailbox(flow)
+    assert mail["To"] == "neu@amt.example"
+
+
+def test_what_another_side_may_have_taken_stays_with_it(flow: Flow) -> None:
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    follow(flow, NOON.replace(hour=20))
+    flow.ask("update ops.message set channel = 'webhook', attempts = 1 returning 1")
+    follow(flow, NOON + timedelta(days=1))
+    assert (mailbox(flow)[1:], flow.ask("select channel from ops.message where kind = 'verdict'")) == (
+        [],
+        [("webhook",)],
+    )
+
+
+def test_an_office_that_has_no_address_any_more_gets_nothing_and_the_operators_hear(flow: Flow) -> None:
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    follow(flow, NOON.replace(hour=20))
+    (flow.settings.home / "follow_up.yml").write_text("offices: {state_monitor: {addresses: []}}\n")
+    follow(flow, NOON + timedelta(days=1))
+    assert flow.ask("select kind, state from ops.message order by 1 desc") == [
+        ("verdict", "undeliverable"), ("operators", "sent"),
+    ]  # fmt: skip
+
+
+def test_a_clock_that_was_put_back_holds_nothing_back(flow: Flow) -> None:
+    (flow.settings.home / "follow_up.yml").write_text("rate_limit_per_hour: 1\n")
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"))
+    follow(flow)
+    flow.ask("update ops.message set sent_at = %s returning 1", NOON + timedelta(days=7))
+    flow.deliver(FOREIGNERS, good(2021, value="ca. 14000"))
+    assert follow(flow, NOON + timedelta(minutes=1)).sent == 1
+
+
 def test_in_the_evening_it_waits_for_the_morning(flow: Flow) -> None:
     flow.deliver(FOREIGNERS, good(value="ca. 15000"))
     evening = NOON.replace(hour=20)
@@ -537,7 +617,7 @@ def test_messages_on_the_command_line(flow: Flow, teilhabe: Callable[..., tuple[
     assert "„ca. 15000“ ist keine Zahl" in teilhabe("messages", "show", "1")[1]
     assert teilhabe("messages", "resend", "1") == (
         1,
-        "Message 1 is sent; only failed or uncertain ones are sent again.",
+        "Message 1 is sent; only failed, uncertain or undeliverable ones are sent again.",
     )
     assert teilhabe("messages", "show", "2") == (1, "There is no message 2.")
 

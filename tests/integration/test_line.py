@@ -179,6 +179,25 @@ def test_the_run_loads_what_is_good_and_tells_what_was_refused(line: Line) -> No
         h.name for h in FAULTY
     )
     assert "Traceback" not in line.first.stdout + line.first.stderr
+
+
+def test_every_refusal_was_told_by_the_run_that_made_it(line: Line) -> None:
+    """In quiet hours the message is written and waits; else the mail is in the folder before the run has ended."""
+    told = line.sql(
+        "select m.message_id, m.state, m.not_before > m.composed_at as is_quiet, m.reference, d.file_name, o.finished_at"
+        " from ops.delivery as d left join ops.message_delivery as md using (delivery_id)"
+        " left join ops.message as m on m.message_id = md.message_id and m.kind = 'verdict'"
+        " left join ops.outcome as o on o.delivery_id = d.delivery_id and o.status = 'refused'"
+        " where d.state = 'quarantined'",
+        role="steward",
+    )
+    names = {row["file_name"] for row in told}
+    assert [h.name for h in FAULTY if not any(name.startswith(h.name) for name in names)] == [], "or a file in it"
+    for row in told:
+        assert row["message_id"] is not None, row
+        if not row["is_quiet"]:
+            assert row["state"] == "sent", row
+            assert (line.settings.home / "outbox" / row["reference"]).is_file()
     assert "\x1b" not in line.first.stdout, "no terminal, no colours"
 
 

@@ -19,7 +19,7 @@ from teilhabe.errors import ContractError, Evidence, Finding
 from teilhabe.messages import compose, evidence
 from teilhabe.messages.examples import example
 from teilhabe.messages.policy import Policy, load_policy
-from teilhabe.messages.rendering import KINDS, Kind, plain, render, table
+from teilhabe.messages.rendering import KINDS, Kind, for_period, more, plain, render, table
 from teilhabe.ops import Delivery
 from teilhabe.settings import get_settings
 
@@ -235,6 +235,40 @@ def test_of_a_file_about_persons_neither_name_nor_cell_is_repeated(policy: Polic
     assert "nur zusammengefasste Zahlen" in said.text
 
 
+def test_of_a_file_only_the_workbook_takes_for_one_about_persons_no_finding_is_quoted(policy: Policy) -> None:
+    other = finding((2, "Name", "Ali Muster"), message="Datei „x.csv“, Zeile 2: „Ali Muster“ ist keine Zahl.")
+    said = verdict(policy, [other], is_personal=True)
+    assert "Muster" not in said.subject + said.text + said.html
+    assert "anscheinend Angaben zu einzelnen Personen" in said.text
+
+
+def test_one_is_one_and_several_are_several(policy: Policy) -> None:
+    assert more(1, "eine weitere Datei", "weitere Dateien") == "eine weitere Datei"
+    assert more(1200, "eine weitere Datei", "weitere Dateien") == "1.200 weitere Dateien"
+    base = {"dataset": "X", "period": "", "url": policy.desk, "file": "a.csv", "received": "heute", "office": "Amt"}
+    closed = render(policy, "closing", {**base, "matters": ["Eins."], "matter_count": 1}).text
+    assert "Damit ist diese Beanstandung erledigt:" in closed
+    many = render(policy, "closing", {**base, "matters": ["Eins."], "matter_count": 2}).text
+    assert "Damit sind diese Beanstandungen erledigt:\n\n- Eins.\n- und eine weitere\n" in many
+    raised = {**base, "matters": ["Eins."], "more_matters": 1}
+    assert "- und ein weiterer Punkt\n" in render(policy, "escalation", {**raised, "told": "a@amt.example"}).text
+    nobody = render(policy, "escalation", {**raised, "told": None}).text
+    assert "etwas offen, das bisher nicht erledigt wurde" in nobody
+
+
+@pytest.mark.parametrize(
+    ("spelt", "said"), [("31.12.2025", "zum Stichtag 31.12.2025"), ("Oktober 2026", "für den Zeitraum Oktober 2026")]
+)
+def test_a_day_is_no_period(spelt: str, said: str) -> None:
+    assert for_period(spelt) == said
+
+
+def test_nobody_is_asked_to_mend_something_by_today(policy: Policy) -> None:
+    today = NOON.date()
+    assert compose._reply_by(policy, [today, date(2026, 3, 9)], NOON) == date(2026, 3, 9)
+    assert compose._reply_by(policy, [today, None], NOON) == date(2026, 3, 13), "ten days on"
+
+
 def test_secret_numbers_are_not_repeated(policy: Policy) -> None:
     said = verdict(policy, [finding((9, "Wert", "3"), (10, "Wert", "12"), (11, "Wert", "Summe 4 statt 17"))], HOUSING)
     assert "„[geheim]“ ist keine Zahl" in said.text
@@ -268,7 +302,7 @@ def test_a_hundred_thousand_findings_are_a_short_message(policy: Policy) -> None
     said = verdict(policy, [many, *kinds])
     assert len(said.text) < 6_000
     assert "Gezeigt sind 10 von insgesamt 100.000 betroffenen Zeilen." in said.text
-    assert "und 386 weitere Arten von Beanstandungen" in said.text
+    assert "und 386 weitere Beanstandungen" in said.text
 
 
 def test_long_texts_are_cut() -> None:

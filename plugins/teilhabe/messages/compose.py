@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import dict_row
 
 from teilhabe import delivery_calendar, ops, wording
+from teilhabe.errors import Finding
 from teilhabe.incidents import HELD
 from teilhabe.messages import evidence
 from teilhabe.messages.rendering import Kind, Text, plain, render
+from teilhabe.reading import persons
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
-    from teilhabe.errors import Finding
     from teilhabe.incidents import Change
     from teilhabe.messages.policy import Channel, Policy, Recipient
 
@@ -44,6 +45,14 @@ _CALENDAR = "calendar."
 
 Failed = Callable[[str, Exception], None]
 """Told what could not be written and why; the rest goes on."""
+
+
+_UNQUOTED = "Beanstandungen einer Datei, deren Inhalt hier nicht wiedergegeben wird."
+_PERSONAL = Finding(
+    "critical",
+    persons.RULE,
+    "Die Datei enthält anscheinend Angaben zu einzelnen Personen; ihr Inhalt wird hier nicht wiedergegeben.",
+)
 
 
 @dataclass(frozen=True)
@@ -231,6 +240,9 @@ def verdict_context(
 ) -> dict[str, Any]:
     """What the text of a verdict is made of; ``findings`` without those that follow from others, which are counted."""
     told = [finding for finding in findings if finding.severity != "info"]
+    if is_personal:
+        # Whatever else was found quotes the file.
+        told = [finding for finding in told if finding.rule == persons.RULE] or [_PERSONAL]
     shown = [
         Shown(
             wording.SEVERITIES[finding.severity][0],
@@ -322,7 +334,7 @@ def _verdict(
             recipient,
             delivery,
             findings,
-            reply_by=_reply_by(policy, [row["due_on"] for row in incidents], now),
+            reply_by=_reply_by(policy, [row["due_on"] for row in incidents if row["state"] != "waived"], now),
             periods=periods,
             is_demo=is_demo,
             consequence_count=len(found) - len(findings),
@@ -400,7 +412,7 @@ def _closing(
     if not recipient.wants("closing") or _is_written(conn, dedup):
         return None
     periods, is_demo = _facts(conn, delivery)
-    matters = list(dict.fromkeys(plain(evidence.bare(change.message, contract), _SENTENCE) for change in mended))
+    matters = _matters(conn, policy, contract, [(change.incident_id, change.message) for change in mended])
     context = {
         "dataset": contract.title_de,
         "period": spell_periods(periods),
@@ -516,7 +528,7 @@ def _escalation(
     recipient = policy.recipient(contract, row["sender_code"])
     if not recipient.wants("escalation") or _is_written(conn, dedup):
         return None
-    matters = list(dict.fromkeys(plain(evidence.bare(message, contract), _SENTENCE) for message in row["messages"]))
+    matters = _matters(conn, policy, contract, list(zip(row["ids"], row["messages"], strict=True)))
     context = {
         "dataset": contract.title_de,
         "office": recipient.name,
@@ -627,6 +639,28 @@ def _incidents(conn: ops.Connection, delivery_id: int, changes: Iterable[Change]
         ).fetchall()
 
 
+def _matters(
+    conn: ops.Connection, policy: Policy, contract: Contract, incidents: Sequence[tuple[int, str]]
+) -> list[str]:
+    """What incidents are about, a sentence each; of a file about single persons nothing is quoted."""
+    rows = conn.execute(
+        "select incident_id, delivery_id from ops.incident where incident_id = any(%s) and delivery_id is not null",
+        ([incident_id for incident_id, _ in incidents],),
+    ).fetchall()
+    shown_by = dict(rows)
+    is_personal = {
+        one: evidence.is_about_persons(conn, policy, contract, ops.delivery(conn, one))
+        for one in set(shown_by.values())
+    }
+    said = [
+        _UNQUOTED
+        if is_personal.get(shown_by.get(incident_id, 0))
+        else plain(evidence.bare(message, contract), _SENTENCE)
+        for incident_id, message in incidents
+    ]
+    return list(dict.fromkeys(said))
+
+
 def _is_from_before(conn: ops.Connection, delivery_id: int) -> bool:
     row = conn.execute(
         "select state_at < since::timestamp at time zone 'Europe/Berlin' from ops.delivery, ops.follow_up where delivery_id = %s",
@@ -646,11 +680,11 @@ def _facts(conn: ops.Connection, delivery: ops.Delivery) -> tuple[list[str], boo
 
 
 def _reply_by(policy: Policy, due: Iterable[date | None], now: datetime) -> date:
-    """The earliest day agreed for one of the incidents, else ``reply_days`` from now; a working day."""
+    """The earliest day to come agreed for one of the incidents, else ``reply_days`` from now; a working day."""
     from teilhabe.holidays import next_working_day
 
     today = delivery_calendar.today(now)
-    agreed = [day for day in due if day is not None and day >= today]
+    agreed = [day for day in due if day is not None and day > today]
     return min(agreed) if agreed else next_working_day(today + timedelta(days=policy.reply_days))
 
 

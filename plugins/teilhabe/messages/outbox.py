@@ -21,6 +21,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from teilhabe import landing, loading, ops
+from teilhabe.contracts import Contract, contract_path, load_contract
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.messages import compose
 from teilhabe.messages.channels import (
@@ -47,10 +48,12 @@ FOLDER = "outbox"
 """Below the home: where the channel ``drop`` writes."""
 
 KEY_FILE = "messages.key"
-RESENDABLE = ("failed", "uncertain")
+RESENDABLE = ("failed", "uncertain", "undeliverable")
 
 _LOCK_SECONDS = 60
 _HOUR = timedelta(hours=1)
+_SKEW = timedelta(minutes=5)
+"""What was sent later than this from now was sent by a clock that has been put back since."""
 
 
 @dataclass
@@ -107,15 +110,18 @@ def message(conn: ops.Connection, message_id: int) -> dict[str, Any]:
 
 
 def resend(conn: ops.Connection, message_id: int, now: datetime) -> None:
-    """Put a message back that was given up or is uncertain; ``TeilhabeError`` where it is neither.
+    """Put a message back that was given up, is uncertain or had no address; ``TeilhabeError`` where it is none of them.
 
-    It keeps its Message-ID and key, so that a mail that did arrive is recognised as the same one.
+    It keeps its Message-ID and key, so that a mail that did arrive is recognised as the same one, and goes to the address
+    that counts by now.
     """
     row = conn.execute("select state from ops.message where message_id = %s for update", (message_id,)).fetchone()
     if row is None:
         raise TeilhabeError(f"There is no message {message_id}.")
     if row[0] not in RESENDABLE:
-        raise TeilhabeError(f"Message {message_id} is {row[0]}; only {' or '.join(RESENDABLE)} ones are sent again.")
+        raise TeilhabeError(
+            f"Message {message_id} is {row[0]}; only failed, uncertain or undeliverable ones are sent again."
+        )
     conn.execute(
         "update ops.message set state = 'waiting', attempts = 0, not_before = %s, last_error = null where message_id = %s",
         (now, message_id),
@@ -172,6 +178,16 @@ class _Round:
     down: list[str] = field(default_factory=list)
     """Channels that answered nobody in this round."""
     held: list[int] = field(default_factory=list)
+    _contracts: dict[str, Contract | None] = field(default_factory=dict)
+
+    def contract(self, dataset_id: str) -> Contract | None:
+        """None where there is none any more, or it cannot be read: then what was agreed at the time counts."""
+        if dataset_id not in self._contracts:
+            try:
+                self._contracts[dataset_id] = load_contract(contract_path(self.settings.agencies, dataset_id))
+            except (ContractError, OSError):
+                self._contracts[dataset_id] = None
+        return self._contracts[dataset_id]
 
     def channel(self, name: str) -> Channel:
         if name == "drop":
@@ -186,6 +202,9 @@ class _Round:
 
 def _send_all(conn: ops.Connection, this: _Round, done: Sent) -> None:
     while row := _next(conn, this):
+        if not _readdress(conn, this, row, done):
+            conn.commit()
+            continue
         later = _held_back(conn, this.policy, row, this.now)
         if later is not None:
             conn.execute("update ops.message set not_before = %s where message_id = %s", (later, row["message_id"]))
@@ -199,12 +218,38 @@ def _next(conn: ops.Connection, this: _Round) -> dict[str, Any] | None:
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             """
-            select message_id, kind, channel, recipient, subject, attempts from ops.message
+            select message_id, kind, channel, recipient, subject, attempts, dataset_id, sender_code from ops.message
             where state = 'waiting' and not_before <= %s and channel <> all(%s) and message_id <> all(%s)
             order by message_id limit 1
             """,
             (this.now, this.down, this.held),
         ).fetchone()
+
+
+def _readdress(conn: ops.Connection, this: _Round, row: dict[str, Any], done: Sent) -> bool:
+    """Whom and how to reach now, if that was changed while the message waited; False where it is nobody any more.
+
+    What another side may have taken already stays with it: only there a repetition is recognised.
+    """
+    contract = this.contract(row["dataset_id"]) if row["dataset_id"] and row["kind"] != "operators" else None
+    if contract is None or (row["channel"] != "smtp" and row["attempts"]):
+        return row["recipient"] is not None
+    agreed = this.policy.recipient(contract, row["sender_code"])
+    now = {
+        "recipient": agreed.escalation if row["kind"] == "escalation" else agreed.address,
+        "channel": agreed.channel,
+    }
+    if any(row[key] != value for key, value in now.items()):
+        row.update(now)
+        conn.execute(
+            "update ops.message set recipient = %s, channel = %s where message_id = %s",
+            (row["recipient"], row["channel"], row["message_id"]),
+        )
+    if row["recipient"] is None:
+        _record(conn, row["message_id"], "undeliverable", "There is no address any more.")
+        _give_up(conn, this, row, "keine Adresse", done)
+        return False
+    return True
 
 
 def _held_back(conn: ops.Connection, policy: Policy, row: dict[str, Any], now: datetime) -> datetime | None:
@@ -218,9 +263,10 @@ def _held_back(conn: ops.Connection, policy: Policy, row: dict[str, Any], now: d
     found = conn.execute(
         """
         select sent_at from ops.message
-        where recipient = %s and kind <> 'operators' and sent_at > %s order by sent_at desc offset %s limit 1
+        where recipient = %s and kind <> 'operators' and sent_at > %s and sent_at < %s
+        order by sent_at desc offset %s limit 1
         """,
-        (row["recipient"], now - _HOUR, limit - 1),
+        (row["recipient"], now - _HOUR, now + _SKEW, limit - 1),
     ).fetchone()
     return found[0] + _HOUR if found else None
 

@@ -98,6 +98,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
+def more(count: int, one: str, several: str) -> str:
+    """What a list leaves out: ``eine weitere Datei``, ``12 weitere Dateien``."""
+    return one if count == 1 else f"{number(count)} {several}"
+
+
+def for_period(spelt: str) -> str:
+    """A day is a reference date, everything else a period."""
+    return f"zum Stichtag {spelt}" if re.fullmatch(r"\d\d\.\d\d\.\d{4}", spelt) else f"für den Zeitraum {spelt}"
+
+
 @lru_cache(maxsize=4)
 def _environment(own: Path) -> Environment:
     from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -109,7 +119,7 @@ def _environment(own: Path) -> Environment:
         keep_trailing_newline=True,
         cache_size=0,  # a text that was put into the home a minute ago counts
     )
-    environment.globals.update(table=table, number=number)
+    environment.globals.update(table=table, number=number, more=more, for_period=for_period)
     return environment
 
 
