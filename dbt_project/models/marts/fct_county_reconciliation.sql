@@ -34,7 +34,8 @@ with sums as (
         {% endif %}
 ),
 
-keyed as (
+-- keys first: their order is not the planner's to choose, who would join everything of a period to everything
+keyed as materialized (
     select
         sums.*,
         measure.measure_key,
