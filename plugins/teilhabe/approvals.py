@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from teilhabe import wording
 from teilhabe.delivery_calendar import OFFICE_TIME
-from teilhabe.messages import evidence
-from teilhabe.messages.rendering import plain
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
@@ -32,6 +30,8 @@ def body(question: Question, findings: Sequence[Finding], contract: Contract) ->
 
     More people may read the question than may take out the file, so numbers the contract keeps secret are not in it.
     """
+    from teilhabe.messages import evidence  # heavy, and the DAG file wants the two words above only
+
     until = question.expires_at.astimezone(OFFICE_TIME)
     warnings = [finding for finding in findings if finding.severity == "warning"]
     lines = [
@@ -53,4 +53,6 @@ def body(question: Question, findings: Sequence[Finding], contract: Contract) ->
 
 
 def _text(value: str) -> str:
+    from teilhabe.messages.rendering import plain
+
     return _ADDRESS.sub(_UNSEEN, plain(value, _LONGEST)).translate(_MARKUP)

@@ -635,7 +635,7 @@ class TestBuild:
         """What dbt was asked to do; it corrects one number."""
         asked: list[tuple[str, ...]] = []
 
-        def dbt(settings: Settings, *arguments: str) -> list[Any]:
+        def dbt(settings: Settings, *arguments: str, taken_in_until: int | None) -> list[Any]:
             asked.append(arguments)
             house.sql(f"drop table if exists intermediate.audited_candidate; {ONE_CELL}")
             house.sql("update intermediate.build_state set digest = '2' where part_code = 'population'")
@@ -644,7 +644,7 @@ class TestBuild:
         monkeypatch.setattr(building, "dbt", dbt)
         monkeypatch.setattr(building, "needless_corrections", lambda settings: [])
         monkeypatch.setattr(building, "_by_layer", lambda *_: {})
-        monkeypatch.setattr(building, "_selection", lambda *_: [])
+        monkeypatch.setattr(building, "_passes", lambda *_, force: [(["--full-refresh"] if force else [], None)])
         return asked
 
     LAST_BUILD = "select state from ops.build order by build_id desc limit 1"
