@@ -683,7 +683,7 @@ class TestBuild:
     ) -> None:
         releases = house.ask("select count(*) from release")
 
-        def fails(settings: Settings, *arguments: str) -> list[Any]:
+        def fails(settings: Settings, *arguments: str, taken_in_until: int | None) -> list[Any]:
             raise WarehouseError("a test failed")
 
         monkeypatch.setattr(building, "dbt", fails)
