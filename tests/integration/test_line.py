@@ -424,7 +424,7 @@ def test_a_person_is_asked_about_warnings_in_airflow(line: Line, tmp_path: Path)
 
     with services.AirflowApi(line.settings) as api:
         api.trigger("approvals")
-        question = within(120, lambda: list(api._pages("/dags/approvals/dagRuns/~/hitlDetails", "hitl_details")))[0]
+        question = within(300, lambda: list(api._pages("/dags/approvals/dagRuns/~/hitlDetails", "hitl_details")))[0]
         assert question["options"] == [PUBLISH, REFUSE]
         assert question["subject"].endswith(f"„{good.name}“ trotz Warnungen übernehmen?")
         assert "auffällig" in question["body"]
@@ -433,7 +433,7 @@ def test_a_person_is_asked_about_warnings_in_airflow(line: Line, tmp_path: Path)
         path_of_answer = f"{run}/taskInstances/publish_anyway/{asked['map_index']}/hitlDetails"
         api._call("PATCH", path_of_answer, json={"chosen_options": [PUBLISH], "params_input": {}})
         answer = f"select answer, answered_by from ops.approval where delivery_id = {delivery['delivery_id']}"
-        within(120, lambda: line.sql(f"{answer} and answer is not null", "loader"))
+        within(300, lambda: line.sql(f"{answer} and answer is not null", "loader"))
     assert line.sql(answer, "loader") == [{"answer": "publish", "answered_by": services.USER}]
     taken = pipeline.take_in(line.settings, pipeline.contract(line.settings, offices.RECOGNITION))
     assert taken == {delivery["delivery_id"]: "loaded"}
