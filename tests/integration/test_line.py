@@ -24,7 +24,7 @@ import pytest
 from demo import faults, files, genesis, monitor, offices, police, register
 from demo.county import MUNICIPALITIES, County
 from demo.handout import DUPLICATE, REFUSED, Handout
-from teilhabe import landing, pipeline
+from teilhabe import landing
 from teilhabe import warehouse as server
 from teilhabe.airflow import services
 from teilhabe.approvals import PUBLISH, REFUSE
@@ -354,6 +354,35 @@ def test_sql_as_csv(line: Line) -> None:
     assert done.stderr == "Demo: erfundene Zahlen\n"
 
 
+def test_a_person_is_asked_about_warnings_in_airflow(line: Line, tmp_path: Path) -> None:
+    """The contract of the dataset says so: the delivery waits, is shown with its warnings, and is loaded after the yes."""
+    good = offices.recognition(County(), YEAR)
+    path = tmp_path / good.name
+    path.write_text("".join(f"{row};auffällig\r\n" for row in good.content.decode().splitlines()), encoding="utf-8")
+    line.teilhabe("deliver", offices.RECOGNITION, str(path), "--received-at", f"{YEAR + 1}-04-20")
+    waits = line.teilhabe("run", "--until-idle")
+    assert waits.stdout.strip().splitlines()[-1].startswith("0 loaded, 0 duplicates, 0 refused, 0 failures"), waits
+    state = f"select state, delivery_id from ops.delivery where dataset_id = '{offices.RECOGNITION}'"
+    [delivery] = line.sql(state, "loader")
+    assert delivery["state"] == "validated"
+
+    with services.AirflowApi(line.settings) as api:
+        api.trigger("approvals")
+        question = within(300, lambda: list(api._pages("/dags/approvals/dagRuns/~/hitlDetails", "hitl_details")))[0]
+        assert question["options"] == [PUBLISH, REFUSE]
+        assert question["subject"].endswith(f"„{good.name}“ trotz Warnungen übernehmen?")
+        assert "auffällig" in question["body"]
+        asked = question["task_instance"]
+        run = f"/dags/approvals/dagRuns/{quote(asked['dag_run_id'], safe='')}"
+        path_of_answer = f"{run}/taskInstances/publish_anyway/{asked['map_index']}/hitlDetails"
+        api._call("PATCH", path_of_answer, json={"chosen_options": [PUBLISH], "params_input": {}})
+        answer = f"select answer, answered_by from ops.approval where delivery_id = {delivery['delivery_id']}"
+        within(300, lambda: line.sql(f"{answer} and answer is not null", "loader"))
+    assert line.sql(answer, "loader") == [{"answer": "publish", "answered_by": services.USER}]
+    assert line.teilhabe("run", "--until-idle").returncode == 0
+    assert [row["state"] for row in line.sql(state, "loader")] == ["loaded"]
+
+
 def within(seconds: float, look: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """What is there in the end."""
     until = time.monotonic() + seconds
@@ -408,35 +437,6 @@ def test_a_stranger_sees_nothing(line: Line, path: str) -> None:
         assert client.get(path).status_code == 401
         assert client.get(path, headers={"Authorization": "Bearer x.y.z"}).status_code in (401, 403)
         assert client.post("/auth/token", json={"username": "admin", "password": "admin"}).status_code == 401
-
-
-def test_a_person_is_asked_about_warnings_in_airflow(line: Line, tmp_path: Path) -> None:
-    """The contract of the dataset says so: the delivery waits, is shown with its warnings, and is loaded after the yes."""
-    good = offices.recognition(County(), YEAR)
-    path = tmp_path / good.name
-    path.write_text("".join(f"{row};auffällig\r\n" for row in good.content.decode().splitlines()), encoding="utf-8")
-    line.teilhabe("deliver", offices.RECOGNITION, str(path), "--received-at", f"{YEAR + 1}-04-20")
-    waits = line.teilhabe("run", "--until-idle")
-    assert waits.stdout.strip().splitlines()[-1].startswith("0 loaded, 0 duplicates, 0 refused, 0 failures"), waits
-    state = f"select state, delivery_id from ops.delivery where dataset_id = '{offices.RECOGNITION}'"
-    [delivery] = line.sql(state, "loader")
-    assert delivery["state"] == "validated"
-
-    with services.AirflowApi(line.settings) as api:
-        api.trigger("approvals")
-        question = within(300, lambda: list(api._pages("/dags/approvals/dagRuns/~/hitlDetails", "hitl_details")))[0]
-        assert question["options"] == [PUBLISH, REFUSE]
-        assert question["subject"].endswith(f"„{good.name}“ trotz Warnungen übernehmen?")
-        assert "auffällig" in question["body"]
-        asked = question["task_instance"]
-        run = f"/dags/approvals/dagRuns/{quote(asked['dag_run_id'], safe='')}"
-        path_of_answer = f"{run}/taskInstances/publish_anyway/{asked['map_index']}/hitlDetails"
-        api._call("PATCH", path_of_answer, json={"chosen_options": [PUBLISH], "params_input": {}})
-        answer = f"select answer, answered_by from ops.approval where delivery_id = {delivery['delivery_id']}"
-        within(300, lambda: line.sql(f"{answer} and answer is not null", "loader"))
-    assert line.sql(answer, "loader") == [{"answer": "publish", "answered_by": services.USER}]
-    taken = pipeline.take_in(line.settings, pipeline.contract(line.settings, offices.RECOGNITION))
-    assert taken == {delivery["delivery_id"]: "loaded"}
 
 
 def test_down_leaves_no_process(line: Line) -> None:
