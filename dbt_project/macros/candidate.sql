@@ -44,6 +44,7 @@
     {% endif %}
     delete from {{ build_state() }}
     where not exists (
-        select 1 from pg_catalog.pg_tables where tablename = model and schemaname in ('candidate', 'intermediate')
+        select 1 from pg_catalog.pg_class
+        where relname = model and relnamespace in ('candidate'::regnamespace, 'intermediate'::regnamespace, 'staging'::regnamespace)
     )
 {% endmacro %}

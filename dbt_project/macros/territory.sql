@@ -1,9 +1,9 @@
 {#
-  SQL expression: the day on whose territories converted series stand. The dbt variable `territorial_state` (ISO date) chooses it;
-  without, it is the day of the build.
+  SQL expression: the day on whose territories converted series stand. The environment variable
+  `TEILHABE_TERRITORIAL_STATE` (ISO date) chooses it; without, it is the day of the build.
 #}
 {% macro territorial_state() -%}
-    {% if var('territorial_state', '') %}date '{{ var("territorial_state") }}'{% else %}current_date{% endif %}
+    {% if env_var('TEILHABE_TERRITORIAL_STATE', '') %}date '{{ env_var("TEILHABE_TERRITORIAL_STATE") }}'{% else %}current_date{% endif %}
 {%- endmacro %}
 
 {# Predicate: the number is booked under a key that was dead at its reference date, and the valid key is known. #}

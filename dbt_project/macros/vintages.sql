@@ -56,7 +56,7 @@
 
 {# Predicate: the delivery's turn has come; a build takes in what is more than memory can bear in several passes. #}
 {% macro has_its_turn(delivery_id) -%}
-    {{ delivery_id ~ ' <= ' ~ var('taken_in_until') if var('taken_in_until', none) is not none else 'true' }}
+    {{ delivery_id ~ ' <= ' ~ env_var('TEILHABE_TAKEN_IN_UNTIL') if env_var('TEILHABE_TAKEN_IN_UNTIL', '') else 'true' }}
 {%- endmacro %}
 
 {# Query of (delivery_id, dataset_id): loaded deliveries this table does not hold yet. #}

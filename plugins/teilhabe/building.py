@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -196,21 +196,18 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
         "DBT_LOG_PATH": str(settings.logs),
         "DBT_PROFILES_DIR": str(settings.dbt_project),
         "DO_NOT_TRACK": "1",
+        # Not among the variables: dbt would read the whole project anew for another value.
+        "TEILHABE_TAKEN_IN_UNTIL": "" if taken_in_until is None else str(taken_in_until),
+        "TEILHABE_TERRITORIAL_STATE": settings.territorial_state.isoformat() if settings.territorial_state else "",
     }
     results = target / dbt_run.RESULTS
     results.unlink(missing_ok=True)
     quiet = ["--quiet", "--no-use-colors", "--log-level-file", "info"]
-    command = [sys.executable, "-m", "teilhabe.dbt_run", str(target), *quiet, *arguments]
+    command = [str(target), *quiet, *arguments]
     # A correction no longer needed is told, see `needless_corrections`; it must not hold up everybody's numbers.
     variables: dict[str, Any] = {"observation_models": observation_models(settings), "repaired_corrections": "warn"}
-    if settings.territorial_state is not None:
-        variables["territorial_state"] = settings.territorial_state.isoformat()
-    if taken_in_until is not None:
-        variables["taken_in_until"] = taken_in_until
     command += ["--vars", json.dumps(variables)]
-    done = subprocess.run(  # noqa: S603 - our own words
-        command, cwd=settings.dbt_project, env=environment, capture_output=True, text=True, check=False
-    )
+    done = _in_a_process_of_its_own([sys.executable, "-m", "teilhabe.dbt_run", *command], settings, environment)
     for line in (done.stdout + done.stderr).splitlines():
         if line.strip():
             log.info("dbt: %s", line)
@@ -218,6 +215,14 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
     if done.returncode:
         raise WarehouseError(_failure(arguments, nodes, done.stdout + done.stderr))
     return list(nodes)
+
+
+def _in_a_process_of_its_own(
+    command: Sequence[str], settings: Settings, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own words
+        command, cwd=settings.dbt_project, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def needless_corrections(settings: Settings) -> list[str]:

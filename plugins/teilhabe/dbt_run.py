@@ -19,7 +19,9 @@ MANIFEST, RESULTS = "manifest.json", "run_results.json"
 def main(folder: Path, arguments: Sequence[str]) -> int:
     """Run it; 0 when all went well, as dbt's own command says."""
     from dbt.cli.main import dbtRunner
+    from dbt_common.events.event_manager_client import ctx_set_event_manager
 
+    ctx_set_event_manager(_events())
     done = dbtRunner().invoke(["--no-write-json", *arguments])
     ran = getattr(done.result, "results", [])
     nodes = {one.node.unique_id: _contract(one.node) for one in ran if one.node.resource_type == "model"}
@@ -28,6 +30,19 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
     if done.exception is not None:
         print(done.exception, file=sys.stderr)
     return 0 if done.success else 1
+
+
+def _events() -> Any:
+    """dbt's events without those for debugging: there are thousands in a build, spelled out before they are not written."""
+    from dbt_common.events.base_types import BaseEvent, EventLevel
+    from dbt_common.events.event_manager import EventManager
+
+    class Told(EventManager):
+        def fire_event(self, e: BaseEvent, level: EventLevel | None = None, *more: Any, **named: Any) -> None:
+            if (level or e.level_tag()) not in (EventLevel.DEBUG, EventLevel.TEST):
+                super().fire_event(e, level, *more, **named)
+
+    return Told()
 
 
 def _contract(model: Any) -> dict[str, Any]:

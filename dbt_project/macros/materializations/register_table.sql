@@ -7,20 +7,13 @@
 #}
 {% materialization register_table, adapter='postgres' %}
     {% set made_from = register_digest() %}
-    {% set remembered = run_query(
-        "select digest from " ~ build_state() ~ " where model = '" ~ model.name ~ "' and part_code = 'registers'"
-    ).rows %}
     {% set existing = load_cached_relation(this) %}
-    {% if existing is not none and not flags.FULL_REFRESH and remembered and remembered[0][0] == made_from %}
+    {% if existing is not none and not flags.FULL_REFRESH and remembered_digest('registers') == made_from %}
         {% call noop_statement('main', 'KEPT') %}{% endcall %}
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {% endif %}
     {% set made = materialization_table_default() %}
-    {% do run_query(
-        "insert into " ~ build_state() ~ " (model, part_code, period_code, digest) values ('" ~ model.name
-        ~ "', 'registers', '', '" ~ made_from ~ "') on conflict (model, part_code, period_code)"
-        ~ ' do update set digest = excluded.digest'
-    ) %}
+    {% do remember_digest('registers', made_from) %}
     {{ return(made) }}
 {% endmaterialization %}
 

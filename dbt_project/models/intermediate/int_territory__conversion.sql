@@ -5,7 +5,7 @@
     indexes=[{'columns': ['old_code', 'from_date']}],
 ) }}
 
--- How a number of a unit becomes one on the territories of the chosen state (variable `territorial_state`, by default the day of
+-- How a number of a unit becomes one on the territories of the chosen state (`TEILHABE_TERRITORIAL_STATE`, by default the day of
 -- the build): per unit and span of reference dates, the units of that state and the share each takes. Only units that are
 -- others in that state; whoever has no row here is the same unit then.
 -- A span whose unit cannot be followed to that state has one row without new key and factor (`none`): nobody says what became of
