@@ -7,8 +7,12 @@ from typing import Literal
 
 Severity = Literal["critical", "warning", "info"]
 
-EVIDENCE_LIMIT = 200
-"""Rows of evidence kept per finding. The count is always complete; the list only has to show the pattern."""
+EVIDENCE_LIMIT = 100_000
+"""Rows of evidence kept per finding, and per delivery: the whole list of what is to be mended. The count is always complete."""
+
+EVIDENCE_SHOWN = 1_000
+"""Rows of a finding that show the pattern; so many are kept of each, whatever the others took. Rules that compare a whole
+table look for no more: their places are found one by one, and an official table may have tens of thousands."""
 
 
 @dataclass(frozen=True)

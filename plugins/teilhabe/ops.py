@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 from psycopg.rows import class_row, dict_row
 
-from teilhabe.errors import Evidence, Finding
+from teilhabe.errors import EVIDENCE_LIMIT, EVIDENCE_SHOWN, Evidence, Finding
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
@@ -275,6 +275,7 @@ def seen_fingerprints(conn: Connection, dataset_id: str, source: str) -> set[str
 def record_findings(conn: Connection, delivery_id: int, findings: Iterable[Finding]) -> None:
     """Replace the verdict of a delivery: judging again must not double its findings."""
     conn.execute("delete from ops.finding where delivery_id = %s", (delivery_id,))
+    room = EVIDENCE_LIMIT
     for finding in findings:
         row = conn.execute(
             """
@@ -295,11 +296,12 @@ def record_findings(conn: Connection, delivery_id: int, findings: Iterable[Findi
             ),
         ).fetchone()
         assert row is not None  # noqa: S101
-        with conn.cursor() as cursor:
-            cursor.executemany(
-                "insert into ops.evidence (finding_id, position, row_number, column_name, found) values (%s, %s, %s, %s, %s)",
-                [(row[0], n, e.row, e.column, e.found) for n, e in enumerate(finding.evidence, start=1)],
-            )
+        kept = finding.evidence[: max(room, EVIDENCE_SHOWN)]
+        room -= len(kept)
+        copy = "copy ops.evidence (finding_id, position, row_number, column_name, found) from stdin"
+        with conn.cursor() as cursor, cursor.copy(copy) as out:
+            for n, one in enumerate(kept, start=1):
+                out.write_row((row[0], n, one.row, one.column, one.found))
 
 
 def record_datasets(conn: Connection, contracts: Iterable[Contract]) -> None:
@@ -469,7 +471,7 @@ def finish_build(conn: Connection, build_id: int, *, succeeded: bool, message: s
 
 
 def findings(conn: Connection, delivery_id: int) -> list[Finding]:
-    """The verdict of a delivery, most severe first, with its evidence."""
+    """The verdict of a delivery, most severe first, each finding with the first ``EVIDENCE_SHOWN`` rows of its evidence."""
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             "select * from ops.finding where delivery_id = %s"
@@ -479,8 +481,8 @@ def findings(conn: Connection, delivery_id: int) -> list[Finding]:
         result = []
         for row in rows:
             evidence = cursor.execute(
-                "select row_number, column_name, found from ops.evidence where finding_id = %s order by position",
-                (row["finding_id"],),
+                "select row_number, column_name, found from ops.evidence where finding_id = %s and position <= %s order by position",
+                (row["finding_id"], EVIDENCE_SHOWN),
             ).fetchall()
             result.append(
                 Finding(

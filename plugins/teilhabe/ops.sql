@@ -119,7 +119,7 @@ create table if not exists ops.evidence (
     found text,
     primary key (finding_id, position)
 );
-comment on table ops.evidence is 'The rows behind a finding, at most 200 of them; row_count of the finding is complete.';
+comment on table ops.evidence is 'The rows behind a finding, at most 100,000 in a delivery; row_count of the finding is complete.';
 
 create table if not exists ops.build (
     build_id bigint generated always as identity primary key,

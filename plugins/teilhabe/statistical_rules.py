@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from teilhabe.contracts import AGE_BAND, DEVIATION, NATIONALITIES, SEXES, Contract, contract_path
-from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence
+from teilhabe.errors import EVIDENCE_SHOWN, ContractError, Evidence
 from teilhabe.history import KEY_COLUMNS
 from teilhabe.observations import (
     Context,
@@ -568,7 +568,7 @@ class PeriodToBeComplete(Rule):
         evidence = [Evidence(None, None, text, "einen Eintrag") for text in self._missing_periods(seen, table, kept)]
         missing, compared = self._missing_cells(seen, table, kept)
         evidence += missing
-        return Broken(compared + len(evidence), len(evidence), tuple(evidence[:EVIDENCE_LIMIT]))
+        return Broken(compared + len(evidence), len(evidence), tuple(evidence[:EVIDENCE_SHOWN]))
 
     def _missing_cells(self, seen: Observations, table: Table, kept: Mask) -> tuple[list[Evidence], int]:
         rows = np.flatnonzero(kept)
@@ -687,7 +687,7 @@ class TerritoriesToMatchPreviousPeriod(Rule):
                         f"dieselben Gebiete wie {spell_period(before)} oder eine Gebietsänderung",
                     )
                 )  # fmt: skip
-        return Broken(compared, len(evidence), tuple(evidence[:EVIDENCE_LIMIT]))
+        return Broken(compared, len(evidence), tuple(evidence[:EVIDENCE_SHOWN]))
 
     @staticmethod
     def _is_explained(context: Context, code: str, before: str, now: str) -> bool | None:
@@ -796,7 +796,7 @@ class SymbolsOfTheRegime(Rule):
                     None, None, f"0 ({counts['0']}-mal, kein einziges -)", "- für genau null; 0 hieße: gerundet null"
                 )
             )
-        return Broken(len(counts), len(evidence), tuple(evidence[:EVIDENCE_LIMIT]))
+        return Broken(len(counts), len(evidence), tuple(evidence[:EVIDENCE_SHOWN]))
 
 
 RULES: Mapping[str, type[Rule]] = {
@@ -845,7 +845,7 @@ def _told(
     seen: Observations, table: Table, compared: int, rows: Rows, expected: Callable[[int], str]
 ) -> Broken:  # fmt: skip
     """The rows that broke a rule, in the order of the file, each with its place, its value and what was expected."""
-    shown = rows[np.argsort(table.row[rows], kind="stable")][:EVIDENCE_LIMIT]
+    shown = rows[np.argsort(table.row[rows], kind="stable")][:EVIDENCE_SHOWN]
     return Broken(
         compared,
         len(rows),

@@ -498,7 +498,7 @@ def test_the_workbook_repeats_the_offices_rows_and_marks_the_cells(tmp_path: Pat
         ["4", "2022", "X", "K0325499", "-5", "Zu klein; gefunden „-5“.\n„0325499“ ist kein Schlüssel."],
         [""] * 6,
         [
-            "Gezeigte Zeilen: 2 von 3 beanstandeten. Die vollständige Liste: http://desk.example/deliveries/42",
+            "Gezeigte Stellen: 3. Die vollständige Liste: http://desk.example/deliveries/42",
             *[""] * 5,
         ],
     ]

@@ -14,8 +14,9 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
+from teilhabe import reading
 from teilhabe.contracts import load_contracts
-from teilhabe.errors import EVIDENCE_LIMIT, Finding, ReadingError
+from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import ReadingContext, open_reading
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -274,10 +275,12 @@ def test_a_key_that_is_none(read: Read) -> None:
     assert (finding.severity, finding.found) == ("critical", "X-17")
 
 
-def test_evidence_is_capped_and_the_count_complete(read: Read) -> None:
+def test_evidence_is_capped_and_the_count_complete(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (reading.base, reading.report, reading.tidy_csv):
+        monkeypatch.setattr(module, "EVIDENCE_LIMIT", 200)
     rows = "".join(f"{1000 + n},Musterkreis,Insgesamt,Anzahl,K03998,viele\n" for n in range(1000))
     finding = read(MINIMUM_INCOME, fixture("tidy_minimum_income.csv") + rows).finding("value.not_a_number")
-    assert (finding.row_count, len(finding.evidence)) == (1000, EVIDENCE_LIMIT)
+    assert (finding.row_count, len(finding.evidence)) == (1000, 200)
 
 
 def test_only_a_header(read: Read) -> None:

@@ -13,8 +13,9 @@ import great_expectations.datasource.fluent.interfaces as gx_interfaces
 import pyarrow as pa
 import pytest
 
+from teilhabe import validation
 from teilhabe.contracts import Contract, load_contracts
-from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
+from teilhabe.errors import ContractError, Evidence, Finding, Severity
 from teilhabe.reading import open_reading
 from teilhabe.register import Register
 from teilhabe.validation import Expectation, Suite, Verdict, contract_expectations, load_suite, memory, validate
@@ -204,13 +205,13 @@ def test_the_register_is_not_checked_against_itself(judge: Judge) -> None:
     assert not rules & {"key.unknown", "key.unlisted", "key.unchecked", "name.disagrees", "name.of_other_key"}
 
 
-def test_evidence_is_capped_the_count_is_complete(judge: Judge) -> None:
-    rows = [row(value="-1" if n % 2 else "5", sex="male") for n in range(2 * (EVIDENCE_LIMIT + 50))]
+def test_evidence_is_capped_the_count_is_complete(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "EVIDENCE_LIMIT", 200)
+    rows = [row(value="-1" if n % 2 else "5", sex="male") for n in range(500)]
     for chunk_size in (1_000_000, 120):
         finding = only(judge(*rows, chunk_size=chunk_size))
-        assert finding.row_count == EVIDENCE_LIMIT + 50
-        assert len(finding.evidence) == EVIDENCE_LIMIT
-        assert [e.row for e in finding.evidence] == [11 + 2 * n for n in range(EVIDENCE_LIMIT)]
+        assert finding.row_count == 250
+        assert [e.row for e in finding.evidence] == [11 + 2 * n for n in range(200)]
         assert set(finding.evidence) == {Evidence(e.row, "3", "-1") for e in finding.evidence}
         assert "Insgesamt 250 Fälle." in finding.message
 

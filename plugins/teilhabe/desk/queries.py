@@ -287,7 +287,7 @@ def findings(conn: ops.Connection, delivery_id: int, *, limit: int, offset: int)
         select f.*, i.incident_id, i.state as incident_state,
             (
                 select jsonb_agg(jsonb_build_array(e.row_number, e.column_name, e.found) order by e.position)
-                from ops.evidence as e where e.finding_id = f.finding_id and e.position < 10
+                from ops.evidence as e where e.finding_id = f.finding_id and e.position <= 10
             ) as evidence,
             count(*) over () as total
         from ops.finding as f
@@ -439,7 +439,7 @@ def incident_evidence(conn: ops.Connection, found: Row) -> Row | None:
         """
         select f.*, (
             select jsonb_agg(jsonb_build_array(e.row_number, e.column_name, e.found) order by e.position)
-            from ops.evidence as e where e.finding_id = f.finding_id and e.position < 50
+            from ops.evidence as e where e.finding_id = f.finding_id and e.position <= 50
         ) as evidence
         from ops.finding as f where f.delivery_id = %(delivery_id)s and f.rule = %(rule)s
         order by f.finding_id limit 1

@@ -363,12 +363,12 @@ def _written(sheets: Mapping[str, _Sheet], contract: Contract, total: int, compl
 
     book = Workbook()
     book.remove(book.worksheets[0])
-    listed = sum(len(sheet.marks) for sheet in sheets.values())
+    listed = sum(len(marks) for sheet in sheets.values() for marks in sheet.marks.values())
     for name, sheet in sheets.items():
         if sheet.marks:
             _write_sheet(book, name, sheet, contract)
     of_all = f" von {number(total)} beanstandeten" if total > listed else ""
-    rest = f"Gezeigte Zeilen: {number(listed)}{of_all}. Die vollständige Liste: {complete_at}"
+    rest = f"Gezeigte Stellen: {number(listed)}{of_all}. Die vollständige Liste: {complete_at}"
     last = book.worksheets[-1]
     _put(last, last.max_row + 2, 1, rest)
     book.properties.creator = "teilhabe"
