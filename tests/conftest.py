@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from teilhabe import building, pipeline
 from teilhabe import warehouse as warehouse_module
 from teilhabe.settings import Settings, get_settings
+from tests import dbt as forks
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -82,13 +86,76 @@ def warehouse(make_home: Callable[[], Path]) -> Iterator[Settings]:
     warehouse_module.stop(settings)
 
 
+@pytest.fixture(scope="session")
+def ports() -> list[int]:
+    """The port of this process's first ``house``."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def house(make_home: Callable[[], Path], ports: list[int]) -> Iterator[Settings]:
+    """A provisioned server of this file alone, at the port the last file's had: dbt reads its project anew at another address."""
+    settings = settings_for(make_home())
+    if ports:
+        settings.run.mkdir(parents=True)
+        (settings.run / "warehouse.json").write_text(json.dumps({"port": ports[0]}), encoding="utf-8")
+    server = warehouse_module.ensure_running(settings)
+    ports[:] = ports or [server.port]
+    warehouse_module.provision(settings)
+    yield settings
+    warehouse_module.stop(settings)
+
+
+@pytest.fixture(scope="module")
+def installed(house: Settings) -> Settings:
+    """A ``house`` with ``ops``, the raw tables and the calendar of the contracts as they are; nothing has arrived."""
+    pipeline.install(house)
+    return house
+
+
+@pytest.fixture(scope="session")
+def dbt_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where dbt works when it is called by hand: one folder, for what it has read of the project serves the next file too."""
+    return tmp_path_factory.mktemp("dbt")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _dbt_reads_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What dbt has read of the project for one home is laid into the next: reading takes longer than a build of little.
+
+    And it is forked from a process that has imported it, see ``tests/dbt.py``.
+    """
+    kept = tmp_path_factory.mktemp("read") / "partial_parse.msgpack"
+    dbt = building.dbt
+
+    def with_kept(settings: Settings, *arguments: str, **more: Any) -> list[building.Node]:
+        its = settings.work / "dbt" / kept.name
+        if kept.exists() and not its.exists():
+            its.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(kept, its)
+        try:
+            return dbt(settings, *arguments, **more)
+        finally:
+            if its.exists() and settings.project == PROJECT and not kept.exists():
+                shutil.copyfile(its, kept)
+
+    def forked(command: Sequence[str], settings: Settings, environment: Mapping[str, str]) -> Any:
+        return forks.run(command[2], command[3:], settings.dbt_project, environment)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(building, "dbt", with_kept)
+        patch.setattr(building, "_in_a_process_of_its_own", forked)
+        yield
+
+
 def settings_for(home: Path) -> Settings:
     """The settings of a home, independent of the environment."""
     return replace(get_settings({"TEILHABE_HOME": str(home)}), project=PROJECT)
 
 
-_LONGEST = ("vintages", "codebook", "line", "desk_browser", "statistical_rules", "dbt_star", "cookbook", "territory",
-            "services", "real_files", "every_dataset", "bad_catalogue", "lineage", "releasing")  # fmt: skip
+_LONGEST = ("line", "vintages", "demo_year", "dbt_star", "services", "statistical_expectations", "desk_browser", "real_files",
+            "statistical_rules", "territory", "codebook", "cookbook", "every_dataset", "bad_catalogue", "lineage", "pipeline",
+            "follow_up", "desk")  # fmt: skip
 """Files of tests that take half a minute and more, longest first."""
 
 

@@ -9,25 +9,25 @@ import json
 import shutil
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import openpyxl
 import pytest
 from typer.testing import CliRunner
 
 from teilhabe import cli, incidents, loading, ops, pipeline
-from teilhabe import warehouse as server
-from teilhabe.errors import ContractError
+from teilhabe.errors import EVIDENCE_SHOWN, ContractError
 from teilhabe.landing import Credentials
 from teilhabe.messages import alerts, compose, outbox
 from teilhabe.messages.policy import load_policy
-from tests.conftest import PROJECT, settings_for
-from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, monitor, population
+from teilhabe.settings import Settings
+from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, copied, monitor, population
 
 NOON = datetime(2030, 3, 5, 11, 0, tzinfo=UTC)
 """A Tuesday after every delivery here was judged."""
@@ -39,22 +39,11 @@ def no_connection(name: str) -> Credentials:
 
 
 @pytest.fixture(scope="module")
-def running(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
-    project = tmp_path_factory.mktemp("project")
-    for name in (
-        "agencies/state_statistics",
-        "agencies/state_monitor",
-        "agencies/register",
-        "expectations",
-        "dbt_project/seeds",
-    ):
-        shutil.copytree(PROJECT / name, project / name)
-    settings = replace(settings_for(make_home()), project=project)
-    server.ensure_running(settings)
-    server.provision(settings)
+def running(house: Settings, tmp_path_factory: pytest.TempPathFactory) -> Flow:
+    project = copied(tmp_path_factory.mktemp("project"), "state_statistics", "state_monitor", "register")
+    settings = replace(house, project=project)
     pipeline.install(settings)
-    yield Flow(settings, settings.home / "drafts")
-    server.stop(settings)
+    return Flow(settings, settings.home / "drafts")
 
 
 @pytest.fixture
@@ -566,6 +555,49 @@ def test_operators_hear_once_a_day_and_cause_at_any_hour(flow: Flow) -> None:
         "[teilhabe] DAG fehlgeschlagen: x", "[teilhabe] DAG fehlgeschlagen: y", "[teilhabe] DAG fehlgeschlagen: x",
     ]  # fmt: skip
     assert {mail["To"] for mail in mailbox(flow)} == {"datenbetrieb@landkreis-peine.example"}
+
+
+@pytest.mark.parametrize(
+    ("agreed", "reached"),
+    [
+        ("operators: {address: nachtdienst@kreis.example}\nquiet_hours: {form: '9'}\n", "nachtdienst@kreis.example"),
+        ("operators: [\n", "datenbetrieb@landkreis-peine.example"),
+    ],
+)
+def test_a_mistake_in_what_was_agreed_reaches_the_operators_and_no_office(
+    flow: Flow, agreed: str, reached: str
+) -> None:
+    """The offices' messages wait until it is mended."""
+    path = flow.settings.home / "follow_up.yml"
+    path.write_text("quiet_hours: null\nretry: {attempts: 3, minutes: 1}\n", encoding="utf-8")
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"), "zahlen.csv")
+    with patch.object(outbox, "send_due", return_value=outbox.Sent()):
+        follow(flow)
+    path.write_text(agreed, encoding="utf-8")
+    with pytest.raises(ContractError, match=r"follow_up\.yml"):
+        follow(flow)
+    alerts.raise_alert(flow.settings, no_connection, "DAG fehlgeschlagen: messages", "Grund", "dag:messages", NOON)
+    assert [(mail["Subject"], mail["To"]) for mail in mailbox(flow)] == [
+        ("[teilhabe] DAG fehlgeschlagen: messages", reached)
+    ]
+    path.unlink()
+    assert follow(flow).sent == 1
+
+
+def test_a_hundred_thousand_findings_are_summed_up_and_listed_completely(flow: Flow) -> None:
+    """The mail names the count and some of the rows; the list at the desk holds all of them."""
+    number = flow.deliver(FOREIGNERS, monitor([(2022, "Peine", "K03157", "viele")] * 100_000), "zahlen.csv")
+    kept = flow.ask(
+        "select f.row_count, count(*), count(distinct e.row_number) from ops.finding as f"
+        " inner join ops.evidence as e using (finding_id) where f.rule = 'value.not_a_number' group by 1"
+    )
+    assert kept == [(100_000, 100_000, 100_000)]
+    assert all(len(one.evidence) <= EVIDENCE_SHOWN for one in flow.findings(number))
+    assert follow(flow).sent == 1
+    [mail] = mailbox(flow)
+    assert "von insgesamt 199.999 betroffenen Zeilen" in said(mail) and len(said(mail)) < 10_000
+    [workbook] = mail.iter_attachments()
+    assert len(workbook.get_content()) < 1_000_000
 
 
 def test_a_disk_that_is_nearly_full_is_told(flow: Flow) -> None:

@@ -9,7 +9,7 @@ import psutil
 
 from teilhabe import loading
 from teilhabe.messages import compose, outbox
-from teilhabe.messages.policy import load_policy
+from teilhabe.messages.policy import load_alert_policy
 
 if TYPE_CHECKING:
     from teilhabe import ops
@@ -37,8 +37,8 @@ def check_disk(conn: ops.Connection, policy: Policy, now: datetime) -> bool:
 def raise_alert(
     settings: Settings, credentials: GetCredentials, subject: str, text: str, key: str, now: datetime
 ) -> Sent:
-    """Write an alert and try to send it at once."""
-    policy = load_policy(settings, credentials)
+    """Write an alert and try to send it at once, by what is sound of the policy."""
+    policy = load_alert_policy(settings, credentials)
     with loading.session(settings) as conn:
         compose.operators(conn, policy, subject, text, key, now)
-    return outbox.send_due(settings, policy, credentials, now)
+    return outbox.send_due(settings, policy, credentials, now, alerts_only=True)

@@ -66,13 +66,18 @@ class Sent:
     problems: list[str] = field(default_factory=list)
 
 
-def send_due(settings: Settings, policy: Policy, credentials: GetCredentials, now: datetime) -> Sent:
-    """Send what is due at ``now``. One sender at a time: another one is waited for, then what it left is sent."""
+def send_due(
+    settings: Settings, policy: Policy, credentials: GetCredentials, now: datetime, *, alerts_only: bool = False
+) -> Sent:
+    """Send what is due at ``now``. One sender at a time: another one is waited for, then what it left is sent.
+
+    ``alerts_only`` leaves the offices' messages for later.
+    """
     done = Sent()
     with loading.session(settings) as conn, _alone(conn) as got_it:
         if got_it:
             _recover(conn, policy, now)
-            _send_all(conn, _Round(settings, policy, credentials, now), done)
+            _send_all(conn, _Round(settings, policy, credentials, now, alerts_only), done)
         done.waiting = len(due(conn, now))
     return done
 
@@ -175,6 +180,7 @@ class _Round:
     policy: Policy
     credentials: GetCredentials
     now: datetime
+    alerts_only: bool = False
     down: list[str] = field(default_factory=list)
     """Channels that answered nobody in this round."""
     held: list[int] = field(default_factory=list)
@@ -220,9 +226,10 @@ def _next(conn: ops.Connection, this: _Round) -> dict[str, Any] | None:
             """
             select message_id, kind, channel, recipient, subject, attempts, dataset_id, sender_code from ops.message
             where state = 'waiting' and not_before <= %s and channel <> all(%s) and message_id <> all(%s)
+                and (kind = 'operators' or not %s)
             order by message_id limit 1
             """,
-            (this.now, this.down, this.held),
+            (this.now, this.down, this.held, this.alerts_only),
         ).fetchone()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from importlib.resources import files
@@ -205,14 +206,38 @@ def load_policy(settings: Settings, credentials: GetCredentials | None = None) -
 
     ``credentials`` is asked whether mail can be sent; without it, ``auto`` is the folder.
     """
+    return _policy(settings, credentials, _own(settings.home / FILE))
+
+
+def load_alert_policy(settings: Settings, credentials: GetCredentials) -> Policy:
+    """What can be understood of the policy: an alert must reach somebody also when the file that says whom is at fault.
+
+    Groups with a mistake count as if they were not there. Only alerts may be sent by it.
+    """
+    try:
+        own = _own(settings.home / FILE)
+    except ContractError:
+        own = {}
+    understood: dict[str, Any] = {}
+    for key, value in own.items():
+        with suppress(ContractError):
+            _policy(settings, None, {key: value})
+            understood[key] = value
+    return _policy(settings, credentials, understood)
+
+
+def _own(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return _parsed(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__}).") from error
+
+
+def _policy(settings: Settings, credentials: GetCredentials | None, own: Mapping[str, Any]) -> Policy:
     path = settings.home / FILE
     agreed = _parsed(files("teilhabe.messages").joinpath(FILE).read_text(encoding="utf-8"), Path(FILE))
-    own: dict[str, Any] = {}
-    if path.is_file():
-        try:
-            own = _parsed(path.read_text(encoding="utf-8"), path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ContractError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__}).") from error
     try:
         policy = Policy.model_validate(_merged(agreed, own))
     except ValidationError as error:
