@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -89,6 +90,11 @@ STEPS = {
     "build": "in den Bestand übernommen",
     "publish": "veröffentlicht",
 }
+
+
+def labels(states: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
+    """The words of states without their signs, for a list to choose from."""
+    return [(key, word) for key, (word, _) in states.items()]
 
 
 def day(value: date | datetime | None) -> str:
