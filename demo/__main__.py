@@ -251,12 +251,16 @@ def _show_messages(settings: Settings) -> None:
     """What the offices were told, and what is open with them."""
     with loading.session(settings) as conn:
         told = conn.execute("select kind, state, count(*) from ops.message group by 1, 2 order by 1, 2").fetchall()
-        open_with = conn.execute("select state, count(*) from ops.incident group by 1 order by 1").fetchall()
+        open_with = conn.execute(
+            "select state, count(*) from ops.incident where cause_id is null group by 1 order by 1"
+        ).fetchall()
+        [[following]] = conn.execute("select count(*) from ops.incident where cause_id is not null").fetchall()
     out.print(
         f"Messages    {', '.join(f'{count} {kind} {state}' for kind, state, count in told) or 'none'}", highlight=False
     )
     out.print(f"Mailbox     {settings.home / FOLDER} (.eml, opened by any mail program)", highlight=False)
-    out.print(f"Incidents   {', '.join(f'{count} {state}' for state, count in open_with) or 'none'}", highlight=False)
+    counts = ", ".join(f"{count} {state}" for state, count in open_with) or "none"
+    out.print(f"Incidents   {counts}; {following} more follow from these", highlight=False)
 
 
 def _show_next(settings: Settings) -> None:
