@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from psycopg import sql
 
 from teilhabe import building, loading, ops, releasing, warehouse
-from teilhabe.contracts import load_contracts
 from teilhabe.settings import Settings
-from tests.conftest import PROJECT, settings_for
+from tests import dbt
+from tests.conftest import PROJECT
 
 Rows = list[dict[str, Any]]
 
@@ -35,19 +33,6 @@ class Star:
         self.settings = settings
         self.work = work
         self._delivered = 0
-
-    @classmethod
-    def empty(cls, home: Path, work: Path) -> Self:
-        """A provisioned warehouse in which nothing has arrived; its server is to be stopped."""
-        settings = settings_for(home)
-        warehouse.ensure_running(settings)
-        warehouse.provision(settings)
-        with loading.session(settings) as conn:
-            ops.install(conn)
-            contracts = load_contracts(PROJECT / "agencies").values()
-            ops.record_datasets(conn, contracts)
-            loading.ensure_raw_tables(conn, contracts)
-        return cls(settings, work)
 
     def deliver(
         self, dataset: str, received_at: str, rows: Rows, state: str = "loaded", sender: str | None = None
@@ -90,22 +75,15 @@ class Star:
             "DBT_TARGET_PATH": str(self.work / "target"),
             "DBT_LOG_PATH": str(self.work / "logs"),
         }
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / "dbt"), *arguments],
-            cwd=PROJECT / "dbt_project",
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = dbt.run("dbt.cli.main", arguments, PROJECT / "dbt_project", environment)
         assert (done.returncode != 0) is fails, done.stdout[-6000:]
         return done.stdout
 
-    def build_by_hand(self) -> str:
+    def build_by_hand(self) -> None:
         """Everything, the tests of the code itself included, by dbt alone, and published."""
-        said = self.dbt("build", "--select", "tag:staging") + self.dbt("build", "--exclude", "tag:staging")
+        self.dbt("build", "--select", "tag:staging")
+        self.dbt("build", "--exclude", "tag:staging")
         self.publish()
-        return said
 
     def build(self, *, force: bool = False, build_rows: int = Settings.build_rows) -> None:
         """As the warehouse run builds and publishes; ``build_rows`` at once."""

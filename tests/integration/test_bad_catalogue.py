@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from teilhabe import loading, ops, warehouse
-from teilhabe.contracts import load_contracts
+from teilhabe import warehouse
 from teilhabe.settings import Settings
-from tests.conftest import settings_for
+from tests import dbt as forks
 
 PROJECT = Path(__file__).resolve().parents[2]
 CATALOGUE = ("resource_type:seed", "int_indicator__terms", "int_indicator__definitions")
@@ -74,14 +71,8 @@ Dbt = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def dbt(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dbt]:
+def dbt(installed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
     """Run dbt on a copy of the project whose seeds hold the mistakes; the output, when it ended as expected."""
-    settings: Settings = settings_for(make_home())
-    warehouse.ensure_running(settings)
-    warehouse.provision(settings)
-    with loading.session(settings) as conn:
-        ops.install(conn)
-        loading.ensure_raw_tables(conn, load_contracts(PROJECT / "agencies").values())
     work = tmp_path_factory.mktemp("bad")
     copy = work / "dbt_project"
     shutil.copytree(PROJECT / "dbt_project", copy, ignore=shutil.ignore_patterns("target", "logs"))
@@ -90,22 +81,18 @@ def dbt(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory)
             seed.write("\n".join(lines) + "\n")
     environment = {
         **os.environ,
-        **warehouse.dbt_environment(settings),
+        **warehouse.dbt_environment(installed),
         "DBT_PROFILES_DIR": str(copy),
         "DBT_TARGET_PATH": str(work / "target"),
         "DBT_LOG_PATH": str(work / "logs"),
     }
 
     def run(*arguments: str, fails: bool = False) -> str:
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / "dbt"), *arguments],
-            cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
+        done = forks.run("dbt.cli.main", arguments, copy, environment)
         assert (done.returncode != 0) is fails, done.stdout[-6000:]
         return done.stdout
 
-    yield run
-    warehouse.stop(settings)
+    return run
 
 
 def test_a_build_ends_before_the_arithmetic_and_says_what_is_wrong(dbt: Dbt) -> None:

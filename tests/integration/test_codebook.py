@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,19 @@ import pytest
 
 from teilhabe import building, loading, ops, warehouse
 from teilhabe.contracts import load_contracts
-from tests.conftest import PROJECT, settings_for
+from teilhabe.settings import Settings
+from tests.conftest import PROJECT
 from tests.integration.test_dbt_star import offences, population, register_edition
 from tests.star import Star, cell
 
 
 @pytest.fixture(scope="module")
-def star(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Star]:
-    settings = settings_for(make_home())
-    warehouse.ensure_running(settings)
-    warehouse.provision(settings)
+def star(installed: Settings, dbt_work: Path) -> Star:
     contracts = load_contracts(PROJECT / "agencies")
-    with loading.session(settings) as conn:
-        ops.install(conn)
-        loading.ensure_raw_tables(conn, contracts.values())
+    with loading.session(installed) as conn:
         ops.record_datasets(conn, [c for c in contracts.values() if c.agency != "police"])
-    star = Star(settings, tmp_path_factory.mktemp("dbt"))
+        conn.execute("delete from ops.delivery_calendar")
+    star = Star(installed, dbt_work)
     star.deliver("register__municipalities", "2022-02-01", register_edition())
     star.deliver("police__offences_district", "2023-06-01", offences())
     star.deliver("state_statistics__population", "2023-08-01", [population("138931")])
@@ -33,15 +29,14 @@ def star(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
     star.deliver("jobcentre__programmes", "2024-05-10", programme("Sprache", "VHS"))
     star.deliver("jobcentre__programmes", "2024-05-20", programme("Sprache und Beruf", "Kreisvolkshochschule"))
     refused = star.deliver("jobcentre__clients", "2024-06-01", [], state="quarantined")
-    with loading.session(settings) as conn:
+    with loading.session(installed) as conn:
         conn.execute(
             "insert into ops.finding (delivery_id, severity, rule, message, found, row_count)"
             " values (%s, 'critical', 'value.text', 'gefunden „Erika Musterfrau“', 'Erika Musterfrau', 3)",
             (refused,),
         )
     rebuild(star)
-    yield star
-    warehouse.stop(settings)
+    return star
 
 
 def rebuild(star: Star, *arguments: str) -> None:
@@ -199,8 +194,7 @@ def test_published_columns_keep_their_place_and_new_ones_come_last(star: Star) -
         before = [f"null::{kind} as {name}" for name, kind in fixed]
         before += [f"null::numeric as {name}" for name in ("dem_02", "dem_99", "dem_01")]
         conn.execute(f"create view marts.rpt_population as select {', '.join(before)}")
-    star.dbt("run", "--select", "rpt_population")
-    star.publish()
+    rebuild(star, "--select", "rpt_population")
     book = star.ask(f"select column_name, description_en {columns} ~ '_[0-9]+$' order by ordinal")
     assert [name for name, _ in book[:4]] == ["dem_02", "dem_99", "dem_01", "dem_03"]
     assert "no longer in the catalogue" in book[1][1]

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import io
-import shutil
 import zipfile
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from teilhabe import landing, ops, pipeline
-from teilhabe import warehouse as server
-from tests.conftest import PROJECT, settings_for
-from tests.flow import FOREIGNERS, POPULATION, Flow, monitor, population
+from teilhabe.settings import Settings
+from tests.flow import FOREIGNERS, POPULATION, Flow, copied, monitor, population
 
 LENGEDE, ILSEDE = "03157005", "03157009"
 SENDERS = """
@@ -28,29 +24,18 @@ PATTERN = "customProperties: [{property: sender_pattern, value: '*_{sender}.csv'
 
 
 @pytest.fixture(scope="module")
-def running(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
+def running(house: Settings, tmp_path_factory: pytest.TempPathFactory) -> Flow:
     """A county in which two municipalities deliver the population each for itself."""
-    project = tmp_path_factory.mktemp("project")
-    for name in (
-        "agencies/state_statistics",
-        "agencies/state_monitor",
-        "agencies/register",
-        "expectations",
-        "dbt_project/seeds",
-    ):
-        shutil.copytree(PROJECT / name, project / name)
+    project = copied(tmp_path_factory.mktemp("project"), "state_statistics", "state_monitor", "register")
     path = project / "agencies" / "state_statistics" / "population.odcs.yaml"
     text = path.read_text(encoding="utf-8")
     head, _, rest = text.partition("customProperties:\n")
     before, found, after = head.partition("    type: local\n")
     assert found
     path.write_text(f"{before}{found}    {PATTERN}\n{after}customProperties:{SENDERS}{rest}", encoding="utf-8")
-    settings = replace(settings_for(make_home()), project=project)
-    server.ensure_running(settings)
-    server.provision(settings)
+    settings = replace(house, project=project)
     pipeline.install(settings)
-    yield Flow(settings, settings.home / "drafts")
-    server.stop(settings)
+    return Flow(settings, settings.home / "drafts")
 
 
 @pytest.fixture

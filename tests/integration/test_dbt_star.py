@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe import releasing, warehouse
+from teilhabe import loading, ops, releasing, warehouse
+from teilhabe.contracts import load_contracts
+from teilhabe.settings import Settings
+from tests.conftest import PROJECT
 from tests.star import GROUP, MUNICIPALITIES, Rows, Star, cell
 
 
 @pytest.fixture(scope="module")
-def star(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Star]:
+def star(installed: Settings, dbt_work: Path) -> Star:
     """A warehouse with one county's deliveries in it, built once."""
-    star = Star.empty(make_home(), tmp_path_factory.mktemp("dbt"))
+    star = Star(installed, dbt_work)
     star.deliver("register__municipalities", "2022-02-01", register_edition())
     star.deliver("police__offences_district", "2023-06-01", offences())
     star.deliver("employment_agency__unemployed_municipal", "2017-06-01", unemployed())
@@ -29,9 +31,10 @@ def star(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
     star.deliver("housing__allocation", "2024-04-10", allocation())
     star.deliver("civic__sports_clubs", "2022-02-10", clubs(), sender="verband@demo.teilhabe.example")
     star.deliver("state_statistics__migration", "2023-07-01", migration())
+    with loading.session(installed) as conn:
+        ops.record_datasets(conn, load_contracts(PROJECT / "agencies").values())
     star.build_by_hand()
-    yield star
-    warehouse.stop(star.settings)
+    return star
 
 
 def register_edition() -> Rows:
@@ -330,12 +333,8 @@ def test_constraints_are_real(star: Star) -> None:
         assert {(f"marts.{fact}", f"marts.dim_{name}") for name in dimensions} <= set(references)
 
 
-def test_corrections_withdrawals_and_repeated_builds(star: Star, caplog: pytest.LogCaptureFixture) -> None:
-    """A later delivery changes what is current, not what was known; views on published tables survive.
-
-    Full build, incremental build and a full one in several passes give the same tables.
-    """
-    caplog.set_level("INFO", logger="teilhabe.building")
+def test_corrections_and_withdrawals(star: Star) -> None:
+    """A later delivery changes what is current, not what was known; views on published tables survive."""
     current = "select value from marts.rpt_observation where dataset_id = 'state_statistics__population'"
     assert star.ask(current) == [(138931,)]
     with warehouse.connect("transformer", star.settings) as conn:
@@ -350,13 +349,8 @@ def test_corrections_withdrawals_and_repeated_builds(star: Star, caplog: pytest.
     assert star.ask(as_of.format("2024-12-31")) == [(136719,)]
     assert star.ask(as_of.format("2023-01-01")) == []
 
-    tables = ("fct_observation_vintage", "fct_observation", "fct_indicator")
-    contents = [sorted(map(repr, star.ask(f"select * from marts.{table}"))) for table in tables]
-    [[rows]] = star.ask("select sum(row_count) from ops.delivery where state = 'loaded'", role="loader")
-    star.build(force=True, build_rows=int(rows) * 2 // 3)
-    assert "pass 2 of 2" in caplog.text
-    assert [sorted(map(repr, star.ask(f"select * from marts.{table}"))) for table in tables] == contents
-    assert star.ask("select count(*) from marts.analyst_fact_view", role="transformer")[0][0] == len(contents[1])
+    facts = star.ask("select count(*) from marts.fct_observation")
+    assert star.ask("select count(*) from marts.analyst_fact_view", role="transformer") == facts
     assert star.ask("select count(*) from marts.analyst_view", role="transformer")[0][0] > 0
 
     with warehouse.connect("loader", star.settings) as conn:
@@ -395,7 +389,3 @@ def test_a_changed_contract_makes_the_candidate_anew(star: Star) -> None:
     assert star.ask(left, role="transformer") == []
     counted = star.ask("select count(*) from candidate.fct_indicator", role="transformer")
     assert counted == star.ask("select count(*) from marts.fct_indicator")
-
-
-def test_no_deprecations(star: Star) -> None:
-    assert "eprecat" not in star.dbt("parse", "--no-partial-parse", "--show-all-deprecations")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from teilhabe import building, pipeline
+from teilhabe import building
 from teilhabe import warehouse as server
 from teilhabe.contracts import load_contracts
-from tests.conftest import PROJECT, settings_for
+from teilhabe.settings import Settings
+from tests.conftest import PROJECT
 from tests.flow import Flow
 
 CONTRACTS = load_contracts(PROJECT / "agencies")
@@ -24,20 +24,15 @@ def deliveries(dataset_id: str) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def flow(make_home: Callable[[], Path]) -> Iterator[Flow]:
+def flow(installed: Settings) -> Flow:
     """Everything delivered and built once."""
-    settings = settings_for(make_home())
-    server.ensure_running(settings)
-    server.provision(settings)
-    pipeline.install(settings)
-    flow = Flow(settings, settings.home / "drafts")
+    flow = Flow(installed, installed.home / "drafts")
     for dataset_id in REGISTER_FIRST:
         for path in deliveries(dataset_id):
             flow.hand_in(dataset_id, path.read_bytes(), path.name, at="2025-12-15")
         flow.run(dataset_id)
-    building.build(settings)
-    yield flow
-    server.stop(settings)
+    building.build(installed)
+    return flow
 
 
 def test_every_delivery_is_loaded(flow: Flow) -> None:

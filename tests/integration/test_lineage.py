@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 from psycopg.rows import dict_row
 
-from teilhabe import explain_view, explaining, loading, ops, warehouse
-from teilhabe.contracts import load_contracts
+from teilhabe import explain_view, explaining, warehouse
 from teilhabe.errors import TeilhabeError
 from teilhabe.explaining import Question
-from tests.conftest import PROJECT, settings_for
+from teilhabe.settings import Settings
 from tests.integration.test_dbt_star import (
     accommodation,
     allocation,
@@ -51,15 +50,9 @@ def dead_keys(year: str) -> Rows:
 
 
 @pytest.fixture(scope="module")
-def star(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Star]:
+def star(installed: Settings, dbt_work: Path) -> Star:
     """One county; the other datasets' numbers beside those that count; a revision; a merger of 2015."""
-    settings = settings_for(make_home())
-    warehouse.ensure_running(settings)
-    warehouse.provision(settings)
-    with loading.session(settings) as conn:
-        ops.install(conn)
-        loading.ensure_raw_tables(conn, load_contracts(PROJECT / "agencies").values())
-    star = Star(settings, tmp_path_factory.mktemp("dbt"))
+    star = Star(installed, dbt_work)
     star.deliver("register__municipalities", "2022-02-01", register_edition())
     star.deliver("employment_agency__unemployed_municipal", "2017-06-01", unemployed())
     star.deliver("employment_agency__unemployed_municipal", "2018-06-01", dead_keys("2017"))
@@ -89,8 +82,7 @@ def star(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
     star.deliver("civic__sports_clubs", "2022-02-10", clubs(), sender="verband@demo.teilhabe.example")
     star.deliver("state_statistics__migration", "2023-07-01", migration())
     star.build()
-    yield star
-    warehouse.stop(settings)
+    return star
 
 
 def rows_of(star: Star, query: str, *parameters: object) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import pytest
 from teilhabe import building, loading, ops, releasing, warehouse
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
-from tests.conftest import settings_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -69,7 +68,7 @@ FOREIGN_KEYS = {
 }
 
 
-class House:
+class Stage:
     """A warehouse whose candidate is made by hand."""
 
     def __init__(self, settings: Settings) -> None:
@@ -156,18 +155,12 @@ def made_from(digest: str) -> dict[tuple[str, str, str], str]:
 
 
 @pytest.fixture(scope="module")
-def server(make_home: Callable[[], Path]) -> Iterator[House]:
-    settings = settings_for(make_home())
-    warehouse.ensure_running(settings)
-    warehouse.provision(settings)
-    with loading.session(settings) as conn:
-        ops.install(conn)
-    yield House(settings)
-    warehouse.stop(settings)
+def server(installed: Settings) -> Stage:
+    return Stage(installed)
 
 
 @pytest.fixture
-def empty(server: House) -> House:
+def empty(server: Stage) -> Stage:
     """Nothing built, nothing published."""
     with warehouse.connect("transformer", server.settings) as conn:
         for schema in ("candidate", "marts", "intermediate"):
@@ -189,7 +182,7 @@ def empty(server: House) -> House:
 
 
 @pytest.fixture
-def house(empty: House) -> House:
+def stage(empty: Stage) -> Stage:
     """One release: two measures and two months of two municipalities, and one indicator."""
     empty.sql(CANDIDATE)
     empty.publish(first_numbers(), digests=made_from("1"))
@@ -203,18 +196,18 @@ where measure_key = pg_temp.key('population') and period_key = pg_temp.key('2023
 ONE_PARTITION = {("fct_observation_vintage", "population", "2023-01"): "2"}
 
 
-def test_the_contract_is_real_in_marts(house: House) -> None:
+def test_the_contract_is_real_in_marts(stage: Stage) -> None:
     """Keys, checks, indexes and descriptions; and the published tables survive a crash, unlike the candidate."""
     tables = (
         "select relname, relpersistence::text from pg_class where relnamespace = '{}'::regnamespace and relkind = 'r'"
     )
-    published = dict(house.ask(tables.format("marts")))
+    published = dict(stage.ask(tables.format("marts")))
     assert set(published) == {
         "dim_measure", "dim_period", "dim_indicator", "fct_observation_vintage", "fct_indicator_vintage",
         "fct_indicator_superseded", "release", "release_table",
     }  # fmt: skip
     assert set(published.values()) == {"p"}
-    rules = house.ask(
+    rules = stage.ask(
         "select contype::text, pg_get_constraintdef(oid) from pg_constraint"
         " where conrelid = 'marts.fct_observation_vintage'::regclass and contype <> 'n'"
     )
@@ -225,11 +218,11 @@ def test_the_contract_is_real_in_marts(house: House) -> None:
         ("p", "PRIMARY KEY (measure_key, period_key, territory_code, known_from)"),
     ]
     partial = "select count(*) from pg_indexes where schemaname = 'marts' and indexdef like '%known_until IS NULL%'"
-    assert house.ask(partial) == [(1,)]
+    assert stage.ask(partial) == [(1,)]
     required = "select attnotnull from pg_attribute where attrelid = 'dim_measure'::regclass and attname = 'name_de'"
-    assert house.ask(required) == [(True,)]
+    assert stage.ask(required) == [(True,)]
     fact = "'fct_observation_vintage'::regclass"
-    assert house.ask(
+    assert stage.ask(
         f"select obj_description({fact}), col_description({fact}, 6), obj_description('rpt_observation'::regclass),"
         " obj_description('observation_as_of(timestamptz)'::regprocedure)"
     ) == [
@@ -240,20 +233,20 @@ def test_the_contract_is_real_in_marts(house: House) -> None:
             "As known then. | Wissensstand.",
         )
     ]
-    undescribed = house.ask(
+    undescribed = stage.ask(
         "select c.relname, a.attname from pg_class as c join pg_attribute as a on attrelid = c.oid and attnum > 0"
         " where relname in ('release', 'release_table') and (col_description(c.oid, attnum) is null"
         " or col_description(c.oid, attnum) not like '% | %' or obj_description(c.oid) not like '% | %')"
     )
     assert undescribed == []
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
-        house.sql("delete from marts.dim_measure")
+        stage.sql("delete from marts.dim_measure")
     with pytest.raises(psycopg.errors.CheckViolation):
-        house.sql("update marts.fct_observation_vintage set obs_status = 'X'")
+        stage.sql("update marts.fct_observation_vintage set obs_status = 'X'")
 
 
-def test_a_release_says_what_it_is(house: House) -> None:
-    with loading.session(house.settings) as conn:
+def test_a_release_says_what_it_is(stage: Stage) -> None:
+    with loading.session(stage.settings) as conn:
         row = conn.execute(
             "insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, source, archive_uri,"
             " manifest_uri, state) values ('x__y', 'f', repeat('0', 64), 1, '2023-06-01', 'test', 'x', 'x', 'loaded')"
@@ -261,52 +254,52 @@ def test_a_release_says_what_it_is(house: House) -> None:
         ).fetchone()
         assert row is not None
         build_id = ops.start_build(conn, [row[0]], code_version="1.0+abc", run_id=None)
-    releasing.approve(house.settings, build_id)
-    release = releasing.publish(house.settings, build_id)
+    releasing.approve(stage.settings, build_id)
+    release = releasing.publish(stage.settings, build_id)
     columns = (
         "build_id, code_version, territorial_state = current_date, deliveries_count, latest_known_from::date::text"
     )
-    assert house.ask(f"select {columns}, length(inputs_digest), rows_added from release where release_id = {release.release_id}") == [
+    assert stage.ask(f"select {columns}, length(inputs_digest), rows_added from release where release_id = {release.release_id}") == [
         (build_id, "1.0+abc", True, 1, "2023-06-01", 64, 0)
     ]  # fmt: skip
-    with loading.session(house.settings) as conn:
+    with loading.session(stage.settings) as conn:
         conn.execute("delete from ops.build_delivery")
         conn.execute("delete from ops.delivery")
 
 
-def test_only_what_differs_is_written(house: House) -> None:
+def test_only_what_differs_is_written(stage: Stage) -> None:
     definitions = "select c.relname, r.xmin::text from pg_rewrite as r join pg_class as c on c.oid = ev_class where relname ~ '^(fct|rpt)_'"
-    before = house.ask(definitions)
-    again = house.publish()
+    before = stage.ask(definitions)
+    again = stage.publish()
     assert (again.added, again.removed, again.changed) == (0, 0, {})
-    assert house.ask(definitions) == before, "views are left alone too"
+    assert stage.ask(definitions) == before, "views are left alone too"
 
-    corrected = house.publish(ONE_CELL, digests=ONE_PARTITION)
+    corrected = stage.publish(ONE_CELL, digests=ONE_PARTITION)
     assert corrected.changed == {"fct_observation_vintage": (1, 1)}
-    assert ("population", "2023-01", "03157006", 101) in house.numbers()
-    assert house.ask(f"select rows_added, rows_removed from release where release_id = {corrected.release_id}") == [
+    assert ("population", "2023-01", "03157006", 101) in stage.numbers()
+    assert stage.ask(f"select rows_added, rows_removed from release where release_id = {corrected.release_id}") == [
         (1, 1)
     ]
-    assert house.ask(
+    assert stage.ask(
         "select relation_name, rows_added, rows_removed from release_table"
         f" where release_id = {corrected.release_id} and rows_added + rows_removed > 0"
     ) == [("fct_observation_vintage", 1, 1)]
 
 
-def test_a_partition_made_from_the_same_is_not_even_compared(house: House) -> None:
+def test_a_partition_made_from_the_same_is_not_even_compared(stage: Stage) -> None:
     """Known by its digest: so the cost of a release does not grow with history."""
-    assert house.publish(ONE_CELL).changed == {}
-    assert house.publish(digests=ONE_PARTITION).changed == {"fct_observation_vintage": (1, 1)}
+    assert stage.publish(ONE_CELL).changed == {}
+    assert stage.publish(digests=ONE_PARTITION).changed == {"fct_observation_vintage": (1, 1)}
 
 
-def test_new_numbers_bring_their_dimensions_and_withdrawn_ones_take_them_along(house: House) -> None:
+def test_new_numbers_bring_their_dimensions_and_withdrawn_ones_take_them_along(stage: Stage) -> None:
     march = """
     insert into candidate.fct_observation_vintage
     values (pg_temp.key('births'), pg_temp.key('2023-03'), '03157001', '2023-07-01', null, 5, 'A');
     insert into candidate.dim_measure values (pg_temp.key('births'), 'births', 'Geburten');
     """
     partition = ("fct_observation_vintage", "births", "2023-03")
-    assert house.publish(march, digests={partition: "1"}).changed == {
+    assert stage.publish(march, digests={partition: "1"}).changed == {
         "dim_measure": (1, 0),
         "fct_observation_vintage": (1, 0),
     }
@@ -316,8 +309,8 @@ def test_new_numbers_bring_their_dimensions_and_withdrawn_ones_take_them_along(h
     delete from intermediate.build_state where part_code = 'births';
     update candidate.dim_measure set name_de = 'Einwohner' where measure_code = 'population';
     """
-    assert house.publish(withdrawn).changed == {"dim_measure": (1, 2), "fct_observation_vintage": (0, 1)}
-    assert house.ask("select count(*) from intermediate.release_state where part_code = 'births'", "transformer") == [(0,)]  # fmt: skip
+    assert stage.publish(withdrawn).changed == {"dim_measure": (1, 2), "fct_observation_vintage": (0, 1)}
+    assert stage.ask("select count(*) from intermediate.release_state where part_code = 'births'", "transformer") == [(0,)]  # fmt: skip
 
 
 @contextmanager
@@ -337,25 +330,25 @@ def held_before(monkeypatch: pytest.MonkeyPatch, step: str) -> Iterator[tuple[th
 
 
 def test_a_reader_sees_the_last_release_or_the_next_never_a_mixture(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two tables change; readers during publishing neither wait nor see any of it, an open transaction stays where it was."""
     both = "select (select sum(value)::int from fct_observation), (select name_de from dim_measure where measure_code = 'population')"
     old, new = (800, "Messgröße population"), (801, "Einwohner")
-    build_id = house.build(
+    build_id = stage.build(
         ONE_CELL + "update candidate.dim_measure set name_de = 'Einwohner' where measure_code = 'population'",
         ONE_PARTITION,
     )
-    assert house.ask(both) == [old], "what is built but not published is not seen"
+    assert stage.ask(both) == [old], "what is built but not published is not seen"
     with (
         held_before(monkeypatch, "_record") as (arrived, go),
-        warehouse.connect("analyst", house.settings) as open_before,
+        warehouse.connect("analyst", stage.settings) as open_before,
     ):
         assert open_before.execute(both).fetchall() == [old]
-        publishing = threading.Thread(target=releasing.publish, args=(house.settings, build_id))
+        publishing = threading.Thread(target=releasing.publish, args=(stage.settings, build_id))
         publishing.start()
         assert arrived.wait(60)
-        with warehouse.connect("analyst", house.settings) as meanwhile:
+        with warehouse.connect("analyst", stage.settings) as meanwhile:
             meanwhile.execute("set statement_timeout = '5s'")
             assert meanwhile.execute(both).fetchall() == [old]
         go.set()
@@ -366,32 +359,32 @@ def test_a_reader_sees_the_last_release_or_the_next_never_a_mixture(
 
 
 def test_a_killed_publishing_leaves_the_last_release_and_the_next_one_catches_up(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, releases = house.numbers(), house.ask("select count(*) from release")
-    build_id = house.build(ONE_CELL, ONE_PARTITION)
+    before, releases = stage.numbers(), stage.ask("select count(*) from release")
+    build_id = stage.build(ONE_CELL, ONE_PARTITION)
 
     def killed(self: Any) -> None:
-        with warehouse.connect("admin", house.settings, autocommit=True) as admin:
+        with warehouse.connect("admin", stage.settings, autocommit=True) as admin:
             admin.execute("select pg_terminate_backend(%s)", [self.conn.info.backend_pid])
         self.conn.execute("select 1")
 
     monkeypatch.setattr(releasing._Publication, "_constrain_tables", killed)
     with pytest.raises(WarehouseError, match="Nothing was published"):
-        releasing.publish(house.settings, build_id)
+        releasing.publish(stage.settings, build_id)
     monkeypatch.undo()
-    assert house.numbers() == before and house.ask("select count(*) from release") == releases
-    assert releasing.unpublished(house.settings)
-    assert releasing.publish(house.settings, build_id).changed == {"fct_observation_vintage": (1, 1)}
-    assert not releasing.unpublished(house.settings)
+    assert stage.numbers() == before and stage.ask("select count(*) from release") == releases
+    assert releasing.unpublished(stage.settings)
+    assert releasing.publish(stage.settings, build_id).changed == {"fct_observation_vintage": (1, 1)}
+    assert not releasing.unpublished(stage.settings)
 
 
-def test_two_publishings_do_not_overlap(house: House) -> None:
-    build_id = house.build(ONE_CELL, ONE_PARTITION)
+def test_two_publishings_do_not_overlap(stage: Stage) -> None:
+    build_id = stage.build(ONE_CELL, ONE_PARTITION)
     found: list[releasing.Release] = []
-    with warehouse.connect("transformer", house.settings, autocommit=True) as other:
+    with warehouse.connect("transformer", stage.settings, autocommit=True) as other:
         other.execute("select pg_advisory_lock(hashtext('teilhabe.publish'))")
-        publishing = threading.Thread(target=lambda: found.append(releasing.publish(house.settings, build_id)))
+        publishing = threading.Thread(target=lambda: found.append(releasing.publish(stage.settings, build_id)))
         publishing.start()
         publishing.join(1)
         assert publishing.is_alive() and not found
@@ -399,45 +392,45 @@ def test_two_publishings_do_not_overlap(house: House) -> None:
     assert found[0].changed == {"fct_observation_vintage": (1, 1)}
 
 
-def test_only_a_tested_candidate_is_published(house: House) -> None:
-    before = house.numbers()
-    build_id = house.build(ONE_CELL, ONE_PARTITION)
+def test_only_a_tested_candidate_is_published(stage: Stage) -> None:
+    before = stage.numbers()
+    build_id = stage.build(ONE_CELL, ONE_PARTITION)
     with pytest.raises(WarehouseError, match=f"not what build {build_id + 1} has tested"):
-        releasing.publish(house.settings, build_id + 1)
-    house.sql("drop table intermediate.audited_candidate")  # what every dbt run begins with
+        releasing.publish(stage.settings, build_id + 1)
+    stage.sql("drop table intermediate.audited_candidate")  # what every dbt run begins with
     with pytest.raises(WarehouseError, match="build again"):
-        releasing.publish(house.settings, build_id)
-    assert house.numbers() == before and not releasing.unpublished(house.settings)
+        releasing.publish(stage.settings, build_id)
+    assert stage.numbers() == before and not releasing.unpublished(stage.settings)
 
 
-def test_after_a_crash_of_the_server_the_empty_candidate_is_not_published(house: House) -> None:
-    before = house.numbers()
-    build_id = house.build()
-    server = warehouse.ensure_running(house.settings)
+def test_after_a_crash_of_the_server_the_empty_candidate_is_not_published(stage: Stage) -> None:
+    before = stage.numbers()
+    build_id = stage.build()
+    server = warehouse.ensure_running(stage.settings)
     os.kill(server.pid, signal.SIGQUIT)  # ends without a checkpoint: unlogged tables come up empty
-    while warehouse.is_running(house.settings):
+    while warehouse.is_running(stage.settings):
         pass
-    warehouse.ensure_running(house.settings)
-    assert house.ask("select count(*) from candidate.fct_observation_vintage", "transformer") == [(0,)]
+    warehouse.ensure_running(stage.settings)
+    assert stage.ask("select count(*) from candidate.fct_observation_vintage", "transformer") == [(0,)]
     with pytest.raises(WarehouseError, match="the server crashed"):
-        releasing.publish(house.settings, build_id)
-    releasing.approve(house.settings, build_id)  # not even when somebody says it was tested
+        releasing.publish(stage.settings, build_id)
+    releasing.approve(stage.settings, build_id)  # not even when somebody says it was tested
     with pytest.raises(WarehouseError, match="the candidate is empty"):
-        releasing.publish(house.settings, build_id)
-    assert house.numbers() == before
+        releasing.publish(stage.settings, build_id)
+    assert stage.numbers() == before
 
 
-def test_a_number_without_its_dimension_is_refused(house: House) -> None:
-    before = house.numbers()
+def test_a_number_without_its_dimension_is_refused(stage: Stage) -> None:
+    before = stage.numbers()
     orphan = ONE_CELL + "delete from candidate.dim_measure where measure_code = 'population'"
     with pytest.raises(WarehouseError, match="violates foreign key constraint"):
-        house.publish(orphan, digests=ONE_PARTITION)
-    assert house.numbers() == before
+        stage.publish(orphan, digests=ONE_PARTITION)
+    assert stage.numbers() == before
 
 
-def test_what_analysts_put_on_published_tables_survives(house: House) -> None:
+def test_what_analysts_put_on_published_tables_survives(stage: Stage) -> None:
     """Rows, new columns, other checks, another key and another definition of the view below."""
-    house.sql(
+    stage.sql(
         "create view marts.own as select * from marts.rpt_observation;"
         "create view internal.own as select territory_code, value from marts.fct_observation_vintage"
     )
@@ -459,11 +452,11 @@ def test_what_analysts_put_on_published_tables_survives(house: House) -> None:
         join candidate.dim_measure as m using (measure_key) join candidate.dim_period as p using (period_key);
     comment on column candidate.dim_measure.unit_de is 'Unit. | Einheit.';
     """
-    assert house.publish(change).changed == {"dim_measure": (1, 1), "fct_observation_vintage": (8, 8)}
-    assert house.ask("select value, is_derived from rpt_observation order by value, is_derived limit 1") == [(1000, False)]  # fmt: skip
-    assert house.ask("select value from own limit 1") == [(1000,)]
-    assert house.ask("select count(*) from internal.own", "steward") == [(8,)]
-    assert house.ask("select unit_de from dim_measure order by measure_code") == [("Personen",), (None,)]
+    assert stage.publish(change).changed == {"dim_measure": (1, 1), "fct_observation_vintage": (8, 8)}
+    assert stage.ask("select value, is_derived from rpt_observation order by value, is_derived limit 1") == [(1000, False)]  # fmt: skip
+    assert stage.ask("select value from own limit 1") == [(1000,)]
+    assert stage.ask("select count(*) from internal.own", "steward") == [(8,)]
+    assert stage.ask("select unit_de from dim_measure order by measure_code") == [("Personen",), (None,)]
     contract = """
         select attname from pg_attribute
         where attrelid = '{0}.fct_observation_vintage'::regclass and attnotnull and attnum > 0
@@ -471,8 +464,8 @@ def test_what_analysts_put_on_published_tables_survives(house: House) -> None:
         select pg_get_constraintdef(oid) from pg_constraint
         where conrelid = '{0}.fct_observation_vintage'::regclass and contype in ('p', 'c') order by 1
     """
-    assert house.ask(contract.format("marts")) == house.ask(contract.format("candidate"), "transformer")
-    assert house.publish().changed == {}
+    assert stage.ask(contract.format("marts")) == stage.ask(contract.format("candidate"), "transformer")
+    assert stage.publish().changed == {}
 
 
 @pytest.mark.parametrize(
@@ -502,68 +495,68 @@ def test_what_analysts_put_on_published_tables_survives(house: House) -> None:
         ),
     ],
 )
-def test_what_readers_rely_on_is_not_changed_in_passing(house: House, change: str, sentence: str) -> None:
+def test_what_readers_rely_on_is_not_changed_in_passing(stage: Stage, change: str, sentence: str) -> None:
     """One sentence says what to do, and the last release stands."""
-    before = house.numbers()
+    before = stage.numbers()
     with pytest.raises(WarehouseError, match=sentence) as caught:
-        house.publish(f"{ONE_CELL} {change}", digests=ONE_PARTITION)
+        stage.publish(f"{ONE_CELL} {change}", digests=ONE_PARTITION)
     assert "build again" in str(caught.value) or "no primary key" in str(caught.value)
-    assert house.numbers() == before
+    assert stage.numbers() == before
 
 
-def test_a_table_dropped_by_hand_is_filled_anew(house: House) -> None:
-    before = house.numbers()
-    house.sql("drop table marts.fct_observation_vintage cascade")
-    assert house.publish().changed == {"fct_observation_vintage": (8, 0)}
-    assert house.numbers() == before
+def test_a_table_dropped_by_hand_is_filled_anew(stage: Stage) -> None:
+    before = stage.numbers()
+    stage.sql("drop table marts.fct_observation_vintage cascade")
+    assert stage.publish().changed == {"fct_observation_vintage": (8, 0)}
+    assert stage.numbers() == before
 
 
-def test_what_no_model_makes_any_more_stays_and_says_so(house: House) -> None:
+def test_what_no_model_makes_any_more_stays_and_says_so(stage: Stage) -> None:
     """Also its foreign keys must not hold on to rows of dimensions that are gone."""
-    house.declare({"fct_indicator_vintage": FOREIGN_KEYS["fct_indicator_vintage"]})
+    stage.declare({"fct_indicator_vintage": FOREIGN_KEYS["fct_indicator_vintage"]})
     gone = """
     drop view candidate.rpt_observation, candidate.fct_observation;
     drop table candidate.fct_observation_vintage cascade;
     delete from candidate.dim_measure;
     delete from intermediate.build_state where model = 'fct_observation_vintage';
     """
-    release = house.publish(gone)
+    release = stage.publish(gone)
     assert release.left == ("fct_observation", "fct_observation_vintage", "rpt_observation")
     assert "no longer made, left as it is: fct_observation, " in str(release)
-    assert house.ask("select count(*) from fct_observation_vintage") == [(8,)]
-    [[said]] = house.ask("select obj_description('fct_observation'::regclass)")
+    assert stage.ask("select count(*) from fct_observation_vintage") == [(8,)]
+    [[said]] = stage.ask("select obj_description('fct_observation'::regclass)")
     assert said.startswith(f"Not kept up to date since release {release.release_id}. | ")
-    assert house.publish().left == (), "said once"
+    assert stage.publish().left == (), "said once"
 
 
-def test_old_releases_give_the_same_digits_after_a_changed_definition(house: House) -> None:
+def test_old_releases_give_the_same_digits_after_a_changed_definition(stage: Stage) -> None:
     digits = "select territory_code, value from indicator_at_release({}) where known_until is null order by 1"
-    [[first]] = house.ask("select max(release_id) from release")
-    assert house.ask(digits.format(first)) == [("03157006", pytest.approx(4.5))]
-    changed = house.publish(
+    [[first]] = stage.ask("select max(release_id) from release")
+    assert stage.ask(digits.format(first)) == [("03157006", pytest.approx(4.5))]
+    changed = stage.publish(
         "delete from candidate.fct_indicator_vintage;" + indicator("5.25") + indicator("7").replace("03157006", "03157001"),
         digests={("fct_indicator_vintage", "ARB-03|1", "2023-01"): "2"},
     )  # fmt: skip
     assert changed.changed == {"fct_indicator_vintage": (2, 1)}
-    dropped = house.publish(
+    dropped = stage.publish(
         "delete from candidate.fct_indicator_vintage where territory_code = '03157006';"
         "delete from intermediate.build_state where model = 'fct_indicator_vintage'",
         digests={("fct_indicator_vintage", "ARB-03|1", "2023-02"): "1"},
     )
     assert dropped.changed == {"fct_indicator_vintage": (0, 1)}
-    assert house.ask(digits.format(first)) == [("03157006", pytest.approx(4.5))]
-    assert [float(v) for _, v in house.ask(digits.format(changed.release_id))] == [7, 5.25]
-    assert house.ask("select release_id from fct_indicator_vintage") == [(changed.release_id,)]
-    assert house.ask("select added_in_release, removed_in_release from fct_indicator_superseded order by 1") == [
+    assert stage.ask(digits.format(first)) == [("03157006", pytest.approx(4.5))]
+    assert [float(v) for _, v in stage.ask(digits.format(changed.release_id))] == [7, 5.25]
+    assert stage.ask("select release_id from fct_indicator_vintage") == [(changed.release_id,)]
+    assert stage.ask("select added_in_release, removed_in_release from fct_indicator_superseded order by 1") == [
         (first, changed.release_id), (changed.release_id, dropped.release_id),
     ]  # fmt: skip
 
-    house.publish("alter table candidate.fct_indicator_vintage add column wilson_low numeric default 1")
-    assert house.ask(digits.format(first)) == [("03157006", pytest.approx(4.5))]
-    assert house.ask(f"select wilson_low from indicator_at_release({first})") == [(None,)]
+    stage.publish("alter table candidate.fct_indicator_vintage add column wilson_low numeric default 1")
+    assert stage.ask(digits.format(first)) == [("03157006", pytest.approx(4.5))]
+    assert stage.ask(f"select wilson_low from indicator_at_release({first})") == [(None,)]
 
 
-def test_tables_from_before_releases_make_way(empty: House) -> None:
+def test_tables_from_before_releases_make_way(empty: Stage) -> None:
     """Their keys were codes. Everything in them is computed from raw again; what stood on them has to be made again too."""
     empty.sql(
         "create table marts.dim_measure (measure_code text primary key);"
@@ -581,23 +574,23 @@ def test_tables_from_before_releases_make_way(empty: House) -> None:
     assert empty.ask("select to_regclass('internal.own')", "steward") == [(None,)]
 
 
-def test_each_role_sees_what_it_is_for(house: House) -> None:
+def test_each_role_sees_what_it_is_for(stage: Stage) -> None:
     """With real connections, and without a grant by hand for what the next release brings."""
-    house.sql("create table internal.secret as select 1 as x; create table staging.probe as select 1 as x")
-    house.publish(
+    stage.sql("create table internal.secret as select 1 as x; create table staging.probe as select 1 as x")
+    stage.publish(
         "create table candidate.fct_new (x int primary key); insert into candidate.fct_new values (1);"
         "create view candidate.rpt_new as select x from candidate.fct_new;"
         "create function candidate.new_function() returns bigint language sql stable as 'select count(*) from candidate.fct_new'"
     )
     for role in ("analyst", "steward"):
-        assert house.ask("select x from marts.fct_new", role) == [(1,)]
-        assert house.ask("select x from marts.rpt_new", role) == [(1,)]
-        assert house.ask("select marts.new_function()", role) == [(1,)]
-        assert house.ask("select count(*) from marts.indicator_at_release(1000)", role) == [(1,)]
-        assert house.ask(
+        assert stage.ask("select x from marts.fct_new", role) == [(1,)]
+        assert stage.ask("select x from marts.rpt_new", role) == [(1,)]
+        assert stage.ask("select marts.new_function()", role) == [(1,)]
+        assert stage.ask("select count(*) from marts.indicator_at_release(1000)", role) == [(1,)]
+        assert stage.ask(
             "select count(*) from marts.release as r join marts.release_table as t using (release_id)", role
         ) != [(0,)]
-    assert house.ask("select x from internal.secret", "steward") == [(1,)]
+    assert stage.ask("select x from internal.secret", "steward") == [(1,)]
     closed = {
         "analyst": [
             "select * from candidate.fct_new", "select candidate.new_function()", "select * from internal.secret",
@@ -610,35 +603,35 @@ def test_each_role_sees_what_it_is_for(house: House) -> None:
     for role, statements in closed.items():
         for statement in statements:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                house.ask(statement, role)
+                stage.ask(statement, role)
     for name, value in warehouse.ANALYST_SETTINGS.items():
-        assert house.ask(f"show {name}")[0][0].replace("1min", "60s") == value
-    house.sql("drop table internal.secret, staging.probe")
+        assert stage.ask(f"show {name}")[0][0].replace("1min", "60s") == value
+    stage.sql("drop table internal.secret, staging.probe")
 
 
-def test_a_right_an_administrator_took_back_stays_taken(house: House) -> None:
-    house.sql("revoke execute on function marts.observation_as_of from teilhabe_analyst")
-    house.publish(
+def test_a_right_an_administrator_took_back_stays_taken(stage: Stage) -> None:
+    stage.sql("revoke execute on function marts.observation_as_of from teilhabe_analyst")
+    stage.publish(
         "create or replace function candidate.observation_as_of(as_of timestamptz)"
         " returns setof candidate.fct_observation_vintage language sql stable as 'select * from candidate.fct_observation_vintage'"
     )
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        house.ask("select * from observation_as_of(now())")
-    assert len(house.ask("select * from marts.observation_as_of('2000-01-01')", "steward")) == 8
+        stage.ask("select * from observation_as_of(now())")
+    assert len(stage.ask("select * from marts.observation_as_of('2000-01-01')", "steward")) == 8
 
 
 class TestBuild:
     """``building.build`` around it, with dbt played by hand."""
 
     @pytest.fixture
-    def ran(self, house: House, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    def ran(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         """What dbt was asked to do; it corrects one number."""
         asked: list[tuple[str, ...]] = []
 
         def dbt(settings: Settings, *arguments: str, taken_in_until: int | None) -> list[Any]:
             asked.append(arguments)
-            house.sql(f"drop table if exists intermediate.audited_candidate; {ONE_CELL}")
-            house.sql("update intermediate.build_state set digest = '2' where part_code = 'population'")
+            stage.sql(f"drop table if exists intermediate.audited_candidate; {ONE_CELL}")
+            stage.sql("update intermediate.build_state set digest = '2' where part_code = 'population'")
             return []
 
         monkeypatch.setattr(building, "dbt", dbt)
@@ -649,21 +642,21 @@ class TestBuild:
 
     LAST_BUILD = "select state from ops.build order by build_id desc limit 1"
 
-    def test_a_build_ends_with_a_release(self, house: House, ran: list[tuple[str, ...]]) -> None:
-        build_id = building.build(house.settings)
+    def test_a_build_ends_with_a_release(self, stage: Stage, ran: list[tuple[str, ...]]) -> None:
+        build_id = building.build(stage.settings)
         assert ran == [("build", "--fail-fast")]
-        assert house.ask("select build_id, rows_added from release order by release_id desc limit 1") == [(build_id, 1)]
-        assert house.ask(self.LAST_BUILD, "steward") == [("succeeded",)]
-        [(step, rows, message)] = house.ask(
+        assert stage.ask("select build_id, rows_added from release order by release_id desc limit 1") == [(build_id, 1)]
+        assert stage.ask(self.LAST_BUILD, "steward") == [("succeeded",)]
+        [(step, rows, message)] = stage.ask(
             "select step, row_count, message from ops.outcome order by outcome_id desc limit 1", "steward"
         )
         assert (step, rows) == ("publish", 2) and "1 rows added, 1 removed" in message
-        assert not building.is_due(house.settings)
+        assert not building.is_due(stage.settings)
 
     def test_a_build_counts_only_when_it_is_published(
-        self, house: House, ran: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+        self, stage: Stage, ran: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        before = house.numbers()
+        before = stage.numbers()
 
         def refused(self: Any, territorial_state: Any) -> None:
             raise WarehouseError("refused")
@@ -671,28 +664,28 @@ class TestBuild:
         with monkeypatch.context() as patched:
             patched.setattr(releasing._Publication, "_record", refused)
             with pytest.raises(WarehouseError, match="refused"):
-                building.build(house.settings)
-        assert house.numbers() == before
-        assert house.ask(self.LAST_BUILD, "steward") == [("failed",)]
-        assert building.is_due(house.settings), "an unpublished candidate is due although nothing new has arrived"
-        building.build(house.settings)
-        assert house.numbers() != before and not building.is_due(house.settings)
+                building.build(stage.settings)
+        assert stage.numbers() == before
+        assert stage.ask(self.LAST_BUILD, "steward") == [("failed",)]
+        assert building.is_due(stage.settings), "an unpublished candidate is due although nothing new has arrived"
+        building.build(stage.settings)
+        assert stage.numbers() != before and not building.is_due(stage.settings)
 
     def test_nothing_is_published_that_dbt_refuses(
-        self, house: House, ran: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+        self, stage: Stage, ran: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        releases = house.ask("select count(*) from release")
+        releases = stage.ask("select count(*) from release")
 
         def fails(settings: Settings, *arguments: str, taken_in_until: int | None) -> list[Any]:
             raise WarehouseError("a test failed")
 
         monkeypatch.setattr(building, "dbt", fails)
         with pytest.raises(WarehouseError, match="a test failed"):
-            building.build(house.settings)
-        assert house.ask("select count(*) from release") == releases
+            building.build(stage.settings)
+        assert stage.ask("select count(*) from release") == releases
 
-    def test_a_forced_build_computes_everything_anew(self, house: House, ran: list[tuple[str, ...]]) -> None:
-        building.build(house.settings, force=True)
+    def test_a_forced_build_computes_everything_anew(self, stage: Stage, ran: list[tuple[str, ...]]) -> None:
+        building.build(stage.settings, force=True)
         assert ran == [("build", "--fail-fast", "--full-refresh")]
 
 

@@ -31,12 +31,12 @@ import paramiko
 import pytest
 
 from teilhabe import landing, pipeline
-from teilhabe import warehouse as postgres
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.landing import Archive, Credentials, MailSource, ManifestEntry, settled
 from teilhabe.landing.s3 import S3Source
 from teilhabe.landing.sftp import SftpSource
 from teilhabe.landing.web import WebSource
+from teilhabe.settings import Settings
 from tests.authority import Authority, make_authority
 from tests.conftest import PROJECT, settings_for
 from tests.flow import FOREIGNERS, Flow, monitor
@@ -899,12 +899,8 @@ Line = Callable[..., Flow]
 
 
 @pytest.fixture(scope="module")
-def home(make_home: Callable[[], Path]) -> Iterator[Path]:
-    settings = settings_for(make_home())
-    postgres.ensure_running(settings)
-    postgres.provision(settings)
-    yield settings.home
-    postgres.stop(settings)
+def home(house: Settings) -> Path:
+    return house.home
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +14,11 @@ import pyarrow as pa
 import pytest
 import python_calamine
 
-from teilhabe import loading, ops, warehouse
+from teilhabe import warehouse
 from teilhabe.contracts import load_contracts
 from teilhabe.reading import open_reading
-from tests.conftest import PROJECT, settings_for
+from teilhabe.settings import Settings
+from tests.conftest import PROJECT
 from tests.star import Star
 
 CONTRACTS = load_contracts(PROJECT / "agencies")
@@ -78,8 +78,9 @@ class Territory:
         return self.star.dbt("build", "--select", *selection, fails=fails)
 
     def run(self, models: list[str], state: str = "") -> str:
-        chosen = ["--vars", f"{{territorial_state: '{state}'}}"] if state else []
-        return self.star.dbt("run", "--select", *models, *chosen)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TEILHABE_TERRITORIAL_STATE", state)
+            return self.star.dbt("run", "--select", *models)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """``{dims}`` in the query is the schema dbt builds the dimensions in."""
@@ -97,17 +98,9 @@ class Territory:
 
 
 @pytest.fixture(scope="module")
-def germany(
-    real_files: Path, make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Territory]:
+def germany(real_files: Path, installed: Settings, dbt_work: Path) -> Territory:
     """Four editions of the register and five lists, built to the state of today."""
-    settings = settings_for(make_home())
-    warehouse.ensure_running(settings)
-    warehouse.provision(settings)
-    with loading.session(settings) as conn:
-        ops.install(conn)
-        loading.ensure_raw_tables(conn, CONTRACTS.values())
-    territory = Territory(Star(settings, tmp_path_factory.mktemp("dbt")))
+    territory = Territory(Star(installed, dbt_work))
     files = [(REGISTER, real_files / "municipality_register" / name) for name in EDITIONS.values()]
     files += [(CHANGES, real_files / "territorial_changes" / name) for name in LISTS]
     for dataset_id, path in files:
@@ -115,8 +108,7 @@ def germany(
         territory.copy(territory.star.deliver(dataset_id, "2024-01-15", []), dataset_id, rows)
     territory.star.dbt("build", "--select", "tag:staging", "--exclude-resource-type", "test", "unit_test")
     territory.build()
-    yield territory
-    warehouse.stop(settings)
+    return territory
 
 
 def listed(real_files: Path, name: str) -> list[dict[str, str]]:
