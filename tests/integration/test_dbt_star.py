@@ -376,6 +376,23 @@ def test_a_repaired_file_makes_the_guard_of_its_correction_fail(star: Star) -> N
     assert found == [(611,)]
 
 
+def test_a_view_is_made_anew_when_its_text_is_another_or_it_has_gone(star: Star) -> None:
+    remembered = "select digest from intermediate.build_state where model = 'rpt_observation' and part_code = 'view'"
+    [(digest,)] = star.ask(remembered, role="transformer")
+
+    def again() -> str:
+        return star.dbt("run", "--select", "rpt_observation")
+
+    assert "KEPT" in again()
+    with warehouse.connect("transformer", star.settings) as conn:
+        conn.execute("update intermediate.build_state set digest = 'other' where model = 'rpt_observation'")
+    assert "CREATE VIEW" in again()
+    assert star.ask(remembered, role="transformer") == [(digest,)]
+    with warehouse.connect("transformer", star.settings) as conn:
+        conn.execute("drop view candidate.rpt_observation cascade")
+    assert "CREATE VIEW" in again()
+
+
 def test_a_changed_contract_makes_the_candidate_anew(star: Star) -> None:
     """Also what no model makes is cleared away; what is published stays until the next release."""
     with warehouse.connect("transformer", star.settings) as conn:
