@@ -200,6 +200,24 @@ def test_published_columns_keep_their_place_and_new_ones_come_last(star: Star) -
     assert "no longer in the catalogue" in book[1][1]
 
 
+def test_a_renamed_indicator_is_described_anew(star: Star) -> None:
+    """The text of the wide table stays the same, its columns' descriptions come from the catalogue."""
+    described = """
+        select col_description(attrelid, attnum) from pg_attribute
+        where attrelid = 'candidate.rpt_population'::regclass and attname = 'dem_02'
+    """
+    rename = "update candidate.dim_indicator set name_de = replace(name_de, '{}', '{}') where indicator_code = 'DEM-02'"
+    [(before,)] = star.ask(described, role="transformer")
+    assert "Ausländer" in before
+    for old, new in (("Ausländer", "Neuzugezogenen"), ("Neuzugezogenen", "Ausländer")):
+        with warehouse.connect("transformer", star.settings) as conn:
+            conn.execute(rename.format(old, new).encode())
+        assert "KEPT" not in star.dbt("run", "--select", "rpt_population")
+        assert star.ask(described, role="transformer") == [
+            (before if new == "Ausländer" else before.replace(old, new),)
+        ]
+
+
 # -------------------------------------------------------------------------------------------------------------- builds
 
 

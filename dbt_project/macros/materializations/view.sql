@@ -1,6 +1,6 @@
 {#
-  dbt's views, kept as they are while their text and their descriptions are the same: most builds bring numbers, not code, and
-  making a view anew costs more than reading it. Dropped with a table it reads from, it is made again.
+  dbt's views, kept as they are while their text and their descriptions are the same: most builds bring numbers, not code.
+  Dropped with a table it reads from, it is made again.
 #}
 {% materialization view, adapter='postgres' %}
     {% set existing = load_cached_relation(this) %}
@@ -8,7 +8,10 @@
     {% for column in model.columns.values() %}
         {% do described.append([column.name, column.data_type, column.description]) %}
     {% endfor %}
-    {% set made_from = local_md5(sql ~ described ~ config.get('post-hook', []) ~ config.get('grants', {})) %}
+    {% set made_from = [sql, described, config.get('grants', {})] %}
+    {# As they will run: what a hook says of the columns may come from the catalogue. #}
+    {% for hook in post_hooks %}{% do made_from.append(render(hook.get('sql'))) %}{% endfor %}
+    {% set made_from = local_md5(made_from | join('\n')) %}
     {% if existing is not none and existing.is_view and remembered_digest('view') == made_from %}
         {% call noop_statement('main', 'KEPT') %}{% endcall %}
         {{ return({'relations': [existing]}) }}
