@@ -1,6 +1,6 @@
 """dbt for tests: every run in a process of its own, as in the product, but forked from one that has imported dbt already.
 
-Importing it takes two seconds, which is half of a small build; the tests start it fifty times.
+Importing it takes two seconds, a quarter of a small build, and the tests run it again and again.
 """
 
 from __future__ import annotations
