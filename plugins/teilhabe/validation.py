@@ -4,7 +4,8 @@ Row expectations run chunk by chunk, so memory does not grow with the file; expe
 profile (one row per period). What an expectation says about a single text it says about every row with that text, so the
 distinct texts of a column are judged first, and rows only by expectations those did not satisfy. Texts found good are
 remembered for the life of the process: of a run's many small files only the first is shown to Great Expectations in full.
-The offending rows are fetched last, only for what failed and only until ``EVIDENCE_LIMIT`` is reached.
+The offending rows are kept as a table until the end, at most ``EVIDENCE_LIMIT`` of a rule, and spelled out only for a rule
+that was broken in the end.
 
 Expectations of scope ``observations`` (``statistical_rules``) see the whole delivery as one table, and what is known around
 it; the table is kept only when a suite has such expectations and the delivery has at most ``ROW_LIMIT`` rows.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -58,7 +59,6 @@ _ROW_TYPES = (
 )
 """Expectations that count rows; any other would see one chunk and could not fail as a row rule."""
 
-_EVIDENCE_BLOCK = 5_000
 _KNOWN_LIMIT = 20_000
 """Distinct texts of a column that are remembered as good; a column with more is judged anew in every chunk."""
 _JUDGED_ROWS = 500_000
@@ -521,7 +521,7 @@ class _Judge:
         self._file_name = file_name
         self._counts: Counter[int] = Counter()
         self._elements: Counter[int] = Counter()
-        self._evidence: dict[int, list[Evidence]] = defaultdict(list)
+        self._places: dict[int, list[pd.DataFrame]] = defaultdict(list)
         self._by_column: dict[str, list[int]] = defaultdict(list)
         for number, expectation in enumerate(self._expectations):
             if _is_about_one_text(expectation):
@@ -534,18 +534,31 @@ class _Judge:
             self._elements[number] += len(column) - column.null_count
         if not suspects:
             return
-        numbers = sorted(suspects)
-        frame = _to_frame(chunk.select(self._needed(numbers, chunk.column_names)))
-        for number, result in zip(
-            numbers, run_expectations(frame, [self._expectations[n] for n in numbers]), strict=True
-        ):
-            unexpected = int(result.get("unexpected_count", 0))
+        frame = _to_frame(chunk.select(self._needed(sorted(suspects), chunk.column_names)))
+        full = {number for number in suspects if self._kept(number) >= EVIDENCE_LIMIT}
+        for numbers, rows in ((suspects - full, True), (full, False)):
+            self._count(frame, sorted(numbers), rows=rows)
+
+    def _count(self, frame: pd.DataFrame, numbers: Sequence[int], *, rows: bool) -> None:
+        """Count what breaks these rules; with ``rows`` also keep the first places of it."""
+        if not numbers:
+            return
+        results = run_expectations(frame, [self._expectations[n] for n in numbers], rows=rows)
+        for number, result in zip(numbers, results, strict=True):
             self._elements[number] += int(result.get("element_count", 0)) - int(result.get("missing_count") or 0)
-            if not unexpected:
-                continue
-            self._counts[number] += unexpected
-            if len(self._evidence[number]) < EVIDENCE_LIMIT:
-                self._evidence[number] += self._fetch_evidence(frame, self._expectations[number])
+            self._counts[number] += int(result.get("unexpected_count", 0))
+            if broken := result.get("unexpected_index_list"):
+                shown = self._shown(self._expectations[number])
+                columns = ("_row_number", "_column_number", "territory_code", shown)
+                room = EVIDENCE_LIMIT - self._kept(number)
+                self._places[number].append(frame.loc[broken[:room], [c for c in dict.fromkeys(columns) if c in frame]])
+
+    def _kept(self, number: int) -> int:
+        return sum(map(len, self._places[number]))
+
+    @staticmethod
+    def _shown(expectation: Expectation) -> str | None:
+        return expectation.shown_column or expectation.column
 
     def _needed(self, numbers: Sequence[int], columns: Sequence[str]) -> list[str]:
         """The columns these expectations look at and their findings show."""
@@ -583,41 +596,17 @@ class _Judge:
             count, elements = self._counts[number], self._elements[number]
             mostly = float(expectation.kwargs.get("mostly", 1.0))
             if count and (elements - count) < mostly * elements:
-                found.append(
-                    _finding(
-                        expectation, self._contract, self._file_name, count, self._evidence[number][:EVIDENCE_LIMIT]
-                    )
-                )
+                evidence = self._evidence(number)
+                found.append(_finding(expectation, self._contract, self._file_name, count, evidence))
         return found
 
-    def _fetch_evidence(self, frame: pd.DataFrame, expectation: Expectation) -> list[Evidence]:
-        shown = expectation.shown_column or expectation.column
-        evidence: list[Evidence] = []
-        if len(frame) > _EVIDENCE_BLOCK and _is_about_one_text(expectation):
-            frame = _with_bad_texts(frame, expectation)
-        for start in range(0, len(frame), _EVIDENCE_BLOCK):
-            block = frame.iloc[start : start + _EVIDENCE_BLOCK]
-            for index in run_expectations(block, [expectation], rows=True)[0].get("unexpected_index_list") or []:
-                row = block.loc[index["_index"]]
-                place = _value_place(row) if shown == "value" else None
-                evidence.append(Evidence(int(row["_row_number"]), place, _text(row, shown)))
-            if len(evidence) >= EVIDENCE_LIMIT:
-                break
-        return evidence
-
-
-def _with_bad_texts(frame: pd.DataFrame, expectation: Expectation) -> pd.DataFrame:
-    """The rows an expectation about one text can have failed: those with a text it fails by itself."""
-    import pandas as pd
-
-    column = expectation.kwargs["column"]
-    distinct = pd.DataFrame({column: frame[column].drop_duplicates()}).reset_index(drop=True)
-    if len(distinct) > _KNOWN_LIMIT:
-        return frame
-    failed = run_expectations(distinct, [expectation], rows=True)[0].get("unexpected_index_list") or []
-    texts = distinct[column].iloc[[index["_index"] for index in failed]]
-    kept: pd.DataFrame = frame[frame[column].isin(texts.dropna()) | (frame[column].isna() & texts.isna().any())]
-    return kept
+    def _evidence(self, number: int) -> list[Evidence]:
+        shown = self._shown(self._expectations[number])
+        return [
+            Evidence(int(row["_row_number"]), _value_place(row) if shown == "value" else None, _text(row, shown))
+            for places in self._places[number]
+            for row in places.astype(object).to_dict("records")
+        ]
 
 
 class _Memory:
@@ -741,11 +730,12 @@ def run_expectations(
 ) -> list[dict[str, Any]]:
     """Results of Great Expectations in the order of ``expectations``: counts, or with ``rows`` also the index of each row.
 
+    The index as it is, not named columns: those are looked up cell by cell, which takes longer than all of the judging.
+
     Raises:
         ContractError: an expectation cannot run (unknown type, wrong arguments).
     """
     batch_definition, suite_type = _great_expectations()
-    frame = frame.assign(_index=frame.index) if rows else frame
     suite = suite_type(
         name="teilhabe",
         expectations=[
@@ -753,11 +743,7 @@ def run_expectations(
             for n, e in enumerate(expectations)
         ],
     )
-    wanted: dict[str, Any] = (
-        {"result_format": "COMPLETE", "unexpected_index_column_names": ["_index"]}
-        if rows
-        else {"result_format": "SUMMARY", "partial_unexpected_count": 0}
-    )
+    wanted = {"result_format": "COMPLETE" if rows else "SUMMARY", "partial_unexpected_count": 0}
     outcome = batch_definition.get_batch({"dataframe": frame}).validate(suite, result_format=wanted)
     results: list[dict[str, Any]] = [{} for _ in expectations]
     for result in outcome.results:
@@ -827,9 +813,9 @@ def _judge_profile(
             Evidence(
                 None,
                 None,
-                f"{frame.loc[i['_index'], 'period_code']}: {_text(frame.loc[i['_index']], expectation.column)}",
+                f"{frame.loc[index, 'period_code']}: {_text(frame.loc[index], expectation.column)}",
             )
-            for i in broken[:EVIDENCE_LIMIT]
+            for index in broken[:EVIDENCE_LIMIT]
         ]
         if not evidence and result.get("observed_value") is not None:
             evidence = [Evidence(None, None, str(result["observed_value"]))]
@@ -926,12 +912,12 @@ def _finding(
     )
 
 
-def _value_place(row: pd.Series) -> str | None:
+def _value_place(row: Mapping[Hashable, Any] | pd.Series) -> str | None:
     """The column of the file the value stood in: a tidy row knows it for its value only."""
     return str(int(row["_column_number"])) if row["_column_number"] else None
 
 
-def _text(row: pd.Series, column: str | None) -> str | None:
+def _text(row: Mapping[Hashable, Any] | pd.Series, column: str | None) -> str | None:
     import pandas as pd
 
     value = row.get(column) if column else None
