@@ -1,8 +1,8 @@
 """The data contracts: one ODCS 3.1 file per dataset says who delivers what, when and in which layout.
 
 The standard's own part is checked with the standard's own model, unknown keys forbidden; what the standard has no
-term for stands in three ``customProperties``: ``layout`` (how the delivered file looks), ``calendar`` (what period it is
-for) and, where several municipalities deliver a file each, ``senders``.
+term for stands in ``customProperties``: ``layout`` (how the delivered file looks), ``calendar`` (what period it is for) and,
+where they are needed, ``senders`` (municipalities that deliver a file each), ``approval`` and ``mendable``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard, SchemaProperty, Support
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from teilhabe.errors import ContractError
 from teilhabe.periods import period_end
@@ -85,6 +85,8 @@ MAIL_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"
 
 ESCALATION = "escalation"
 """Channel of the support entry that hears of what stays open."""
+
+_CUSTOM_PROPERTIES = ("layout", "calendar", "senders", "approval", "mendable")
 
 SERVER_PROPERTIES = ("connection", "pattern", "sender_pattern", "kind")
 
@@ -178,6 +180,8 @@ class LayoutBase(Strict):
     """Text (of ``labels``, or a column's header) -> the time in which it belongs to the layout."""
     symbols: SymbolRules | None = None
     numbers: NumberFormat = "german"
+    mendable: bool | None = None
+    """Where it differs from the dataset's: a file made for the county beside the published table."""
 
     def coordinates(self) -> Iterator[tuple[str, Coordinates]]:
         """Every place in the contract that names coordinates, and these."""
@@ -447,6 +451,12 @@ class CalendarProperty(Strict):
     """Earliest period a delivery may contain."""
 
 
+class MendableProperty(Strict):
+    """The custom property ``mendable``: whether the office can send a mended file."""
+
+    value: StrictBool
+
+
 class ApprovalProperty(Strict):
     """The custom property ``approval``: a delivery with warnings waits for a person's yes."""
 
@@ -528,6 +538,9 @@ class Contract(Strict):
     escalation_contact: str | None = None
     """Second address, for what stays open; None: the coordination office."""
     calendar: Calendar
+    mendable: bool = True
+    """Whether the office can mend a file: then all of it is loaded or nothing. Of a published table that will never be
+    mended, rows with a fault are held back and the others loaded."""
     approval_hours: int | None = None
     """How long a delivery with warnings waits for somebody to say whether it is loaded; None: it does not wait."""
     licence: str
@@ -649,10 +662,10 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
 
     custom = {}
     for index, entry in enumerate(standard.customProperties or []):
-        if entry.property not in ("layout", "calendar", "senders", "approval"):
+        if entry.property not in _CUSTOM_PROPERTIES:
             raise fail(
                 f"customProperties[{index}].property",
-                f"must be layout, calendar, senders or approval, found {entry.property!r}.",
+                f"must be one of {', '.join(_CUSTOM_PROPERTIES)}, found {entry.property!r}.",
             )
         if entry.property in custom:
             raise fail(f"customProperties[{index}].property", f"'{entry.property}' is there twice.")
@@ -694,6 +707,7 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
         contact=need(support[0].url, "support[0].url").removeprefix("mailto:"),
         escalation_contact=_escalation(support, path),
         calendar=_calendar(standard, calendar, path),
+        mendable=_mendable(custom.get("mendable"), path),
         approval_hours=_approval_hours(custom.get("approval"), path),
         licence=links["licence"].description or "",
         licence_url=links["licence"].url or "",
@@ -705,6 +719,13 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
     _check_columns(contract, path)
     _check_coordinates(contract, path, where)
     return contract
+
+
+def _mendable(given: tuple[int, Any] | None, path: Path) -> bool:
+    if given is None:
+        return True
+    index, value = given
+    return _validated(MendableProperty, {"value": value}, path, f"customProperties[{index}]").value
 
 
 def _approval_hours(given: tuple[int, Any] | None, path: Path) -> int | None:
