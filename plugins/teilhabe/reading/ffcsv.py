@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from teilhabe.contracts import Ffcsv
 from teilhabe.errors import Evidence
+from teilhabe.reading import unpublished
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading
 from teilhabe.reading.labels import Dictionary
 from teilhabe.reading.periods import parse_period
@@ -71,11 +73,10 @@ class FfcsvReading(Reading):
                 row = self._row(by_name | {"value": cells[position]} | kind, reader.line_num)
                 if row is not None:
                     rows.append(row | {"_row_number": reader.line_num, "_column_number": position + 1})
-            if len(rows) >= CHUNK_ROWS:
-                yield self._columns(rows)
-                rows = []
         if rows:
-            yield self._columns(rows)
+            columns = self._columns(rows)  # all at once: a territory's rows are spread over the file
+            for offset in range(0, len(rows), CHUNK_ROWS):
+                yield {name: array.slice(offset, CHUNK_ROWS) for name, array in columns.items()}
         self.texts_used |= self._dictionary.used
         missing = self._dictionary.missing(self._seen, self._times)
         if missing:
@@ -132,16 +133,15 @@ class FfcsvReading(Reading):
             if coordinates:
                 self._seen.append(coordinates)
                 row |= coordinates
-        self._check_unit(row, cells.get("value_unit", ""), number)
+        row["_is_rate"] = self._check_unit(row, cells.get("value_unit", ""), number)
         return row
 
-    def _check_unit(self, row: dict[str, str | int | None], text: str, number: int) -> None:
-        """The same code may stand for a number and its share, or for thousands: only the unit tells."""
+    def _check_unit(self, row: dict[str, str | int | None], text: str, number: int) -> bool:
+        """Whether this is a rate. The same code may stand for a number and its share, or for thousands: only the unit tells."""
         counted = self.counts(str(row.get("measure_code") or self.contract.constants.get("measure_code")))
         unit = unit_of(text)
-        if counted is None or unit is None or unit == ("count" if counted else "share"):
-            return
-        if counted or unit == "count":
+        is_other = counted is not None and unit is not None and unit != ("count" if counted else "share")
+        if is_other and (counted or unit == "count"):
             self.report.rows(
                 "critical",
                 "value.unit",
@@ -150,6 +150,7 @@ class FfcsvReading(Reading):
                 column="value_unit",
                 expected="Anzahl" if counted else "%",
             )
+        return counted is False
 
     def _columns(self, rows: list[dict[str, str | int | None]]) -> Columns:
         names = [name for name in self.contract.column_names if any(name in row for row in rows)]
@@ -160,6 +161,11 @@ class FfcsvReading(Reading):
         numbers = pa.array([row["_row_number"] for row in rows], pa.int32())
         converted = self.convert(columns["value"], numbers, "value")
         columns |= {"value": converted.value, "obs_status": converted.obs_status, "conf_status": converted.conf_status}
+        if self.rules.dash == "missing_when_all":
+            codes = columns["territory_code"] if "territory_code" in columns else pa.nulls(len(rows), pa.string())
+            rates = pa.array([row["_is_rate"] for row in rows], pa.bool_())
+            kept = unpublished.values(converted, pc.fill_null(codes, ""), columns["period_code"], rates)
+            columns |= {name: kept[name].combine_chunks() for name in kept.column_names}
         columns["_row_number"] = numbers
         columns["_column_number"] = pa.array([row["_column_number"] for row in rows], pa.int32())
         return columns

@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from teilhabe.contracts import GenesisCsv
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
+from teilhabe.reading import unpublished
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
 from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, normalise, read_header
 from teilhabe.reading.periods import is_valid, parse_period
 from teilhabe.reading.source import Source
-from teilhabe.reading.symbols import Converted
 from teilhabe.reading.territory import from_genesis, is_genesis_key, map_distinct
 from teilhabe.reading.units import title_unit
+from teilhabe.reading.unpublished import groups, holds_for_all
 from teilhabe.wording import spell_period, wanted_period
 
 _FIRST_LINE = "GENESIS-Tabelle:"
@@ -220,7 +220,10 @@ class GenesisReading(Reading):
                 tidy[name] = pc.fill_null(tidy[name], "total")
         position = self._key_columns.index("territory_code")
         delivered = pa.array([row.cells[position].strip() for row in rows], pa.string()).take(pa.array(by_row))
-        tidy |= self._without_unpublished(tidy, delivered, converted)
+        tidy |= {"value": converted.value, "obs_status": converted.obs_status, "conf_status": converted.conf_status}
+        if self.rules.dash == "missing_when_all":
+            kept = unpublished.values(converted, delivered, tidy["period_code"], self._rates(columns, size))
+            tidy |= {name: kept[name].combine_chunks() for name in kept.column_names}
         tidy["_row_number"] = row_numbers
         tidy["_column_number"] = pa.array(np.tile([column.position + 1 for column in columns], size), pa.int32())
         self.texts_used |= self._dictionary.used
@@ -318,14 +321,11 @@ class GenesisReading(Reading):
         }
         return columns, [found.get(text) is not None for text in texts.to_pylist()]
 
-    def _without_unpublished(self, tidy: Columns, delivered: pa.Array, converted: Converted) -> Columns:
-        """``dash: missing_when_all``: dashes alone mean that the table does not publish this territory."""
-        value, obs = converted.value, converted.obs_status
-        if self.rules.dash == "missing_when_all" and pc.any(converted.dash).as_py():
-            unpublished = pa.array(_all(converted.dash, _groups(delivered, tidy["period_code"])))
-            value = pc.if_else(unpublished, None, value)
-            obs = pc.if_else(unpublished, "M", obs)
-        return {"value": value, "obs_status": obs, "conf_status": converted.conf_status}
+    def _rates(self, columns: list[ValueColumn], size: int) -> pa.Array:
+        """Which cells are no counts: their zero is never written as a dash."""
+        common = self.contract.constants.get("measure_code")
+        rates = [self.counts(column.coordinates.get("measure_code") or common) is False for column in columns]
+        return pa.array(np.tile(rates, size))
 
     def _one_row_per_municipality(self, tidy: Columns, delivered: pa.Array, silent: pa.Array) -> Columns:
         """A municipality that changed its association has a row under each; the one without numbers is left out."""
@@ -334,9 +334,9 @@ class GenesisReading(Reading):
         shared = np.bincount(pairs[0], minlength=len(codes.dictionary)) > 1
         if not shared.any():
             return tidy
-        place = _groups(tidy["territory_code"], tidy["period_code"])
-        empty = _all(silent, _groups(delivered, tidy["period_code"]))
-        spoken = ~_all(pa.array(empty), place)
+        place = groups(tidy["territory_code"], tidy["period_code"])
+        empty = holds_for_all(silent, groups(delivered, tidy["period_code"]))
+        spoken = ~holds_for_all(pa.array(empty), place)
         first = np.full(place.max() + 1, len(keys.dictionary), dtype=np.int64)
         np.minimum.at(first, place, keys.indices.to_numpy())
         is_first = first[place] == keys.indices.to_numpy()
@@ -357,16 +357,3 @@ class GenesisReading(Reading):
 
 def _is_data(cells: list[str], key: int) -> bool:
     return len(cells) > key + 1 and is_genesis_key(cells[key].strip()) and bool(cells[key + 1].strip())
-
-
-def _all(mask: pa.Array, group: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Per cell: does ``mask`` hold for every cell of its group?"""
-    others = np.bincount(group, weights=~mask.to_numpy(zero_copy_only=False))
-    return np.asarray((others == 0)[group])
-
-
-def _groups(left: pa.Array, right: pa.Array) -> npt.NDArray[np.int64]:
-    """A number per distinct pair."""
-    one, two = left.dictionary_encode(), right.dictionary_encode()
-    pair = one.indices.to_numpy().astype(np.int64) * len(two.dictionary) + two.indices.to_numpy()
-    return np.unique(pair, return_inverse=True)[1]

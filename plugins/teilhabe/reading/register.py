@@ -17,7 +17,7 @@ import pyarrow as pa
 from teilhabe.contracts import Gv100ad, RegisterXlsx
 from teilhabe.errors import Evidence
 from teilhabe.reading.base import Columns, Reading
-from teilhabe.reading.labels import normalise
+from teilhabe.reading.headings import NO_NUMBER, day_above, find_columns, find_day, headings, square_metres
 from teilhabe.reading.source import Cell, Source, cell_text
 from teilhabe.wording import spell_period
 
@@ -26,7 +26,9 @@ _RECORD_LENGTH = 220
 _RECORD_TYPES = ("10", "20", "30", "40", "50", "60")
 _MUNICIPALITY = "60"
 _NEARLY_ALL = 0.9
-_DATE = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})")
+_SPACES = re.compile(r"\s+")
+_SQUARE_KILOMETRE = 1_000_000
+_HEADER_ROWS = 30
 
 Row = dict[str, str | int | None]
 
@@ -39,9 +41,9 @@ class _RegisterReading(Reading):
         return columns
 
     def _number(self, text: str, row: int, column: str, shift: int = 0) -> str | None:
-        """A whole or decimal number as canonical text; null and a finding where it is none."""
-        text = text.strip()
-        if not text:
+        """A whole or decimal number as canonical text; null where the office has none, and a finding where it is no number."""
+        text = _SPACES.sub("", text)
+        if not text or text in NO_NUMBER:
             return None
         try:
             return format(Decimal(text.replace(",", ".")).scaleb(shift), "f")
@@ -179,18 +181,33 @@ def _whole(number: str | None) -> str | None:
 
 
 _COLUMNS = {
-    "satzart": "record_type",
-    "textkennzeichen": "text_code",
-    "land": "land",
-    "rb": "rb",
-    "kreis": "kreis",
-    "vb": "vb",
-    "gem": "gem",
-    "gemeindename": "territory_name",
-    "flaechekm2": "area_km2",
-    "insgesamt": "population",
-    "maennlich": "population_male",
-    "weiblich": "population_female",
+    "record_type": ("satzart",),
+    "text_code": ("textkennzeichen", "textkz"),
+    "land": ("land", "bundesland"),
+    "rb": ("rb", "regbez", "regierungsbezirk"),
+    "kreis": ("kreis", "krs"),
+    "vb": ("vb", "vg", "verband", "gemeindeverband", "verbandsgemeinde"),
+    "gem": ("gem", "gemeinde"),
+    "territory_name": ("gemeindename", "name", "gebietsname", "namedergemeinde", "gebiet"),
+    "area_km2": ("flaeche", "gebietsflaeche", "katasterflaeche"),
+    "population": ("insgesamt", "bevoelkerunginsgesamt", "einwohnerinsgesamt"),
+    "population_male": ("maennlich", "bevoelkerungmaennlich"),
+    "population_female": ("weiblich", "bevoelkerungweiblich"),
+}
+"""Column -> what editions have called it. Whoever is told that one is missing is told the name on the left of ``_NAMES``."""
+_NAMES = {
+    "record_type": "Satzart",
+    "text_code": "Textkennzeichen",
+    "land": "Land",
+    "rb": "RB (Regierungsbezirk)",
+    "kreis": "Kreis",
+    "vb": "VB (Verband)",
+    "gem": "Gem (Gemeinde)",
+    "territory_name": "Gemeindename",
+    "area_km2": "Fläche km²",
+    "population": "Bevölkerung insgesamt",
+    "population_male": "Bevölkerung männlich",
+    "population_female": "Bevölkerung weiblich",
 }
 _KEY_PARTS = {"land": 2, "rb": 1, "kreis": 2, "vb": 4, "gem": 3}
 """The parts of the regional key and their widths."""
@@ -212,9 +229,11 @@ class RegisterXlsxReading(_RegisterReading):
         assert found is not None  # noqa: S101 - refuses() has looked
         name, top = found
         cells = self.source.sheets[name]
-        first = next((i for i in range(top + 1, len(cells)) if cell_text(cells[i][0]) in _RECORD_TYPES), len(cells))
-        positions = self._positions(cells[top:first], name)
-        territory, population = self._dates(cells[top:first], positions, name)
+        positions = self._positions(cells[top : top + _HEADER_ROWS], name)
+        kind = positions["record_type"]
+        first = next((i for i in range(top + 1, len(cells)) if cell_text(cells[i][kind]) in _RECORD_TYPES), len(cells))
+        self._check_area(cells[top:first], positions["area_km2"], name)
+        territory, population = self._dates(cells, (top, first), positions, name)
         rows = []
         for index in range(first, len(cells)):
             texts = {column: cell_text(cells[index][at]).strip() for column, at in positions.items()}
@@ -234,14 +253,9 @@ class RegisterXlsxReading(_RegisterReading):
             yield self._table(rows)
 
     def _positions(self, header: list[list[Cell]], sheet: str) -> dict[str, int]:
-        positions: dict[str, int] = {}
-        for row in header:
-            for at, cell in enumerate(row):
-                text = normalise(cell_text(cell).split("\n")[0])
-                for wanted, column in _COLUMNS.items():
-                    if text == wanted or (column == "area_km2" and text.startswith(wanted)):
-                        positions.setdefault(column, at)
-        missing = next((text for text, column in _COLUMNS.items() if column not in positions), None)
+        end = next((i for i, row in enumerate(header) if any(cell_text(c) in _RECORD_TYPES for c in row[:10])), None)
+        positions = find_columns(header[:end], _COLUMNS)
+        missing = next((name for column, name in _NAMES.items() if column not in positions), None)
         if missing:
             raise self.report.error(
                 "header.missing_column",
@@ -252,20 +266,44 @@ class RegisterXlsxReading(_RegisterReading):
             )
         return positions
 
-    def _dates(self, header: list[list[Cell]], positions: dict[str, int], sheet: str) -> tuple[str, str]:
-        """Date of the territory (above the key) and of the population (above the population): they may differ."""
-        dates = []
-        for at in (positions["land"], positions["population"]):
-            found = next((match for row in header if (match := _DATE.search(cell_text(row[at])))), None)
-            if found is None:
+    def _check_area(self, header: list[list[Cell]], at: int, sheet: str) -> None:
+        """The area in square kilometres, or what else it is in: it is never converted silently, and never guessed."""
+        units = {unit for row in header if (unit := square_metres(cell_text(row[at])))}
+        if units != {_SQUARE_KILOMETRE}:
+            said = " / ".join(" ".join(text.split()) for row in header if (text := cell_text(row[at])).strip())
+            raise self.report.error(
+                "header.unit",
+                f"Auf dem Blatt „{sheet}“ steht über der Fläche „{said}“; vereinbart sind Quadratkilometer (km²).",
+                sheet=sheet,
+                column=_NAMES["area_km2"],
+                found=said,
+                expected="km²",
+            )
+
+    def _dates(
+        self, cells: list[list[Cell]], rows: tuple[int, int], positions: dict[str, int], sheet: str
+    ) -> tuple[str, str]:
+        """Day of the territory (above the key) and of the population (above the population): they may differ.
+
+        An edition that leaves one out has it in its title; a title within a year says nothing about the population.
+        """
+        top, first = rows
+        merges = self.source.merges.get(sheet, [])
+        title = next((day for row in cells[:top] for cell in row if (day := find_day(cell_text(cell)))), None)
+        days = []
+        for column in ("land", "population"):
+            day = day_above(cells, merges, top, first, positions[column])
+            if day is None and title and (column == "land" or title.endswith("-12-31")):
+                day = title
+            if day is None:
                 raise self.report.error(
                     "period.not_found",
-                    f"Auf dem Blatt „{sheet}“ steht im Tabellenkopf kein Stichtag.",
+                    f"Auf dem Blatt „{sheet}“ steht über der Spalte „{_NAMES[column]}“ und in der Überschrift kein Stichtag.",
                     sheet=sheet,
-                    expected="Gebietsstand am TT.MM.JJJJ",
+                    expected="Stichtag TT.MM.JJJJ",
                 )
-            dates.append(f"{found[3]}-{found[2]}-{found[1]}")
-        return dates[0], dates[1]
+            days.append(day)
+        return days[0], days[1]
 
     def _row(self, texts: dict[str, str], number: int, territory: str, population: str) -> Row:
         kind = texts["record_type"]
@@ -283,15 +321,15 @@ class RegisterXlsxReading(_RegisterReading):
             "_row_number": number,
         }
         for column in ("area_km2", "population", "population_male", "population_female"):
-            row[column] = self._number(texts[column], number, column)
+            row[column] = self._number(texts[column], number, _NAMES[column])
         return row
 
 
 def _sheet(source: Source) -> tuple[str, int] | None:
     """The sheet of the register and the first row of its header, by the header's texts: the name differs each year."""
     for name, cells in source.sheets.items():
-        for index, row in enumerate(cells[:20]):
-            texts = {normalise(cell_text(cell)) for cell in row[:4]}
+        for index, row in enumerate(cells[:_HEADER_ROWS]):
+            texts = {text for cell in row[:10] for text in headings(cell_text(cell))}
             if {"satzart", "textkennzeichen"} <= texts:
                 return name, index
     return None

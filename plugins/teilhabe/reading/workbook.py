@@ -72,6 +72,8 @@ for name in book.sheet_names:
 _TOO_LARGE = 3
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_NEVER_READ = ("customxml/", "docprops/")
+"""What add-ins (Power Query writes UTF-16 there) and the program itself note down: only its size matters."""
 _PREFIX = re.compile(rb"<(/?)[A-Za-z_][\w.\-]*:")
 _EXTERNAL = re.compile(rb"\[\d+\][^\[\]<>!]*!")
 _REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{0,4})(\d{0,9})["']""")
@@ -136,7 +138,9 @@ def _inspect_xlsx(path: Path, report: Report) -> tuple[Facts, bool]:
     for name, part in sorted(names.items()):
         if not name.endswith((".xml", ".rels", ".vml")):
             continue
-        if name == "xl/workbook.xml" or "/pivotcache/pivotcachedefinition" in name or name == "[content_types].xml":
+        if name.startswith(_NEVER_READ):
+            scan.unread(part)
+        elif name == "xl/workbook.xml" or "/pivotcache/pivotcachedefinition" in name or name == "[content_types].xml":
             content = scan.whole(part)
             if name == "xl/workbook.xml":
                 index = content
@@ -169,6 +173,11 @@ class _Scan:
                 raise _too_large(self.report, "ein Verzeichnis von über 5 MB", f"höchstens {MAX_SHEETS} Blätter")
         _check_markup(bytes(content), self.report)
         return bytes(content)
+
+    def unread(self, part: zipfile.ZipInfo) -> None:
+        """A part no parser opens: it is unpacked to be counted, its content is its own business."""
+        for _ in self._blocks(part):
+            pass
 
     def part(self, part: zipfile.ZipInfo, *, is_sheet: bool, is_strings: bool) -> None:
         size = 0
