@@ -371,6 +371,10 @@ class StackedTable(LayoutBase):
     """Header of the column that names the kind of number of a row (``Zahl``, ``%``, ``Sitze``)."""
     values: dict[str, dict[str, dict[str, str]]]
     """Kind of number -> header of a column -> coordinates."""
+    kinds: dict[str, list[str]] = {}
+    """Kind of number -> what other editions write for it (``-`` for ``Zahl``)."""
+    headers: dict[str, list[str]] = {}
+    """Header of a column -> what it is called in other editions, its group's text in front."""
     ignore: list[str] = []
     """Kinds of numbers that are declared, but not loaded."""
     key_prefix: str = ""
@@ -390,6 +394,8 @@ class StackedTable(LayoutBase):
             yield kind
             yield from columns
         yield from self.kind_column
+        for texts in (*self.kinds.values(), *self.headers.values()):
+            yield from texts
 
 
 class Gv100ad(LayoutBase):

@@ -15,7 +15,7 @@ from teilhabe.contracts import GenesisCsv
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading import unpublished
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
-from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, normalise, read_header
+from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, headline, normalise, read_header
 from teilhabe.reading.periods import is_valid, parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import from_genesis, is_genesis_key, map_distinct
@@ -101,6 +101,7 @@ class GenesisReading(Reading):
         titles = [row for row in rows if row.cells and row.cells[0].strip() and row not in wide]
         period = self._title_period(titles[1:])
         dictionary = self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity)
+        wide = self._without_headline(wide, keys)
         header = read_header([row.cells for row in wide], keys, dictionary, self.layout.period)
         for position, text in header.unknown:
             self.report.note(
@@ -124,6 +125,23 @@ class GenesisReading(Reading):
         self.check_units(header.columns, wide[0].number if wide else None)
         self._check_title_unit(titles)
         return header, period
+
+    def _without_headline(self, wide: list[_Row], keys: int) -> list[_Row]:
+        """The header rows that tell columns apart; a headline over all of them is worded anew now and then."""
+        kept = []
+        for row in wide:
+            text = headline(row.cells, keys, self._dictionary, self.layout.period) if len(wide) > 1 else None
+            if text is None:
+                kept.append(row)
+                continue
+            self.report.note(
+                "info",
+                "header.headline",
+                f"In Zeile {row.number} steht „{text}“ über allen Spalten; gelesen wurden die Ausprägungen darunter.",
+                row=row.number,
+                found=text,
+            )
+        return kept
 
     def _check_title_unit(self, titles: list[_Row]) -> None:
         """A table of one kind of number may have its unit in the title instead of above its columns."""

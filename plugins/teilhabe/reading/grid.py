@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -10,6 +11,10 @@ from decimal import Decimal
 from teilhabe.contracts import NumberFormat
 from teilhabe.reading.labels import normalise
 from teilhabe.reading.source import Cell, Source, cell_text
+
+_COLUMN_NUMBER = re.compile(r"\(?(\d{1,3})(?:[.,]0+)?\)?")
+_CERTAINLY_COUNTED = 6
+"""No data row begins with the numbers from 1 to 7."""
 
 Range = tuple[tuple[int, int], tuple[int, int]]
 """A merged range: (first row, first column), (last row, last column), counted from 0."""
@@ -117,9 +122,15 @@ def _guessed(block: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def is_numbering(row: Sequence[str]) -> bool:
-    """``1;2;3;4``: offices number their columns."""
+    """``1;2;3;4``: offices number their columns, also ``1.0`` and ``(1)``, and may leave a note beside the last number."""
     texts = [cell.strip() for cell in row if cell.strip()]
-    return len(texts) > 1 and texts == [str(number) for number in range(1, len(texts) + 1)]
+    counted = next((i for i, text in enumerate(texts) if _column_number(text) != i + 1), len(texts))
+    return counted > 1 and (counted == len(texts) or counted > _CERTAINLY_COUNTED)
+
+
+def _column_number(text: str) -> int | None:
+    found = _COLUMN_NUMBER.fullmatch(text)
+    return int(found[1]) if found else None
 
 
 def places(rows: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, str]]:

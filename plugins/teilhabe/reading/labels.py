@@ -10,7 +10,7 @@ from teilhabe.contracts import Labels, Validity
 from teilhabe.reading.periods import is_valid, parse_period
 
 _UNITS = frozenset({"", "Anzahl", "Prozent", "%", "in %", "Personen"})
-_FOOTNOTE_MARK = re.compile(r"(?<=[^\d\s])\s?\d\)+$")
+_FOOTNOTE_MARK = re.compile(r"(?<=[^\d\s])(?:\s*,?\s*\d\)+)+$")
 
 
 _BOTH_SEXES = (
@@ -116,6 +116,21 @@ class Header:
     """(position, text) of columns with a text that is in no label."""
     seen: list[dict[str, str]] = field(default_factory=list)
     not_loaded: list[int] = field(default_factory=list)
+
+
+def headline(row: Sequence[str], first: int, dictionary: Dictionary, period: str) -> str | None:
+    """The one text above all columns from ``first`` on, where it is in no label and names no part of what is counted."""
+    texts = {" ".join(cell.split()) for cell in row[first:]}
+    text = texts.pop() if len(texts) == 1 else ""
+    if not text or len(row) - first < 2 or text in dictionary or parse_period(text, period):
+        return None
+    return None if _NAMES_A_PART.search(normalise(text)) else text
+
+
+_NAMES_A_PART = re.compile(
+    r"auslaend|deutsche|nationalit|staatsang|maennlich|weiblich|frauen|maenner|prozent|quote|anteil|je1000"
+)
+"""Words that would make other numbers of the columns below them."""
 
 
 def read_header(rows: Sequence[Sequence[str]], first: int, dictionary: Dictionary, period: str) -> Header:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from teilhabe.contracts import StackedTable
 from teilhabe.errors import Evidence
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
-from teilhabe.reading.grid import Grid, sheet_grid
+from teilhabe.reading.grid import Grid, joined_header, sheet_grid
 from teilhabe.reading.keys import is_date, shown
 from teilhabe.reading.labels import clean, normalise
 from teilhabe.reading.periods import find_periods, of_year, periods_in_name
@@ -26,6 +26,7 @@ _HEADER_DEPTH = 30
 _KEY = re.compile(r"\d{3}|\d{6}")
 _KEY_AND_NAME = re.compile(r"(\d{6})\s+(.+)")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d{2})(?!\d)")
+_COLUMN_CODE = re.compile(r"[A-Z]\d{0,2}")
 _COUNTY_DIGITS = 3
 _NO_MUNICIPALITY = re.compile(r"\d{3}[45]\d{2}")
 """Postal votes are counted for an association (4..), some areas belong to no municipality (5..)."""
@@ -61,14 +62,16 @@ class StackedTableReading(Reading):
 
     def _tidy(self) -> Iterator[Columns]:
         sheets = list(_sheets(self.layout, self.source))
-        for title in self.layout.titles:
-            if title not in (found for _, found in sheets) and title not in self.layout.optional:
-                raise self.report.error(
-                    "sheet.missing",
-                    f"Es fehlt das Tabellenblatt mit „{title}“ in der Überschrift.",
-                    found=", ".join(self.source.sheets),
-                    expected=title,
-                )
+        missing = [title for title in self.layout.titles if title not in {found for _, found in sheets}]
+        if missing := [title for title in missing if title not in self.layout.optional]:
+            there = ", ".join(f"„{title}“ (Blatt „{name}“)" for name, title in sheets)
+            raise self.report.error(
+                "sheet.missing",
+                f"Die Arbeitsmappe enthält nur {there}, vereinbart sind {' und '.join(self.layout.titles)} in einer Mappe; "
+                "eine Ausgabe in anderem Aufbau wird nicht geladen.",
+                found=there,
+                expected=", ".join(missing),
+            )
         for name, title in sheets:
             if [found for _, found in sheets].count(title) > 1:
                 raise self.report.error(
@@ -84,13 +87,15 @@ class StackedTableReading(Reading):
     def _sheet(self, grid: Grid, title: str) -> Iterator[Columns]:
         top, kind_column = self._header(grid)
         period = self._period(grid, top)
-        kinds = {normalise(kind) for kind in (*self.layout.values, *self.layout.ignore)} - {""}
-        first = next((i for i in range(top + 1, len(grid.rows)) if normalise(grid.rows[i][kind_column]) in kinds), None)
+        known = {*self._kinds(), *map(_kind, self.layout.ignore)}
+        first = next((i for i in range(top + 1, len(grid.rows)) if _kind(grid.rows[i][kind_column]) in known), None)
         if first is None:
             raise self.report.error(
                 "file.no_rows", f"Auf dem Blatt „{grid.sheet}“ steht keine Zeile mit Zahlen.", sheet=grid.sheet
             )
-        start = next((i for i in range(first - 1, top, -1) if any(t.strip() for t in grid.rows[i])), first)
+        start = first  # its key and name stand beside the first numbers, or in the row above them
+        if not any(text.strip() for text in grid.rows[first][:kind_column]):
+            start = next((i for i in range(first - 1, top, -1) if any(t.strip() for t in grid.rows[i])), first)
         columns = self._columns(grid, top, start, kind_column)
         values = list(self._values(grid, start, kind_column, columns))
         if not values:
@@ -112,6 +117,11 @@ class StackedTableReading(Reading):
         tidy["_column_number"] = pa.array([value.column + 1 for value in values], pa.int32())
         for offset in range(0, len(values), CHUNK_ROWS):
             yield {name: array.slice(offset, CHUNK_ROWS) for name, array in tidy.items()}
+
+    def _kinds(self) -> dict[str, str]:
+        """What may stand in the column of kinds -> the agreed kind of number."""
+        kinds = {_kind(kind): kind for kind in self.layout.values}
+        return {_kind(text): kind for kind, texts in self.layout.kinds.items() for text in texts} | kinds
 
     def _header(self, grid: Grid) -> tuple[int, int]:
         """Where the header begins, and the column of the kinds: its text may be spread over rows (``Ein-`` ``heit``)."""
@@ -168,15 +178,22 @@ class StackedTableReading(Reading):
         return codes[0]
 
     def _columns(self, grid: Grid, top: int, end: int, kind_column: int) -> dict[str, int]:
-        """Agreed header text -> position. A column is known by its own texts, joined or in neighbouring rows."""
+        """Agreed header text -> position. A column is known by its own texts, joined or in neighbouring rows.
+
+        Where a group stands above its columns (merged), the group's text is in front of the column's.
+        """
         wanted = {normalise(header): header for columns in self.layout.values.values() for header in columns}
+        for header, texts in self.layout.headers.items():
+            wanted |= {normalise(text): header for text in texts}
         found: dict[str, list[int]] = {header: [] for header in wanted.values()}
-        width = max(len(row) for row in grid.rows[top:end])
-        for position in range(kind_column + 1, width):
+        merged = joined_header(grid, top, end, guess=False)
+        for position in range(kind_column + 1, max(len(row) for row in grid.rows[top:end])):
             own = [row[position].strip() for row in grid.rows[top:end] if position < len(row) and row[position].strip()]
-            joined = normalise("".join(text.rstrip("-") if text.endswith("-") else text + " " for text in own))
-            if joined in wanted:
-                found[wanted[joined]].append(position)
+            grouped = merged[position] if position < len(merged) else []
+            said = {normalise(text) for texts in (own, grouped) for text in (_joined(texts), _joined(_uncoded(texts)))}
+            found_here = {wanted[text] for text in said if text in wanted}
+            for header in found_here:
+                found[header].append(position)
         for header, positions in found.items():
             if len(positions) != 1:
                 rule = "header.duplicate_column" if positions else "header.missing_column"
@@ -194,8 +211,8 @@ class StackedTableReading(Reading):
     def _values(self, grid: Grid, start: int, kind_column: int, columns: dict[str, int]) -> Iterator[_Value]:
         self._loaded: set[str] = set()
         self._left_out: dict[str, tuple[int, str]] = {}
-        kinds = {normalise(kind): kind for kind in self.layout.values}
-        ignored = {normalise(kind) for kind in self.layout.ignore}
+        kinds = self._kinds()
+        ignored = {_kind(kind) for kind in self.layout.ignore}
         unknown: dict[str, list[int]] = {}
         seen: set[str] = set()
         unit: _Unit | None = None
@@ -208,9 +225,9 @@ class StackedTableReading(Reading):
                 continue
             if any(cell.strip() for cell in row[:kind_column]):
                 unit = self._unit(grid, index, kind_column)  # the first row of numbers beside the name
-            kind = kinds.get(normalise(text))
+            kind = kinds.get(_kind(text))
             if kind is None:
-                if normalise(text) not in ignored:
+                if _kind(text) not in ignored and unit is not None:
                     unknown.setdefault(clean(text), []).append(index)
                 continue
             seen.add(kind)
@@ -258,7 +275,7 @@ class StackedTableReading(Reading):
         filled = [cell for cell in cells if cell]
         name = filled[-1] if filled else ""
         before = next((i for i, cell in reversed(list(enumerate(cells))) if cell == name), 0)
-        key = cells[before - 1] if before else ""
+        key = next((cell for cell in reversed(cells[:before]) if cell), "")
         if found := _KEY_AND_NAME.fullmatch(name):
             key, name = found[1], found[2]
         if key and is_date(key) and not key.isdigit():
@@ -280,6 +297,20 @@ class StackedTableReading(Reading):
             name = rest
         self._loaded.add(key)
         return _Unit(index, self.layout.key_prefix + key, re.sub(r",(?=\S)", ", ", name.strip()))
+
+
+def _kind(text: str) -> str:
+    """A kind of number reduced to what identifies it; a sign (``-``) is one, too."""
+    return normalise(text) or text.strip()
+
+
+def _joined(texts: list[str]) -> str:
+    return "".join(text.rstrip("-") if text.endswith("-") else text + " " for text in texts)
+
+
+def _uncoded(texts: list[str]) -> list[str]:
+    """Header texts without the letter that an edition gives its columns (``A``, ``B1``)."""
+    return texts[:-1] if len(texts) > 1 and _COLUMN_CODE.fullmatch(texts[-1].strip()) else texts
 
 
 def _sheets(layout: StackedTable, source: Source) -> Iterator[tuple[str, str]]:
