@@ -132,7 +132,7 @@ def propose(settings: Settings, dataset_id: str, path: Path) -> Proposal:
     persons.check(source, Contract.model_construct(layouts=[]))
     known = _catalogue(settings)
     if source.kind == "text":
-        first = source.head_text.split("\n", 1)[0].strip().strip(';"')
+        first = source.head_lines[0].strip().strip(';"')
         if first.startswith("GENESIS-Tabelle:"):
             return _genesis(source, dataset_id, known)
         if "statistics_code" in first and "value_variable_code" in first:
@@ -199,7 +199,7 @@ def _is_key(text: str) -> bool:
 
 
 def _delimiter(source: Source) -> str:
-    lines = [line for line in source.head_text.split("\n")[:_HEADER_DEPTH] if line.strip()]
+    lines = [line for line in source.head_lines[:_HEADER_DEPTH] if line.strip()]
     counts = Counter({mark: sum(line.count(mark) for line in lines) for mark in (";", ",", "\t", "|")})
     # A semicolon is never part of a German number, a comma often is.
     return ";" if counts[";"] >= len(lines) else counts.most_common(1)[0][0]
@@ -692,7 +692,7 @@ def _genesis(source: Source, dataset_id: str, known: dict[str, str]) -> Proposal
     from teilhabe.reading.periods import parse_period
     from teilhabe.reading.territory import is_genesis_key
 
-    lines = source.text.split("\n")
+    lines = source.lines
     end = next((i for i, line in enumerate(lines) if line.startswith("_____")), len(lines))
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines[:end], delimiter=";")]
     number = rows[0][0].removeprefix("GENESIS-Tabelle:").strip()
@@ -777,7 +777,7 @@ def _ffcsv(source: Source, dataset_id: str, known: dict[str, str]) -> Proposal:
     """A flat GENESIS file: its codes are the labels."""
     from teilhabe.reading.periods import parse_period
 
-    rows = list(csv.DictReader(io.StringIO(source.text), delimiter=";"))
+    rows = list(csv.DictReader(source.lines, delimiter=";"))
     if not rows:
         raise TeilhabeError(f"{source.file_name}: the flat file has no row of data.")
     names = [match[1] for name in rows[0] if (match := re.fullmatch(r"(\d+)_variable_code", name))]
@@ -818,7 +818,7 @@ def _ffcsv(source: Source, dataset_id: str, known: dict[str, str]) -> Proposal:
         "period": template, "variables": variables, "labels": labels,
     }  # fmt: skip
     groups = [column for column in ("measure_code", "nationality", "sex", "age_band", "category") if column in used]
-    head, *body = source.text.split("\n")
+    head, *body = source.lines
     fixture = "\n".join([head, *body[:_FIXTURE_ROWS]]) + "\n"
     at = head.split(";").index("value")
     shown = [line.split(";") for line in fixture.rstrip("\n").split("\n")]

@@ -12,11 +12,12 @@ import io
 import logging
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from teilhabe import landing
 from teilhabe.contracts import Contract, SecrecyMethod
@@ -47,7 +48,6 @@ _CELL = 500
 _HEADER_ROWS = 15
 _LOOK_UP = 500
 """Rows above a cell in which its header is looked for."""
-_DELIMITERS = (";", ",", "\t", "|")
 _LARGEST_FILE = 200_000_000
 """Bytes of a text that is searched for its rows; beyond it the desk has to do."""
 
@@ -244,34 +244,30 @@ def _of_text(source: Source, marks: dict[int, list[_Mark]]) -> _Sheet:
     sheet = _Sheet(marks={})
     if source.size > _LARGEST_FILE or not marks:
         return sheet
-    try:
-        encoding = source.encoding
-    except ReadingError:
-        encoding = "cp1252"
-    head = source.head_text
-    delimiter = max(_DELIMITERS, key=head.count)
     last = max(marks)
     in_header = True
-    with source.path.open(encoding=encoding, errors="replace", newline="") as stream:
-        for number, row in enumerate(islice(_records(stream, delimiter), last), start=1):
-            in_header = in_header and number <= _HEADER_ROWS and not _is_data(row)
-            if number in marks or in_header:
-                sheet.rows[number] = [cell[:_CELL] for cell in row[:_COLUMNS]]
-                if number in marks:
-                    sheet.marks[number] = marks[number]
+    for number, row in _records(source):
+        in_header = in_header and number <= _HEADER_ROWS and not _is_data(row)
+        if number in marks or in_header:
+            sheet.rows[number] = [cell[:_CELL] for cell in row[:_COLUMNS]]
+            if number in marks:
+                sheet.marks[number] = marks[number]
+        if number >= last:
+            break
     return sheet
 
 
-def _records(stream: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    """Rows as the readers count them; a line no CSV can have ends it."""
-    reader = csv.reader((line.replace("\0", "") for line in stream), delimiter=delimiter)
-    try:
-        for row in reader:
-            if reader.line_num == 1 and row:
-                row[0] = row[0].removeprefix("\ufeff")
-            yield row
-    except csv.Error:
-        return
+def _records(source: Source) -> Iterator[tuple[int, list[str]]]:
+    """Rows with the numbers the readers give them; of a text in two encodings, every line in the one it has."""
+    before = 0
+    for lines in source.records(strict=False):
+        numbers = source.rows(np.arange(before + 1, before + len(lines) + 1, dtype=np.int32)).tolist()
+        before += len(lines)
+        for number, line in zip(numbers, lines, strict=True):
+            try:
+                yield number, next(csv.reader([line.replace("\0", "")], delimiter=source.delimiter), [])
+            except csv.Error:
+                return
 
 
 def _of_workbook(source: Source, wanted: Mapping[tuple[str | None, int], list[_Mark]]) -> dict[str, _Sheet]:

@@ -32,7 +32,7 @@ from teilhabe.reading.labels import ValueColumn, normalise
 from teilhabe.reading.periods import is_valid
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
-from teilhabe.reading.territory import CODE
+from teilhabe.reading.territory import CODE, with_lost_zero
 from teilhabe.reading.thousands import Thousands
 from teilhabe.reading.units import header_unit
 from teilhabe.wording import spell_period
@@ -216,6 +216,21 @@ class Reading(ABC):
                 column=str(column.position + 1),
                 found=found,
                 expected=expected,
+            )
+
+    def tell_zeros(self, keys: Sequence[str], numbers: Sequence[int]) -> None:
+        """Keys that a program read as numbers are completed, and that is said."""
+        lost = {key for key in set(keys) if with_lost_zero(key)}
+        where = [Evidence(number, None, key) for key, number in zip(keys, numbers, strict=True) if key in lost]
+        if where:
+            self.report.rows(
+                "info",
+                "key.lost_zero",
+                "dem Gebietsschlüssel „{found}“ fehlt die führende Null; sie wurde ergänzt",
+                where[:EVIDENCE_LIMIT],
+                sheet=self.sheet,
+                expected=with_lost_zero(where[0].found or ""),
+                count=len(where),
             )
 
     def tell_dividing(self, header: str, evidence: list[Evidence], count: int) -> None:

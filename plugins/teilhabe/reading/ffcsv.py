@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +20,7 @@ from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading
 from teilhabe.reading.labels import Dictionary
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
-from teilhabe.reading.territory import from_genesis, is_genesis_key
+from teilhabe.reading.territory import COUNTRY, from_genesis, is_genesis_key, with_lost_zero
 from teilhabe.reading.units import unit_of
 from teilhabe.wording import wanted_period
 
@@ -37,7 +38,7 @@ class FfcsvReading(Reading):
     def refuses(cls, layout: Ffcsv, source: Source) -> str | None:
         if source.kind != "text":
             return source.kind_de
-        lines = source.head_text.split("\n")
+        lines = source.head_lines
         headers, values = _names([header.strip().strip('"') for header in lines[0].split(";")])
         if values:
             headers += ["value", "value_variable_code"]
@@ -50,8 +51,12 @@ class FfcsvReading(Reading):
         return None if found == layout.statistics else f"Statistik {found} statt {layout.statistics}"
 
     def _tidy(self) -> Iterator[Columns]:
-        reader = csv.reader(self.source.text.split("\n"), delimiter=";")
+        lines = self.source.lines
+        self.source.refuse_open_quote()
+        reader = csv.reader(lines, delimiter=";")
         headers, values = _names([header.strip() for header in next(reader)])
+        self._territorial = _territorial(headers, csv.reader(lines[1:], delimiter=";"))
+        self._lost: list[tuple[str, int]] = []
         self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity, units=False)
         self._seen: list[dict[str, str]] = []
         self._times: set[str] = set()
@@ -64,19 +69,21 @@ class FfcsvReading(Reading):
                     "critical",
                     "row.ragged",
                     f"die Zeile hat {{found}} Spalten statt {len(headers)}",
-                    [Evidence(reader.line_num, None, str(len(cells)))],
+                    [Evidence(self.source.row(reader.line_num), None, str(len(cells)))],
                     expected=f"{len(headers)} Spalten",
                 )
                 continue
             by_name = dict(zip(headers, cells, strict=True))
             for position, kind in values or [(headers.index("value"), {})]:
-                row = self._row(by_name | {"value": cells[position]} | kind, reader.line_num)
+                number = self.source.row(reader.line_num)
+                row = self._row(by_name | {"value": cells[position]} | kind, number)
                 if row is not None:
-                    rows.append(row | {"_row_number": reader.line_num, "_column_number": position + 1})
+                    rows.append(row | {"_row_number": number, "_column_number": position + 1})
         if rows:
             columns = self._columns(rows)  # all at once: a territory's rows are spread over the file
             for offset in range(0, len(rows), CHUNK_ROWS):
                 yield {name: array.slice(offset, CHUNK_ROWS) for name, array in columns.items()}
+        self.tell_zeros([code for code, _ in self._lost], [number for _, number in self._lost])
         self.texts_used |= self._dictionary.used
         missing = self._dictionary.missing(self._seen, self._times)
         if missing:
@@ -109,8 +116,9 @@ class FfcsvReading(Reading):
             code = cells[prefix + "variable_attribute_code"].strip()
             if variable in self.layout.variables:
                 codes.append((variable, code))
-            elif is_genesis_key(code):
-                row["territory_code"] = from_genesis(code)
+            elif is_genesis_key(code) or variable in self._territorial:
+                row["territory_code"] = from_genesis(with_lost_zero(code) or code)
+                self._lost += [(code, number)] if with_lost_zero(code) else []
                 row["territory_name"] = cells.get(prefix + "variable_attribute_label", "").strip()
             elif code:
                 codes.append((variable, code))
@@ -169,6 +177,26 @@ class FfcsvReading(Reading):
         columns["_row_number"] = numbers
         columns["_column_number"] = pa.array([row["_column_number"] for row in rows], pa.int32())
         return columns
+
+
+def _territorial(headers: list[str], rows: Iterable[list[str]]) -> set[str]:
+    """The variables all of whose codes are keys, with or without their leading zero, and not just small numbers."""
+    places = [
+        (at, headers.index(header.removesuffix("variable_code") + "variable_attribute_code"))
+        for at, header in enumerate(headers)
+        if _VARIABLE.fullmatch(header)
+    ]
+    codes: defaultdict[str, set[str]] = defaultdict(set)
+    for cells in rows:
+        if len(cells) == len(headers):
+            for variable, code in places:
+                codes[cells[variable]].add(cells[code].strip())
+    return {
+        variable
+        for variable, found in codes.items()
+        if all(is_genesis_key(code) or with_lost_zero(code) for code in found - {""})
+        and any(code == COUNTRY or len(code) > len("031") for code in found)
+    }
 
 
 def _names(headers: list[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

@@ -18,7 +18,7 @@ from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
 from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, headline, normalise, read_header
 from teilhabe.reading.periods import is_valid, parse_period
 from teilhabe.reading.source import Source
-from teilhabe.reading.territory import from_genesis, is_genesis_key, map_distinct
+from teilhabe.reading.territory import from_genesis, is_genesis_key, map_distinct, with_lost_zero
 from teilhabe.reading.units import title_unit
 from teilhabe.reading.unpublished import groups, holds_for_all
 from teilhabe.wording import spell_period, wanted_period
@@ -26,7 +26,7 @@ from teilhabe.wording import spell_period, wanted_period
 _FIRST_LINE = "GENESIS-Tabelle:"
 _TABLE = re.compile(r"(?:GENESIS-)?Tabelle:\s*([\w-]+)")
 _FOOTER = re.compile(r'"?_{5,}')
-_STAND = re.compile(r"(?:.*[|,]\s*)?Stand:?\s*(?:\d{1,2}\.\d{1,2}\.\d{4}|\d{4}-\d{2}-\d{2})")
+_STAND = re.compile(r"(?:.*[|,\s])?Stand:?\s*(?:\d{1,2}\.\d{1,2}\.\d{4}|\d{4}-\d{2}-\d{2})")
 _MADE = re.compile(r"\s*(?:Stand|Abruf|erstellt)", re.IGNORECASE)
 
 
@@ -43,7 +43,7 @@ class GenesisReading(Reading):
     def refuses(cls, layout: GenesisCsv, source: Source) -> str | None:
         if source.kind != "text":
             return source.kind_de
-        first = source.head_text.split("\n", 1)[0].strip().strip(";").strip('"')
+        first = source.head_lines[0].strip().strip(";").strip('"')
         found = _TABLE.match(first)
         if found is None:
             return f"die erste Zeile ist nicht „{_FIRST_LINE} {layout.table}“"
@@ -77,10 +77,10 @@ class GenesisReading(Reading):
 
     def _body(self) -> list[_Row]:
         """All records above the footer; a file without the footer's date was cut off on its way."""
-        lines = self.source.text.split("\n")
+        lines = self.source.lines
         end = next((i for i, line in enumerate(lines) if _FOOTER.match(line)), None)
         if end is None or not any(_STAND.match(line.strip('"; ')) for line in lines[end:]):
-            last = len(lines) if lines[-1] else len(lines) - 1
+            last = self.source.row(len(lines) if lines[-1] else len(lines) - 1)
             raise self.report.error(
                 "file.truncated",
                 f"Die Datei endet in Zeile {last} ohne die Schlusszeile „Stand: …“, sie ist unvollständig übertragen.",
@@ -88,12 +88,9 @@ class GenesisReading(Reading):
                 found="keine Schlusszeile",
                 expected="Fußzeile mit „Stand: TT.MM.JJJJ“",
             )
-        reader = csv.reader((line + "\n" for line in lines[:end]), delimiter=";")
-        rows, before = [], 0
-        for cells in reader:
-            rows.append(_Row(before + 1, cells))
-            before = reader.line_num
-        return rows
+        self.source.refuse_open_quote(before=self.source.row(end + 1))
+        reader = csv.reader(lines[:end], delimiter=";")
+        return [_Row(self.source.row(record), cells) for record, cells in enumerate(reader, start=1)]
 
     def _header(self, rows: list[_Row], data: list[_Row]) -> tuple[Header, str | None]:
         keys = len(self._key_columns)
@@ -283,7 +280,9 @@ class GenesisReading(Reading):
         for position, key in enumerate(self._key_columns):
             texts = pa.array([row.cells[position] for row in rows], pa.string())
             if key == "territory_code":
-                keys[key] = map_distinct(pc.utf8_trim_whitespace(texts), from_genesis)
+                texts = pc.utf8_trim_whitespace(texts)
+                self.tell_zeros(texts.to_pylist(), [row.number for row in rows])
+                keys[key] = map_distinct(texts, _code)
             elif key == "territory_name":
                 keys[key] = pc.utf8_trim_whitespace(texts)
             elif key == "period_code":
@@ -374,4 +373,14 @@ class GenesisReading(Reading):
 
 
 def _is_data(cells: list[str], key: int) -> bool:
-    return len(cells) > key + 1 and is_genesis_key(cells[key].strip()) and bool(cells[key + 1].strip())
+    """A key and a name; a number that became a key only by a zero put before it needs a name in letters beside it."""
+    if len(cells) <= key + 1:
+        return False
+    text, name = cells[key].strip(), cells[key + 1].strip()
+    if with_lost_zero(text):
+        return any(map(str.isalpha, name))
+    return is_genesis_key(text) and bool(name)
+
+
+def _code(text: str) -> str:
+    return from_genesis(with_lost_zero(text) or text)

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+import numpy as np
+
 from teilhabe.contracts import NumberFormat
 from teilhabe.reading.labels import normalise
 from teilhabe.reading.source import Cell, Source, cell_text
@@ -45,27 +47,11 @@ def sheet_grid(source: Source, sheet: str, numbers: NumberFormat) -> Grid:
 
 def csv_grid(source: Source, delimiter: str) -> Grid:
     """A whole CSV; refused where a quotation mark that is never closed swallows the following lines."""
-    rows, numbers, before = [], [], 0
-    reader = csv.reader((line + "\n" for line in source.text.split("\n")), delimiter=delimiter)
-    try:
-        for row in reader:
-            if any("\n" in cell and delimiter in cell for cell in row):
-                raise _open_quote(source, before + 1)
-            rows.append(row)
-            numbers.append(before + 1)
-            before = reader.line_num
-    except csv.Error as error:
-        raise _open_quote(source, before + 1) from error
+    lines = source.lines
+    source.refuse_open_quote()
+    rows = list(csv.reader(lines, delimiter=delimiter))
+    numbers: list[int] = source.rows(np.arange(1, len(rows) + 1, dtype=np.int32)).tolist()
     return Grid(None, rows, numbers)
-
-
-def _open_quote(source: Source, row: int) -> Exception:
-    return source.report.error(
-        "row.open_quote",
-        f"In Zeile {row} wird ein Anführungszeichen geöffnet und nicht geschlossen; die folgenden Zeilen gehen darin unter.",
-        row=row,
-        expected="paarige Anführungszeichen",
-    )
 
 
 def value_text(cell: Cell, numbers: NumberFormat) -> str:

@@ -207,8 +207,8 @@ def _head_texts(source: Source) -> frozenset[str]:
     if source.is_workbook:
         rows = [[cell_text(cell) for cell in row] for sheet in source.sheets.values() for row in sheet[:_HEAD_ROWS]]
     else:
-        lines = source.head_text.split("\n")
-        delimiter = max(";,\t|", key=lines[0].count)
+        lines = source.head_lines
+        delimiter = source.delimiter
         rows = [[cell.strip().strip('"') for cell in line.split(delimiter)] for line in lines]
     found = {normalise(text) for row in rows for text in row if text}
     for above, below in pairwise(rows):

@@ -16,6 +16,7 @@ from teilhabe.contracts import Contract
 from teilhabe.reading.labels import normalise
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Cell, Source, cell_text
+from teilhabe.reading.text import lines_of
 
 RULE = "file.person_level"
 
@@ -105,8 +106,8 @@ def check(source: Source, contract: Contract) -> None:
 
 
 def _check_text(source: Source, agreed: frozenset[str]) -> None:
-    head = [_split(line) for line in source.head_text.split("\n")[: _SAMPLE_ROWS + 1]]
-    for number, row in enumerate(head[:_HEADER_ROWS], start=1):
+    head = [_split(line) for line in source.head_lines[: _SAMPLE_ROWS + 1]]
+    for number, row in enumerate(head[:_HEADER_ROWS], start=source.lines_above + 1):
         _check_header(row, agreed, source.report, number)
     _check_rows([*head, *_sample(source)], source.report)
     if _has_iban(source):
@@ -251,7 +252,7 @@ def _sample(source: Source) -> Iterator[list[str]]:
     with source.path.open("rb") as stream:
         for place in range(1, _PLACES + 1):
             stream.seek(max(0, source.size * place // _PLACES - _PLACE_BYTES))
-            lines = stream.read(_PLACE_BYTES).decode("cp1252", "replace").split("\n")[1:-1]
+            lines = lines_of(stream.read(_PLACE_BYTES).decode("cp1252", "replace"))[1:-1]
             yield from (_split(line) for line in lines[: _SAMPLE_ROWS // 2])
 
 

@@ -66,19 +66,20 @@ class Gv100adReading(_RegisterReading):
     def refuses(cls, layout: Gv100ad, source: Source) -> str | None:
         if source.kind != "text":
             return source.kind_de
-        first = source.head_text.split("\n", 1)[0]
+        first = source.head_lines[0]
         return None if _RECORD.match(first) else "die erste Zeile beginnt nicht mit einer Satzart"
 
     def _tidy(self) -> Iterator[Columns]:
         rows = []
-        lines = self.source.text.rstrip("\x1a").split("\n")
-        if lines[-1] == "":
+        lines = list(self.source.lines)
+        while lines and not lines[-1].strip():
             lines.pop()
-        for number, line in enumerate(lines, start=1):
+        for record, line in enumerate(lines, start=1):
+            number = self.source.row(record)
             if not line.strip():
                 continue
             if not _RECORD.match(line) or len(line) != _RECORD_LENGTH:
-                if number == len(lines) and _RECORD.match(line):
+                if record == len(lines) and _RECORD.match(line):
                     raise self.report.error(
                         "file.truncated",
                         f"Die letzte Zeile {number} hat nur {len(line)} von {_RECORD_LENGTH} Zeichen, "

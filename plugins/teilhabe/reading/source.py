@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import mmap
+import tempfile
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import python_calamine
 
-from teilhabe.reading import hostile, workbook
+from teilhabe.errors import Evidence, ReadingError
+from teilhabe.reading import hostile, text, workbook
 from teilhabe.reading.report import Report
+from teilhabe.reading.text import BOM, Records
 
 Kind = Literal["text", "xlsx", "xls", "office", "html", "pdf", "zip", "other"]
 Encoding = Literal["utf-8", "cp1252"]
@@ -24,10 +29,21 @@ Merges = list[tuple[tuple[int, int], tuple[int, int]]]
 
 _BLOCK = 1 << 20
 _HEAD = 1 << 16
-_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_MANY_ZEROS = 0.25
+"""Share of NUL bytes from which a text is UTF-16 without a byte order mark; fewer are damage."""
 _CP1252_UNDEFINED = (b"\x00", b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
-_DAMAGE = (b"\x00", b"\xc3\x83\xc2", b"\xc3\x83\xc5", b"\xc3\x83\xe2\x80", b"\xef\xbf\xbd")
-"""What is left of an umlaut that was decoded wrongly and saved as UTF-8: three kinds of 'Ã?', and U+FFFD."""
+_DAMAGE = (
+    b"\x00",
+    b"\xc3\x83\xc2",
+    b"\xc3\x83\xc5",
+    b"\xc3\x83\xe2\x80",
+    b"\xc3\x82\xc2",
+    b"\xc3\xa2\xe2\x82\xac",
+    b"\xef\xbf\xbd",
+)
+"""What is left of an umlaut that was decoded wrongly and saved as UTF-8: three kinds of 'Ã?', a no-break space 'Â ', a dash
+'â€“', and U+FFFD."""
 _MAX_TEXT = 30_000_000
 """Bytes of a file whose layout has to be read as a whole; layouts with one row per number are read in pieces."""
 _MAX_LINE = 1_000_000
@@ -46,6 +62,15 @@ _KIND_DE: dict[Kind, str] = {
 }
 
 
+@dataclass(frozen=True)
+class TextTable:
+    """The bytes of a table, one record per line: a file, and how many lines stand above its header."""
+
+    file: Path | IO[bytes]
+    encoding: Encoding
+    above: int
+
+
 class Source:
     """One delivered file. Text is decoded strictly; nothing is replaced, nothing is guessed silently."""
 
@@ -55,12 +80,13 @@ class Source:
         self.report = report
         self.size = path.stat().st_size
         self._shown: frozenset[str] = frozenset()
+        self._records: Records | None = None
         with path.open("rb") as stream:
             self.head = stream.read(_HEAD)
 
     @cached_property
     def kind(self) -> Kind:
-        head = self.head.removeprefix(_BOM).lstrip()
+        head = self.head.removeprefix(BOM).lstrip()
         lower = head[:1000].lower()
         if head.startswith(b"PK\x03\x04"):
             return self._kind_of_zip()
@@ -70,9 +96,9 @@ class Source:
             return "pdf"
         if lower.startswith((b"<!doctype html", b"<html")) or (lower.startswith(b"<") and b"<html" in lower):
             return "html"
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        if head.startswith(_UTF16):
             return "text"
-        return "other" if b"\x00" in self.head else "text"
+        return "text" if b"\x00" not in self.head or _is_text_with_zeros(self.head) else "other"
 
     @property
     def kind_de(self) -> str:
@@ -90,12 +116,24 @@ class Source:
         return "zip"
 
     @cached_property
+    def look(self) -> text.Look:
+        """What the bytes of a text hold that its readers must not meet."""
+        return text.look(self.path)
+
+    @cached_property
     def encoding(self) -> Encoding:
-        """UTF-8 if every byte agrees, else cp1252 if every byte exists there; else ``file.encoding``."""
-        if self.head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise self._encoding_error("ist in UTF-16 gespeichert", "UTF-16")
+        """UTF-8 if every byte agrees, else cp1252 if every byte exists there and nothing says otherwise; else ``file.encoding``."""
+        if self.head.startswith(_UTF16) or self.head.count(b"\0") > len(self.head) * _MANY_ZEROS:
+            raise self._encoding_error("ist in UTF-16 gespeichert („Unicode-Text“)", "UTF-16")
+        utf8 = self.look.is_utf8
         with self.path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            utf8 = _is_utf8(data)
+            if not utf8 and (mixed := text.mixture(data[:])) is not None:
+                lines = f"Zeile {mixed.row} ist" + (f" (wie insgesamt {mixed.count} Zeilen)" if mixed.count > 1 else "")
+                raise self._encoding_error(
+                    f"mischt zwei Zeichensätze: {lines} in {mixed.encoding} gespeichert, die übrigen in {mixed.others}",
+                    mixed.encoding,
+                    mixed.row,
+                )
             for mark in _DAMAGE if utf8 else _CP1252_UNDEFINED:
                 if (at := data.find(mark)) >= 0:
                     row = _line_of(data, at)
@@ -106,12 +144,16 @@ class Source:
                         found = data[at : at + 4].decode("utf-8", "ignore")
                         what = f"enthält in Zeile {row} falsch umgewandelte Umlaute („{found}“)"
                     raise self._encoding_error(what, found, row)
+            if not utf8 and (at := text.dos_or_mac(data[:])) >= 0:
+                row = _line_of(data, at)
+                what = f"hat in Zeile {row} Umlaute aus einem Zeichensatz von DOS oder alten Macs"
+                raise self._encoding_error(what, data[at : at + 1].decode("cp1252", "replace"), row)
         return "utf-8" if utf8 else "cp1252"
 
     def _encoding_error(self, what: str, found: str, row: int | None = None) -> Exception:
         return self.report.error(
             "file.encoding",
-            f"Der Text {what}; bitte als UTF-8 oder Windows-1252 speichern und neu senden.",
+            f"Der Text {what}; bitte einheitlich als UTF-8 oder Windows-1252 speichern und neu senden.",
             row=row,
             found=found,
             expected="UTF-8 oder Windows-1252",
@@ -120,7 +162,7 @@ class Source:
     def check_lines(self) -> None:
         """No line is longer and no header wider than any table can be: ``row.too_long``, ``header.too_many_columns``."""
         with self.path.open("rb") as stream:
-            first = stream.readline(_MAX_LINE)
+            first = stream.readline(_MAX_LINE).split(b"\r", 1)[0]
         columns = max(first.count(delimiter) for delimiter in (b";", b",", b"\t", b"|")) + 1
         if columns > _MAX_COLUMNS:
             raise self.report.error(
@@ -154,7 +196,7 @@ class Source:
                 if length > _MAX_LINE:
                     return row, length + self._rest(stream, end)
                 if end >= 0:
-                    row += block.count(b"\n")
+                    row += max(block.count(b"\n"), block.count(b"\r"))
                     length = len(block) - 1 - max(block.rfind(b"\n"), block.rfind(b"\r"))
         return 0, 0
 
@@ -167,8 +209,8 @@ class Source:
         return rest
 
     @cached_property
-    def text(self) -> str:
-        """The whole text; only for layouts whose files are small."""
+    def lines(self) -> list[str]:
+        """The whole text, one record per line; only for layouts whose files are small."""
         if self.size > _MAX_TEXT:
             raise self.report.error(
                 "file.too_large",
@@ -177,17 +219,115 @@ class Source:
                 found=f"{self.size // 1_000_000} MB",
                 expected=f"höchstens {_MAX_TEXT // 1_000_000} MB",
             )
-        text = self.path.read_bytes().removeprefix(_BOM).decode(self.encoding)
-        return text.replace("\r\n", "\n").replace("\r", "\n")
+        self._tell_hidden()
+        return [line for lines in self.records() for line in lines]
+
+    def records(self, *, strict: bool = True, blank: bool = True) -> Iterator[list[str]]:
+        """All records in portions, ``blank`` ones on request; ``row`` knows the line each begins in once it was given.
+
+        Not ``strict``: a text in no single encoding is shown as far as it can be.
+        """
+        encoding: Encoding = "cp1252"
+        try:
+            encoding = self.encoding
+        except ReadingError:
+            if strict:
+                raise
+        self._records = Records(self.delimiter, blank=blank)
+        for lines, last in text.decoded_lines(self.path, encoding, "strict" if strict else "replace"):
+            yield self._records.add(lines, last=last)
+
+    def row(self, record: int) -> int:
+        """The line of the file, as an editor counts it, in which a record begins (both from 1)."""
+        return record if self._records is None else self._records.row(record)
+
+    def rows(self, records: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        return records if self._records is None else self._records.rows(records)
 
     @cached_property
+    def blank_lines(self) -> frozenset[int]:
+        """The numbers of all lines that hold nothing but what separates columns."""
+        with self.path.open(encoding=self.encoding, newline=None) as stream:
+            return frozenset(number for number, line in enumerate(stream, start=1) if text.is_blank(line.strip()))
+
+    def refuse_open_quote(self, before: int | None = None) -> None:
+        """A quotation mark that is never closed ends the reading, unless it stands below the last record that matters."""
+        row = self._records.open_quote if self._records else None
+        if row is not None and (before is None or row < before):
+            raise self.report.error(
+                "row.open_quote",
+                f"In Zeile {row} wird ein Anführungszeichen geöffnet und nicht geschlossen; die folgenden Zeilen gehen "
+                "darin unter.",
+                row=row,
+                expected="paarige Anführungszeichen",
+            )
+
+    @cached_property
+    def table(self) -> TextTable:
+        """The bytes of a table that may be long: the file itself, or a copy without what a splitter cannot take."""
+        if self.look.is_clean:
+            return TextTable(self.path, self.encoding, self.lines_above)
+        self._tell_hidden()
+        copy = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as it is read
+        for lines in self.records(blank=False):
+            copy.write("".join(f"{line}\n" for line in lines).encode())
+        self.refuse_open_quote()
+        copy.seek(0)
+        return TextTable(copy, "utf-8", 0)
+
+    def _tell_hidden(self) -> None:
+        """Nobody sees an invisible character: its loss changes nothing, and where it stood is said."""
+        if not self.look.hidden:
+            return
+        count, first = 0, None
+        with self.path.open(encoding=self.encoding, newline=None) as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.isascii() and (
+                    found := text.INVISIBLE.findall(line.removeprefix("\ufeff") if number == 1 else line)
+                ):
+                    first = first or (number, found[0])
+                    count += 1
+        if first is not None:
+            number, sign = first
+            self.report.rows(
+                "info",
+                "text.invisible",
+                "ein unsichtbares Zeichen ({found}) wurde weggelassen",
+                [Evidence(number, None, f"U+{ord(sign):04X}")],
+                expected="sichtbare Zeichen",
+                count=count,
+            )
+
+    @cached_property
+    def delimiter(self) -> str:
+        """What stands between the columns of a text."""
+        return text.delimiter_of("\n".join(text.lines_of(self._decoded_head)))
+
+    @cached_property
+    def _head_records(self) -> tuple[Records, list[str]]:
+        records = Records(self.delimiter)
+        return records, records.add(text.lines_of(self._decoded_head))
+
+    @property
+    def head_lines(self) -> list[str]:
+        """The first records of the text, for recognising a layout, at least one; never fails."""
+        return (self._head_records[1] if self.kind == "text" else []) or [""]
+
+    @property
+    def lines_above(self) -> int:
+        """Blank lines, and Excel's ``sep=;``, above the first line that says something."""
+        return self._head_records[0].above if self.kind == "text" else 0
+
+    @property
     def head_text(self) -> str:
         """The beginning of the text, for recognising a layout; never fails."""
-        if self.kind != "text":
-            return ""
-        if self.head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return self.head.decode("utf-16", "replace")
-        head = self.head.removeprefix(_BOM)
+        return "\n".join(self.head_lines)
+
+    @cached_property
+    def _decoded_head(self) -> str:
+        if self.head.startswith(_UTF16):
+            return self.head.decode("utf-16", "replace").removeprefix("\ufeff")
+        head = self.head.removeprefix(BOM)
         try:
             return head.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -269,9 +409,6 @@ class Source:
                     expected="verbundene Zellen nur im Tabellenkopf",
                 )
 
-    def lines(self) -> Iterator[str]:
-        yield from self.text.split("\n")
-
 
 def _within(merges: Merges, end: tuple[int, int] | None) -> Merges:
     """Merged ranges cut to the cells there are: a range may name a million rows."""
@@ -284,9 +421,20 @@ def _within(merges: Merges, end: tuple[int, int] | None) -> Merges:
     ]
 
 
+def _is_text_with_zeros(head: bytes) -> bool:
+    """Whether only its NUL bytes speak against a text: UTF-16 without a mark, or damage."""
+    rest = head.replace(b"\0", b"")
+    return (
+        bool(rest)
+        and not any(byte < 32 and byte not in b"\t\n\r\f" for byte in rest)
+        and any(end in rest for end in (b"\n", b"\r"))
+    )
+
+
 def _line_of(data: mmap.mmap, at: int) -> int:
     """The number of the line at a place, counted in pieces."""
-    return 1 + sum(data[start : min(start + _BLOCK, at)].count(b"\n") for start in range(0, at, _BLOCK))
+    before = [data[start : min(start + _BLOCK, at)] for start in range(0, at, _BLOCK)]
+    return 1 + max(sum(block.count(end) for block in before) for end in (b"\n", b"\r"))
 
 
 def _letters(column: int) -> str:
@@ -297,17 +445,6 @@ def _letters(column: int) -> str:
         column, rest = divmod(column - 1, 26)
         letters = chr(65 + rest) + letters
     return letters
-
-
-def _is_utf8(data: mmap.mmap) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for start in range(0, len(data), _BLOCK):
-            decoder.decode(data[start : start + _BLOCK])
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def cell_text(cell: Cell) -> str:

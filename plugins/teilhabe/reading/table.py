@@ -614,7 +614,7 @@ class TableReading(Reading):
 
 
 def _refuses_text(layout: Table, source: Source) -> str | None:
-    lines = source.head_text.split("\n")[: _HEADER_DEPTH + _KEY_ROWS]
+    lines = source.head_lines[: _HEADER_DEPTH + _KEY_ROWS]
     if _keys_in(layout, [_split(line, layout.delimiter) for line in lines]) is not None:
         return None
     for delimiter in ";,\t|":

@@ -11,12 +11,31 @@ import pyarrow.compute as pc
 COUNTRY = "DG"
 CODE = re.compile(r"DG|\d{2}|\d{3}|\d{5}|\d{8}|\d{9}|\d{12}")
 
+_STATES = 16
+_GENESIS_LENGTHS = (2, 3, 5, 8, 11)
+_RHINELAND_PALATINATE = "07"
+_ITS_LENGTHS = (*_GENESIS_LENGTHS, 7, 10)
 _LOWER_SAXONY_ASSOCIATION = re.compile(r"03\d{3}4\d{2}")
 
 
 def is_genesis_key(text: str) -> bool:
     """Whether a cell of a GENESIS table is a territory key; ``2015`` in a period line is none."""
     return text == COUNTRY or (text.isdigit() and len(text) in (2, 3, 5, 7, 8, 10, 11))
+
+
+def with_lost_zero(text: str) -> str | None:
+    """The key that lost its leading zero when a program read it as a number; None for a key that is whole, or for none.
+
+    There is no doubt: a state's number is 01 to 16, and with the zero put back only one reading has the length of a key.
+    """
+    if not (text.isascii() and text.isdigit()) or _is_whole(text):
+        return None
+    return f"0{text}" if _is_whole(f"0{text}") else None
+
+
+def _is_whole(text: str) -> bool:
+    lengths = _ITS_LENGTHS if text.startswith(_RHINELAND_PALATINATE) else _GENESIS_LENGTHS
+    return len(text) in lengths and 1 <= int(text[:2]) <= _STATES
 
 
 def from_genesis(text: str) -> str:

@@ -21,9 +21,11 @@ from teilhabe.contracts import GROUP_COLUMNS, TidyCsv
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading.base import Columns, Reading, repeat
 from teilhabe.reading.coded import coded, combinations, constant, filled, plain, texts
+from teilhabe.reading.keys import complete
 from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
+from teilhabe.reading.territory import with_lost_zero
 from teilhabe.reading.units import divides, is_total
 from teilhabe.wording import wanted_period
 
@@ -62,7 +64,7 @@ class TidyReading(Reading):
 
     def _tidy(self) -> Iterator[Columns]:
         self._headers, self._delimiter = _headers(self.layout, self.source)
-        self._encoding = self.layout.encoding or self.source.encoding
+        self._encoding = self.source.table.encoding
         self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity, units=False)
         self._caches: dict[str, dict[bytes, Any]] = {}
         self._codes_by_name: dict[str, set[str]] = {}
@@ -113,7 +115,7 @@ class TidyReading(Reading):
                     "warning",
                     "header.unknown_column",
                     f"Spalte {position + 1} hat die unbekannte Überschrift „{header}“ und wird nicht geladen.",
-                    row=1,
+                    row=self.source.lines_above + 1,
                     column=header,
                     found=header,
                 )
@@ -123,10 +125,11 @@ class TidyReading(Reading):
         names = [str(position) for position in range(len(self._headers))]
         needed = [str(position) for position in sorted({*self._columns.values(), *self._labels, *self._dividing})]
         skipped: list[int] = []
+        table = self.source.table
 
         def handle(row: arrow_csv.InvalidRow) -> str:
-            number = row.number or 0
-            skipped.append(number)
+            skipped.append(row.number or 0)
+            number = self.source.row(row.number or 0)
             if row.text.strip():
                 self.report.rows(
                     "critical",
@@ -138,9 +141,9 @@ class TidyReading(Reading):
             return "skip"
 
         reader = arrow_csv.open_csv(
-            self.source.path,
+            table.file,
             read_options=arrow_csv.ReadOptions(
-                column_names=names, skip_rows=1, block_size=_BLOCK, use_threads=False, encoding="utf-8"
+                column_names=names, skip_rows=table.above + 1, block_size=_BLOCK, use_threads=False, encoding="utf-8"
             ),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=self._delimiter, ignore_empty_lines=False, invalid_row_handler=handle
@@ -153,13 +156,28 @@ class TidyReading(Reading):
                 quoted_strings_can_be_null=False,
             ),
         )
-        following = 2
+        following = table.above + 2
         with reader:
             for batch in reader:
                 numbers = _row_numbers(following, len(batch), skipped)
                 if len(numbers):
                     following = int(numbers[-1]) + 1
-                    yield batch, pa.array(numbers)
+                    yield self._filled(batch, pa.array(self.source.rows(numbers)))
+
+    def _filled(self, batch: pa.RecordBatch, numbers: pa.Array) -> tuple[pa.RecordBatch, pa.Array]:
+        """Without blank lines, which some programs put below the table."""
+        empty = None
+        for cells in batch.columns:
+            code = pc.index(cells.dictionary, b"").as_py()
+            if code < 0:
+                return batch, numbers
+            here = pc.equal(cells.indices, code)
+            empty = here if empty is None else pc.and_(empty, here)
+        if not pc.any(empty).as_py():
+            return batch, numbers
+        blank = [number in self.source.blank_lines for number in numbers.filter(empty).to_pylist()]
+        keep = pc.replace_with_mask(pc.invert(empty), empty, pc.invert(pa.array(blank, pa.bool_())))
+        return batch.filter(keep), numbers.filter(keep)
 
     def _observations(self, batch: pa.RecordBatch, numbers: pa.Array) -> Columns:
         size = len(batch)
@@ -290,6 +308,7 @@ class TidyReading(Reading):
         names = columns.get("territory_name")
         cells = batch.column(str(self._columns["territory_code"]))
         codes = self._mapped("territory_code", cells, self._without_prefix)
+        self._tell_zeros(cells, numbers)
         for override in self.layout.key_overrides:
             mask = None
             if override.key is not None:
@@ -317,6 +336,17 @@ class TidyReading(Reading):
             self._remember_names(names, codes)
         return codes
 
+    def _tell_zeros(self, cells: pa.Array, numbers: pa.Array) -> None:
+        if self.layout.key_width:
+            return  # agreed to come without
+        delivered = [text.decode(self._encoding).strip() for text in cells.dictionary.to_pylist()]
+        lost = pa.array([with_lost_zero(text) is not None for text in delivered], pa.bool_())
+        if pc.any(lost).as_py():
+            where = pc.indices_nonzero(lost.take(cells.indices))
+            self.tell_zeros(
+                [delivered[code] for code in cells.indices.take(where).to_pylist()], numbers.take(where).to_pylist()
+            )
+
     def _beside(self, columns: Columns, name: str) -> pa.Array:
         """Rows of the periods in which there is a row of this name."""
         if "territory_name" not in columns or "period_code" not in columns:
@@ -334,11 +364,8 @@ class TidyReading(Reading):
         text = text.strip()
         for prefix in self.layout.key_prefixes:
             if text.startswith(prefix):
-                text = text.removeprefix(prefix)
-                break
-        if self.layout.key_width and text.isdigit():
-            text = text.zfill(self.layout.key_width)
-        return text or None
+                return text.removeprefix(prefix) or None  # such a key is never read as a number
+        return with_lost_zero(text) or complete(text, self.layout.key_width) or None
 
     def _remember_names(self, names: pa.Array, codes: pa.Array) -> None:
         names, codes = coded(names), coded(codes)
@@ -386,7 +413,7 @@ def _joined(left: pa.Array, right: pa.Array) -> pa.Array:
 
 
 def _headers(layout: TidyCsv, source: Source) -> tuple[list[str], str]:
-    first = source.head_text.split("\n", 1)[0].rstrip("\r")
+    first = source.head_lines[0]
     most: str = max(_DELIMITERS, key=first.count)
     delimiter = layout.delimiter or most
     return next(csv.reader([first], delimiter=delimiter), []), delimiter

@@ -1,0 +1,324 @@
+"""The text of a file as people see it in an editor: one record per line, whatever its line ends, and nothing invisible in it.
+
+Most files need none of this. ``look`` goes over the bytes once and says what is in them; only then is a copy made.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+DELIMITERS = (";", ",", "\t", "|")
+BOM = b"\xef\xbb\xbf"
+
+_BLOCK = 4 << 20
+_LONGEST_QUOTE = 500
+"""Lines a quoted field may go on for; beyond, its quotation mark was never closed."""
+
+INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+"""Takes no place on the screen: soft hyphen, zero-width space and joiners, marks of direction, a byte order mark in the middle."""
+_BLANKS = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+"""Looks like a space: no-break, narrow no-break, thin, figure space and their like."""
+_LEADS = (b"\xc2", b"\xd8", b"\xe1", b"\xe2", b"\xe3", b"\xef")
+"""How the UTF-8 of all of these begins; that of umlauts does not."""
+_HIDDEN = re.compile(
+    rb"\xc2[\xa0\xad]|\xd8\x9c|\xe1(?:\xa0\x8e|\x9a\x80)|\xe2(?:\x80[\x80-\x8f\xaa-\xaf]|\x81[\x9f-\xaf])|\xe3\x80\x80|\xef\xbb\xbf"
+)
+_SEP = re.compile(r'"?sep=(.)"?[;,\t|]*\s*', re.IGNORECASE)
+_END_OF_FILE = b"\x1a"
+"""What DOS put behind the last line."""
+_NOTHING = ' \t;,|"'
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
+
+_UTF8_LETTERS = re.compile(
+    rb"[\xc2\xc3\xc5][\x80-\xbf]|\xc4(?![\x84\x85\x91-\x97\xa0\xab\xbb])[\x80-\xbf]|\xe2[\x80-\x8b][\x80-\xbf]"
+)
+"""Letters and signs of European texts in UTF-8; read as Windows-1252, none of these pairs stands in a German text."""
+_DOS_OR_MAC = re.compile(rb"(?<=[A-Za-z])[\x80\x84\x86\x8a\x8e\x94\x99\x9f](?=[a-z])")
+"""An umlaut of DOS (CP850) or of old Macs (Mac Roman); in Windows-1252 these are quotation marks, the euro, a dagger or
+capitals with a caron, which do not stand within a word."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the bytes of a text file hold that its readers must not meet."""
+
+    is_utf8: bool
+    returns: bool
+    """Line ends other than LF and CRLF: those of old Macs, or CR CR LF of a transfer that changed them twice."""
+    hidden: bool
+    """Invisible characters, or spaces other than the usual one."""
+    across: bool
+    """An odd number of quotation marks in a line: a quoted field may go on in the next."""
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.returns or self.hidden or self.across)
+
+
+def look(path: Path) -> Look:
+    """One pass over all bytes, at the speed of searching memory where there is nothing to find."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    is_utf8, returns, hidden, across = True, False, False, False
+    tail, quotes = b"", 0
+    with path.open("rb") as stream:
+        if stream.read(len(BOM)) != BOM:
+            stream.seek(0)
+        while block := stream.read(_BLOCK):
+            if block.endswith(b"\r"):
+                block += stream.read(1)
+            ascii_only = block.isascii()
+            if is_utf8 and not (ascii_only and not decoder.getstate()[0]):
+                try:
+                    decoder.decode(block)
+                except UnicodeDecodeError:
+                    is_utf8 = False
+            returns = returns or block.count(b"\r") != block.count(b"\r\n") or b"\r\r" in block
+            if not hidden and not ascii_only:
+                hidden = bool(_HIDDEN.search(tail + block[:2])) or (
+                    any(lead in block for lead in _LEADS) and bool(_HIDDEN.search(block))
+                )
+            if not across and (quotes or b'"' in block):
+                across, quotes = _is_odd(block, quotes)
+            tail = block[-2:]
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        is_utf8 = False
+    hidden = hidden or tail.endswith(_END_OF_FILE)
+    if not is_utf8 and not hidden:
+        hidden = _has_any(path, (b"\xa0", b"\xad"))
+    return Look(is_utf8, returns, hidden, across)
+
+
+def _is_odd(block: bytes, before: int) -> tuple[bool, int]:
+    """Whether a line that ends in the block has an odd number of quotation marks, and how many the unfinished one has."""
+    data = np.frombuffer(block, dtype=np.uint8)
+    quotes = np.flatnonzero(data == ord('"'))
+    ends = np.flatnonzero((data == ord("\n")) | (data == ord("\r")))
+    if not len(ends):
+        return False, before + len(quotes)
+    until = np.searchsorted(quotes, ends)
+    per_line = np.diff(until, prepend=0)
+    per_line[0] += before
+    return bool((per_line % 2).any()), len(quotes) - int(until[-1])
+
+
+def _has_any(path: Path, signs: Sequence[bytes]) -> bool:
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            if any(sign in block for sign in signs):
+                return True
+    return False
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Two encodings in one file: the line that is unlike the others, and how it is written."""
+
+    row: int
+    encoding: str
+    others: str
+    count: int
+
+
+def mixture(data: bytes) -> Mixture | None:
+    """Of a text that is not UTF-8: whether some of its lines are, so that no encoding fits the whole."""
+    utf8, cp1252 = [], []
+    for number, line in enumerate(re.split(rb"\r*\n|\r", data), start=1):
+        if line.isascii():
+            continue
+        rest, found = _UTF8_LETTERS.subn(b"", line)
+        if found:
+            utf8.append(number)
+        if not rest.isascii():
+            cp1252.append(number)
+    if not utf8 or not cp1252:
+        return None
+    if len(utf8) < len(cp1252):
+        return Mixture(utf8[0], "UTF-8", "Windows-1252", len(utf8))
+    return Mixture(cp1252[0], "Windows-1252", "UTF-8", len(cp1252))
+
+
+def dos_or_mac(data: bytes) -> int:
+    """Where an umlaut of DOS or of an old Mac stands; -1 where there is none."""
+    found = _DOS_OR_MAC.search(data)
+    return found.start() if found else -1
+
+
+def is_blank(line: str) -> bool:
+    """Whether a line holds nothing but what separates columns."""
+    return not line.strip(_NOTHING)
+
+
+def visible(text: str) -> str:
+    """Without invisible characters, and with one kind of space."""
+    return text if text.isascii() else INVISIBLE.sub("", _BLANKS.sub(" ", text))
+
+
+def delimiter_of(text: str) -> str:
+    """What stands between the columns, by the beginning of a text; not told by decimal commas nor by what is quoted."""
+    lines = [line for line in text.split("\n", 60)[:60] if not is_blank(line)]
+    if lines and (declared := _SEP.fullmatch(lines[0])) and declared[1] in DELIMITERS:
+        return declared[1]
+    bare = _DECIMAL_COMMA.sub("", _QUOTED.sub("", "\n".join(lines)))
+    return max(DELIMITERS, key=bare.count)
+
+
+class Records:
+    """Lines joined where a quoted field goes on in the next one, and the number each record has in an editor.
+
+    Lines above the table that say nothing to a reader (blank ones, Excel's ``sep=;``) are left out; on request also
+    blank ones within it.
+    """
+
+    def __init__(self, delimiter: str, *, blank: bool = True) -> None:
+        self._keeps_blank = blank
+        self.open_quote: int | None = None
+        """The first line whose quotation mark is never closed; it is left as it is, and refused where it matters."""
+        self.above = 0
+        """Lines left out above the first."""
+        self._delimiter = delimiter
+        self._begun = False
+        self._held: list[str] = []
+        self._lines = 0
+        self._records = 0
+        self._starts = [1]
+        self._shifts = [0]
+
+    def add(self, lines: list[str], *, last: bool = True) -> list[str]:
+        """The records of the next lines; a quoted field that goes on waits for what follows, unless nothing does."""
+        if not self._begun:
+            lines = self._from_header(lines)
+        lines = [*self._held, *lines] if self._held else lines
+        self._held = []
+        records: list[str] = []
+        at = 0
+        while at < len(lines):
+            line = lines[at]
+            if not self._keeps_blank and is_blank(line):
+                self._lines += 1
+                self._shift()
+                at += 1
+                continue
+            end: int | None = at
+            if '"' in line:
+                end = self._end(lines, at)
+                if end is None and not last and len(lines) - at < _LONGEST_QUOTE:
+                    self._held = lines[at:]
+                    break
+                if end is None and self.open_quote is None:
+                    self.open_quote = self._lines + 1
+            end = at if end is None else end
+            records.append(line if end == at else " ".join(lines[at : end + 1]))
+            self._records += 1
+            self._lines += end + 1 - at
+            if end > at:
+                self._shift()
+            at = end + 1
+        return records
+
+    def row(self, record: int) -> int:
+        """The number of the line a record begins in; both counted from 1."""
+        return int(self.rows(np.array([record]))[0])
+
+    def rows(self, records: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
+        starts = np.searchsorted(np.array(self._starts), records, side="right") - 1
+        return np.asarray(records + np.array(self._shifts)[starts], dtype=np.int32)
+
+    def _from_header(self, lines: list[str]) -> list[str]:
+        empty = next((i for i, line in enumerate(lines) if not is_blank(line) and not _SEP.fullmatch(line)), None)
+        self._begun = empty is not None
+        empty = len(lines) if empty is None else empty
+        self.above += empty
+        self._lines += empty
+        self._shifts[0] = self.above
+        return lines[empty:]
+
+    def _shift(self) -> None:
+        self._starts.append(self._records + 1)
+        self._shifts.append(self._lines - self._records)
+
+    def _end(self, lines: list[str], at: int) -> int | None:
+        """The line in which the last quoted field of a line ends; None where that cannot be told."""
+        inside: bool | None = False
+        for number in range(at, min(len(lines), at + _LONGEST_QUOTE)):
+            inside = _is_inside(lines[number], self._delimiter, bool(inside))
+            if inside is None:
+                return None
+            if not inside:
+                return None if self._swallows(lines[at : number + 1]) else number
+        return None
+
+    def _swallows(self, lines: list[str]) -> bool:
+        """Whether a quoted field holds whole rows: then two quotation marks are missing, each in a row of its own."""
+        if len(lines) == 1:
+            return False
+        columns = len(next(csv.reader([" ".join(lines)], delimiter=self._delimiter)))
+        return all(line.count(self._delimiter) + 1 == columns for line in lines)
+
+
+def _is_inside(line: str, delimiter: str, inside: bool) -> bool | None:
+    """Whether a quoted field is open at the end of a line.
+
+    None where a field that came from the line before is closed in the middle of a text: it was never meant to go on.
+    """
+    carried, at = inside, 0
+    while True:
+        if not inside:
+            if not line.startswith('"', at):
+                at = line.find(delimiter, at) + 1
+                if not at:
+                    return False
+                continue
+            inside, at = True, at + 1
+        at = line.find('"', at)
+        if at < 0:
+            return True
+        if line.startswith('""', at):
+            at += 2
+            continue
+        if carried and at + 1 < len(line) and line[at + 1] != delimiter:
+            return None
+        inside = carried = False
+        at = line.find(delimiter, at) + 1
+        if not at:
+            return False
+
+
+def decoded_lines(path: Path, encoding: str, errors: str = "strict") -> Iterator[tuple[list[str], bool]]:
+    """Lines in portions, with whether nothing follows: line ends of every kind, nothing invisible, no byte order mark."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    rest = ""
+    with path.open("rb") as stream:
+        if stream.read(len(BOM)) != BOM:
+            stream.seek(0)
+        while True:
+            block = stream.read(_BLOCK)
+            text = rest + decoder.decode(block, final=not block)
+            if not block:
+                break
+            keep = len(text) - len(text.rstrip("\r"))  # what follows a CR decides what it ends
+            whole = _with_one_end(text[: len(text) - keep])
+            lines = whole.split("\n")
+            rest = lines.pop() + text[len(text) - keep :]
+            if lines:
+                yield visible("\n".join(lines)).split("\n"), False
+    yield lines_of(text), True
+
+
+def _with_one_end(text: str) -> str:
+    return re.sub(r"\r+\n", "\n", text).replace("\r", "\n") if "\r" in text else text
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines at the end of a text, or all of them."""
+    return visible(_with_one_end(text.rstrip(_END_OF_FILE.decode()))).split("\n")
