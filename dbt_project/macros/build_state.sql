@@ -35,11 +35,16 @@
         contents.period_code,
         md5(
             {{ rules_digest() }}
-            || string_agg(contents.delivery_id::text, ',' order by contents.delivery_id)
+            || string_agg({{ counted_delivery('contents') }}, ',' order by contents.delivery_id)
         ) as digest
     from {{ ref('int_delivery__contents') }} as contents
     group by contents.measure_code, contents.period_code
 {% endmacro %}
+
+{# SQL expression: a delivery as digests name it; another one once it no longer counts. #}
+{% macro counted_delivery(contents) -%}
+    concat_ws(' until ', {{ contents }}.delivery_id, extract(epoch from {{ contents }}.known_until))
+{%- endmacro %}
 
 {# SQL expression: fingerprint of the model's own text and of the rules it names. #}
 {% macro rules_digest() %}

@@ -22,7 +22,9 @@
         needed.period_code,
         md5(
             {{ rules_digest() }}
-            || string_agg(distinct contents.delivery_id::text, ',' order by contents.delivery_id::text)
+            || string_agg(
+                distinct {{ counted_delivery('contents') }}, ',' order by {{ counted_delivery('contents') }}
+            )
         ) as digest
     from {{ ref('int_indicator__periods') }} as needed
     inner join {{ ref('int_delivery__contents') }} as contents

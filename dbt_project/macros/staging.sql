@@ -15,6 +15,12 @@
 {% endmacro %}
 
 {#
+  Predicate: staging shows the rows of this delivery. Of a withdrawn one too: what it said may be history, which
+  int_delivery__counted decides once for a whole build.
+#}
+{% macro is_delivered(delivery) %}{{ delivery }}.state in ('loaded', 'withdrawn'){% endmacro %}
+
+{#
   One staging model of observations.
   dataset:      the dataset id, which is also the raw table
   delivered:    which of measure_code, nationality, sex, age_band, category, category_name the file varies in
@@ -49,5 +55,5 @@ select
 from {{ source('raw', dataset) }} as delivered
 inner join {{ source('ops', 'delivery') }} as delivery
     on delivered._delivery_id = delivery.delivery_id
-where delivery.state = 'loaded' and delivery.dataset_id = '{{ dataset }}'
+where {{ is_delivered('delivery') }} and delivery.dataset_id = '{{ dataset }}'
 {%- endmacro %}

@@ -34,7 +34,7 @@
         )
 {% endmacro %}
 
-{# Whole deliveries: add the new, remove those no longer accepted. Nothing else is touched. #}
+{# Whole deliveries: add the new, remove those that never counted after all. Nothing else is touched. #}
 {% macro get_incremental_replace_deliveries_sql(arg_dict) %}
     {% set columns = get_quoted_csv(arg_dict.dest_columns | map(attribute='name')) %}
     delete from {{ arg_dict.target_relation }}
@@ -45,8 +45,8 @@
             select held.delivery_id from {{ held_deliveries() }} as held
             where
                 not exists (
-                    select 1 from {{ source('ops', 'delivery') }} as delivery
-                    where delivery.delivery_id = held.delivery_id and delivery.state = 'loaded'
+                    select 1 from {{ ref('int_delivery__counted') }} as counted
+                    where counted.delivery_id = held.delivery_id
                 )
         );
     insert into {{ arg_dict.target_relation }} ({{ columns }})

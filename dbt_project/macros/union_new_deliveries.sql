@@ -46,12 +46,14 @@
         {% for row in rows %}{% do waiting.update({row[0]: row[1]}) %}{% endfor %}
     {% endif %}
     {% set columns = observation_columns() | join(', ') %}
+    {% set counts = 'delivery_id in (select counted.delivery_id from ' ~ ref('int_delivery__counted') ~ ' as counted)' %}
     {% set selects = [] %}
     {% for name in models %}
         {% set deliveries = waiting.get(name[4:]) %}
         {% if everything %}
             {% do selects.append(
-                'select ' ~ columns ~ ' from ' ~ observation_model(name) ~ ' where ' ~ has_its_turn('delivery_id')
+                'select ' ~ columns ~ ' from ' ~ observation_model(name) ~ ' where ' ~ counts
+                ~ ' and ' ~ has_its_turn('delivery_id')
             ) %}
         {% elif deliveries %}
             {% do selects.append(

@@ -14,6 +14,17 @@
     and ({{ first }}.known_until is null or {{ second }}.known_from < {{ first }}.known_until)
 {%- endmacro %}
 
+{# Query of (measure, period, dataset): where there is a choice - several deliveries spoke, or one that no longer counts. #}
+{% macro contested_contents() %}
+    select
+        measure_code,
+        period_code,
+        dataset_id
+    from {{ ref('int_delivery__contents') }}
+    group by measure_code, period_code, dataset_id
+    having count(*) > 1 or bool_or(known_until is not null)
+{% endmacro %}
+
 {# Join: the moments of the row's dataset at which it holds. #}
 {% macro at_vintages(row) -%}
     inner join {{ ref('int_delivery__vintages') }} as vintage
@@ -59,16 +70,15 @@
     {{ delivery_id ~ ' <= ' ~ env_var('TEILHABE_TAKEN_IN_UNTIL') if env_var('TEILHABE_TAKEN_IN_UNTIL', '') else 'true' }}
 {%- endmacro %}
 
-{# Query of (delivery_id, dataset_id): loaded deliveries this table does not hold yet. #}
+{# Query of (delivery_id, dataset_id): deliveries that count or did and that this table does not hold yet. #}
 {% macro waiting_deliveries() %}
     select
-        delivery.delivery_id,
-        delivery.dataset_id
-    from {{ source('ops', 'delivery') }} as delivery
+        counted.delivery_id,
+        counted.dataset_id
+    from {{ ref('int_delivery__counted') }} as counted
     where
-        delivery.state = 'loaded'
-        and {{ has_its_turn('delivery.delivery_id') }}
-        and not exists (select 1 from {{ held_deliveries() }} as held where held.delivery_id = delivery.delivery_id)
+        {{ has_its_turn('counted.delivery_id') }}
+        and not exists (select 1 from {{ held_deliveries() }} as held where held.delivery_id = counted.delivery_id)
 {% endmacro %}
 
 {#

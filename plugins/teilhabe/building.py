@@ -37,18 +37,18 @@ _BUILT_BY = "dbt_project.sha256"
 
 
 def new_deliveries(settings: Settings) -> list[int]:
-    """Loaded deliveries that no successful build has taken in. Asset events merge, so this and not they decide."""
+    """Deliveries no successful build has taken in, or out after their withdrawal. Asset events merge, so this and not they decide."""
     with loading.session(settings) as conn:
         return ops.deliveries_to_build(conn)
 
 
 def is_due(settings: Settings) -> bool:
-    """Whether a build has something to do: new deliveries, or a tested candidate whose publishing was killed."""
+    """Whether a build has something to do: new or withdrawn deliveries, or a tested candidate whose publishing was killed."""
     return bool(new_deliveries(settings)) or releasing.unpublished(settings)
 
 
 def waits(settings: Settings, dataset_id: str) -> bool:
-    """Whether a loaded delivery of the dataset is in no build yet."""
+    """Whether a build has still to take in, or out, a delivery of the dataset."""
     with loading.session(settings) as conn:
         row = conn.execute(
             "select exists (select 1 from ops.delivery_to_build where dataset_id = %s)", (dataset_id,)
@@ -135,8 +135,9 @@ def _pass_ends(settings: Settings, *, anew: bool) -> list[int | None]:
             )
         rows = conn.execute(
             f"""
-            select d.delivery_id, coalesce(d.row_count, 0) from ops.delivery as d
-            where d.state = 'loaded' and d.dataset_id = any(%s) and {waits} order by d.delivery_id
+            select d.delivery_id, coalesce(d.row_count, 0)
+            from ops.delivery as d inner join ops.delivery_counted as c using (delivery_id)
+            where d.dataset_id = any(%s) and {waits} order by d.delivery_id
             """,
             [datasets],
         ).fetchall()

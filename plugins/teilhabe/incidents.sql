@@ -161,7 +161,7 @@ as $$
         cross join lateral unnest(d.periods) as p (period_code)
         inner join ops.delivery_calendar as c on c.dataset_id = d.dataset_id and c.period_code = p.period_code
             and (c.sender_code is null or c.sender_code = d.sender_code)
-        where d.state = 'loaded' and d.received_at < (day + 1)::timestamp at time zone 'Europe/Berlin'
+        where ops.counted_at((day + 1)::timestamp at time zone 'Europe/Berlin', d.state, d.received_at, d.state_at)
         order by d.delivery_id, c.sender_code, c.reference_end desc, c.period_code
     ),
     numbered as (

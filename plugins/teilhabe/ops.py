@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from teilhabe.contracts import Contract
 
 Connection = psycopg.Connection[Any]
-State = Literal["received", "validated", "loaded", "quarantined", "duplicate", "failed", "unpacked"]
+State = Literal[
+    "received", "validated", "loaded", "quarantined", "duplicate", "failed", "unpacked", "withdrawn", "held"
+]
 Step = Literal["fetch", "archive", "read", "validate", "load", "build", "publish"]
 Status = Literal["ok", "refused", "duplicate", "failed"]
 
@@ -410,14 +412,14 @@ def record_outcome(
 
 
 def deliveries_to_build(conn: Connection) -> list[int]:
-    """Loaded deliveries no successful build has taken in yet."""
+    """Deliveries no successful build has taken in yet, and published ones that no longer count and are to be taken out."""
     return [row[0] for row in conn.execute("select delivery_id from ops.delivery_to_build order by delivery_id")]
 
 
 def start_build(
     conn: Connection, delivery_ids: Sequence[int], *, code_version: str, run_id: str | None, force: bool = False
 ) -> int:
-    """Open a build that takes in ``delivery_ids``; a build that was killed before is closed as failed.
+    """Open a build that takes in ``delivery_ids``, or out what no longer counts; one that was killed is closed as failed.
 
     It is a full one when ``force``d or when the last successful build was made by other code.
     """
@@ -437,7 +439,8 @@ def start_build(
     assert row is not None  # noqa: S101
     with conn.cursor() as cursor:
         cursor.executemany(
-            "insert into ops.build_delivery (build_id, delivery_id) values (%s, %s)",
+            "insert into ops.build_delivery (build_id, delivery_id, takes_out)"
+            " select %s, delivery_id, state <> 'loaded' from ops.delivery where delivery_id = %s",
             [(row[0], i) for i in delivery_ids],
         )
     return int(row[0])
@@ -450,7 +453,7 @@ def is_full_build(conn: Connection, build_id: int) -> bool:
 
 
 def light_build(conn: Connection, build_id: int) -> list[str] | None:
-    """Datasets whose new deliveries a build takes in; None when it is a full one, or none has succeeded yet."""
+    """Datasets of the deliveries a build takes in or out; None when it is a full one, or none has succeeded yet."""
     row = conn.execute("select exists (select 1 from ops.build where state = 'succeeded')").fetchone()
     if is_full_build(conn, build_id) or not (row and row[0]):
         return None
@@ -463,7 +466,13 @@ def light_build(conn: Connection, build_id: int) -> list[str] | None:
 
 
 def finish_build(conn: Connection, build_id: int, *, succeeded: bool, message: str | None) -> None:
-    """Close a build; only a successful one counts its deliveries as built."""
+    """Close a build; only a successful one counts its deliveries as built - those held back while it ran are none of them."""
+    if succeeded:
+        conn.execute(
+            "delete from ops.build_delivery as taken using ops.delivery as d where taken.build_id = %s"
+            " and not taken.takes_out and d.delivery_id = taken.delivery_id and d.state = 'held'",
+            (build_id,),
+        )
     conn.execute(
         "update ops.build set state = %s, finished_at = clock_timestamp(), message = %s where build_id = %s",
         ("succeeded" if succeeded else "failed", message, build_id),

@@ -15,7 +15,11 @@ create table if not exists ops.delivery (
     manifest_uri text not null unique,
     state text not null default 'received'
         constraint delivery_state_check
-        check (state in ('received', 'validated', 'loaded', 'quarantined', 'duplicate', 'failed', 'unpacked')),
+        check (
+            state in (
+                'received', 'validated', 'loaded', 'quarantined', 'duplicate', 'failed', 'unpacked', 'withdrawn', 'held'
+            )
+        ),
     state_at timestamptz not null default now(),
     duplicate_of bigint references ops.delivery (delivery_id),
     rules_version text,
@@ -37,11 +41,13 @@ begin
     if not exists (
         select 1 from pg_constraint
         where conrelid = 'ops.delivery'::regclass and conname = 'delivery_state_check'
-            and pg_get_constraintdef(oid) like '%unpacked%'
+            and pg_get_constraintdef(oid) like '%withdrawn%' and pg_get_constraintdef(oid) like '%held%'
     ) then
         alter table ops.delivery drop constraint delivery_state_check;
         alter table ops.delivery add constraint delivery_state_check check (
-            state in ('received', 'validated', 'loaded', 'quarantined', 'duplicate', 'failed', 'unpacked')
+            state in (
+                'received', 'validated', 'loaded', 'quarantined', 'duplicate', 'failed', 'unpacked', 'withdrawn', 'held'
+            )
         );
     end if;
 end
@@ -55,7 +61,9 @@ comment on table ops.delivery is 'One row per file that arrived: what, when, fro
 comment on column ops.delivery.state is
     'received: archived, not yet judged. validated: accepted, not yet in raw. loaded: in raw. quarantined: refused, nothing of it in raw. '
     'duplicate: same bytes as duplicate_of, nothing ran on. failed: our own error, worth another run. '
-    'unpacked: a container whose files are deliveries of their own, see container_id.';
+    'unpacked: a container whose files are deliveries of their own, see container_id. '
+    'withdrawn: it was loaded and counted until state_at; a person took it back. '
+    'held: it is in raw but no build can take it in; it does not count.';
 comment on column ops.delivery.sender_code is 'The municipality that sent it, where the contract names senders.';
 comment on column ops.delivery.container_id is 'The delivery (a zip) this file came in.';
 comment on column ops.delivery.is_demo is 'Handed in by the demo, from an address at demo.teilhabe.example: made-up numbers.';
@@ -140,16 +148,42 @@ comment on table ops.build is 'One row per warehouse build; it has succeeded whe
 comment on column ops.build.is_full is 'Everything was computed anew, because the code had changed or somebody asked for it.';
 comment on table ops.build_delivery is 'Which loaded deliveries a build took in for the first time.';
 
-create or replace view ops.delivery_to_build as
-select d.delivery_id, d.dataset_id, d.received_at
+alter table ops.build_delivery add column if not exists takes_out boolean not null default false;
+comment on column ops.build_delivery.takes_out is
+    'The delivery had been published and no longer counts: the build lets the deliveries before it count again.';
+
+create or replace view ops.delivery_counted as
+select d.delivery_id, d.dataset_id, d.received_at as known_from,
+    case when d.state <> 'loaded' then greatest(d.state_at, d.received_at) end as known_until
 from ops.delivery as d
 where d.state = 'loaded'
-    and not exists (
-        select 1 from ops.build_delivery as bd
-        inner join ops.build as b on b.build_id = bd.build_id and b.state = 'succeeded'
-        where bd.delivery_id = d.delivery_id
+    or (
+        d.state in ('withdrawn', 'held')
+        and exists (
+            select 1 from ops.build_delivery as bd
+            inner join ops.build as b on b.build_id = bd.build_id and b.state = 'succeeded'
+            where bd.delivery_id = d.delivery_id and not bd.takes_out
+        )
     );
-comment on view ops.delivery_to_build is 'Loaded deliveries no successful build has taken in yet: what the warehouse DAG asks.';
+comment on view ops.delivery_counted is
+    'Deliveries whose values count, or did until known_until: what a release has shown stays in the history. A delivery '
+    'withdrawn or held before any release showed it never counted.';
+
+create or replace view ops.delivery_to_build as
+select d.delivery_id, d.dataset_id, d.received_at, d.state <> 'loaded' as takes_out
+from ops.delivery as d
+left join lateral (
+    -- what the last successful build that had to do with it left behind
+    select not bd.takes_out as is_in
+    from ops.build_delivery as bd
+    inner join ops.build as b on b.build_id = bd.build_id and b.state = 'succeeded'
+    where bd.delivery_id = d.delivery_id
+    order by bd.build_id desc limit 1
+) as built on true
+where (d.state = 'loaded') <> coalesce(built.is_in, false);
+comment on view ops.delivery_to_build is
+    'What the warehouse DAG asks: loaded deliveries no successful build has taken in yet, and published ones that no longer '
+    'count and that no successful build has taken out yet.';
 
 create table if not exists ops.delivery_calendar (
     dataset_id text not null,
@@ -163,6 +197,15 @@ create table if not exists ops.delivery_calendar (
 comment on table ops.delivery_calendar is 'What is due when: one row per dataset, sender and period, derived from the contracts.';
 comment on column ops.delivery_calendar.sender_code is 'The municipality that owes it, where the contract names senders.';
 
+create or replace function ops.counted_at(moment timestamptz, state text, received_at timestamptz, state_at timestamptz)
+returns boolean
+language sql immutable
+as $$
+    select received_at < moment and (state = 'loaded' or (state = 'withdrawn' and state_at >= moment))
+$$;
+comment on function ops.counted_at is 'Whether a delivery in this state had been received by then, was accepted and not withdrawn yet.';
+grant execute on function ops.counted_at(timestamptz, text, timestamptz, timestamptz) to teilhabe_transformer, teilhabe_steward;
+
 create or replace function ops.delivery_calendar_at(day date)
 returns table (
     dataset_id text, sender_code text, period_code text, reference_end date, due_on date, grace_until date,
@@ -174,7 +217,7 @@ as $$
         -- Far fewer rows than deliveries, before each is taken apart into its periods.
         select l.dataset_id, l.sender_code, l.periods, min(l.received_at) as received_at
         from ops.delivery as l
-        where l.state = 'loaded' and l.received_at < (day + 1)::timestamp at time zone 'Europe/Berlin'
+        where ops.counted_at((day + 1)::timestamp at time zone 'Europe/Berlin', l.state, l.received_at, l.state_at)
         group by l.dataset_id, l.sender_code, l.periods
     ),
     arrived as (
@@ -199,7 +242,8 @@ as $$
     left join lateral (
         select l.delivery_id, (l.received_at at time zone 'Europe/Berlin')::date as delivered_on
         from ops.delivery as l
-        where l.dataset_id = c.dataset_id and l.received_at = a.received_at and l.state = 'loaded'
+        where l.dataset_id = c.dataset_id and l.received_at = a.received_at
+            and ops.counted_at((day + 1)::timestamp at time zone 'Europe/Berlin', l.state, l.received_at, l.state_at)
             and c.period_code = any(l.periods) and (c.sender_code is null or l.sender_code = c.sender_code)
         order by l.delivery_id limit 1
     ) as d on true

@@ -8,6 +8,7 @@
 ) }}
 
 -- Which categories a delivery speaks of and what it calls them. Asked of new deliveries only, see int_delivery__groups.
+-- depends_on: {{ ref('int_delivery__counted') }}
 select
     unioned.delivery_id,
     unioned.category as category_code,

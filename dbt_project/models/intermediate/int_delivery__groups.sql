@@ -8,6 +8,7 @@
 ) }}
 
 -- Which population groups a delivery speaks of. Asked of new deliveries only, so that no build reads the history for it.
+-- depends_on: {{ ref('int_delivery__counted') }}
 select
     unioned.delivery_id,
     unioned.nationality,

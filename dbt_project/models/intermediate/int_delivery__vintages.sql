@@ -1,17 +1,17 @@
 {{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}') }}
 
--- When something about a measure and period became known: the moments at which a number made of several cells can change.
+-- When something about a measure and period became known or no longer counted: the moments at which a number made of several cells can change.
 -- By dataset, and for all datasets together (dataset_id '*').
 with moments as (
     select
         measure_code,
         period_code,
         coalesce(dataset_id, '*') as dataset_id,
-        known_from
+        moment as known_from
     from {{ ref('int_delivery__contents') }}
-    group by grouping sets (
-        (measure_code, period_code, dataset_id, known_from), (measure_code, period_code, known_from)
-    )
+    cross join lateral (values (known_from), (known_until)) as change (moment)
+    where moment is not null
+    group by grouping sets ((measure_code, period_code, dataset_id, moment), (measure_code, period_code, moment))
 )
 
 select

@@ -1,17 +1,11 @@
 {{ config(materialized='view') }}
 
--- What each dataset says about a number, and when it said so. Where a single delivery speaks about a measure and period there
--- is nothing to choose, nothing to sort and nothing to store again.
+-- What each dataset says about a number, and when it said so. Where a single delivery speaks about a measure and period, and
+-- still counts, there is nothing to choose, nothing to sort and nothing to store again.
 -- Known errors of a file (seed `corrections`) are set right here, each only while the delivered number shows the error. A
 -- number under a wrong key is taken from there (`moved_`) and booked under the right one in int_observation__rekeyed.
 with contested as materialized (
-    select
-        measure_code,
-        period_code,
-        dataset_id
-    from {{ ref('int_delivery__contents') }}
-    group by measure_code, period_code, dataset_id
-    having count(*) > 1
+    {{ contested_contents() }}
 ),
 
 said as (

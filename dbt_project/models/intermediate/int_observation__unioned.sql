@@ -10,5 +10,5 @@
 -- Every staging model of observations, found by its `meta`, see union_new_deliveries.sql.
 -- Only deliveries not yet here are read: the cost of a build does not grow with history.
 -- That a file states a number once is the reader's and validation's promise; the key of fct_observation_vintage holds it.
--- depends_on: {{ source('ops', 'delivery') }}
+-- depends_on: {{ ref('int_delivery__counted') }}
 {{ union_new_deliveries() }}

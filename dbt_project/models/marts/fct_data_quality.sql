@@ -20,7 +20,7 @@ select
     {{ surrogate_key(["split_part(delivery.dataset_id, '__', 1)"]) }} as agency_key,
     (array['critical', 'warning', 'info'])[found.severity_rank] as severity,
     case
-        when delivery.state in ('loaded', 'validated') then 'accepted'
+        when delivery.state in ('loaded', 'validated', 'withdrawn') then 'accepted'
         when delivery.state = 'quarantined' then 'refused'
         else 'open'
     end as verdict,

@@ -26,7 +26,7 @@ with contested as materialized (
         period_code
     from {{ ref('int_delivery__contents') }}
     group by measure_code, period_code
-    having count(*) > 1
+    having count(*) > 1 or bool_or(known_until is not null)
 ),
 
 chosen as (

@@ -10,14 +10,62 @@
 ) }}
 -- depends_on: {{ ref('int_rule__digest') }} {{ ref('int_delivery__contents') }}
 
--- What an office said differently in a later delivery. Numbers as delivered: what is corrected or derived here is no revision.
-with followed as (
+-- What an office said differently in a later delivery, or takes back with one withdrawn. Numbers as delivered: what is corrected or derived here is no revision.
+with stated as (
+    select
+        {% for column in key_columns() %}
+        {{ column }},
+        {% endfor %}
+        dataset_id,
+        known_from,
+        known_until,
+        value,
+        obs_status,
+        conf_status,
+        delivery_id,
+        row_number
+    from {{ ref('int_observation__contested') }}
+    {% if is_incremental() %}
+    where {{ in_stale('measure_code', 'period_code') }}
+    {% endif %}
+),
+
+-- Where nothing follows what no longer counts, that there is no number is what is known from then on.
+changed as (
+    select * from stated
+    union all
+    select
+        {% for column in key_columns() %}
+        {{ column }},
+        {% endfor %}
+        dataset_id,
+        known_until,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null
+    from (
+        select
+            *,
+            lead(known_from) over (
+                partition by {{ key_columns() | join(', ') }}, dataset_id
+                order by known_from
+            ) as next_from
+        from stated
+    ) as ended
+    where known_until is not null and next_from is distinct from known_until
+),
+
+followed as (
     select
         {% for column in key_columns() %}
         {{ column }},
         {% endfor %}
         dataset_id,
         known_from as revised_at,
+        row_number() over following as place,
         lag(value) over following as old_value,
         value as new_value,
         lag(obs_status) over following as old_obs_status,
@@ -27,10 +75,7 @@ with followed as (
         lag(delivery_id) over following as old_delivery_id,
         delivery_id as new_delivery_id,
         row_number as new_row_number
-    from {{ ref('int_observation__contested') }}
-    {% if is_incremental() %}
-    where {{ in_stale('measure_code', 'period_code') }}
-    {% endif %}
+    from changed
     window following as (
         partition by {{ key_columns() | join(', ') }}, dataset_id
         order by known_from
@@ -46,6 +91,7 @@ explained as (
     )
         followed.*,
         coalesce(
+            case when withdrawn.delivery_id is not null then 'withdrawn' end,
             known.reason,
             case when followed.old_obs_status = 'P' and followed.new_obs_status = 'A' then 'provisional_to_final' end,
             'none'
@@ -61,8 +107,10 @@ explained as (
             and followed.period_code = coalesce(known.period_code, followed.period_code)
             and followed.revised_at >= coalesce(known.revised_from, '-infinity')
             and followed.revised_at < coalesce(known.revised_to + 1, 'infinity')
+    left join {{ ref('int_delivery__counted') }} as withdrawn
+        on followed.old_delivery_id = withdrawn.delivery_id and followed.revised_at = withdrawn.known_until
     where
-        followed.old_delivery_id is not null
+        followed.place > 1
         and (followed.old_value, followed.old_obs_status, followed.old_conf_status)
         is distinct from (followed.new_value, followed.new_obs_status, followed.new_conf_status)
     order by

@@ -27,5 +27,5 @@ from {{ ref('fct_revision') }} as revision
 {{ with_names('revision', 'measure') }}
 inner join {{ ref('dim_dataset') }} as dataset
     on revision.dataset_key = dataset.dataset_key
-inner join {{ ref('dim_delivery') }} as delivery
+left join {{ ref('dim_delivery') }} as delivery
     on revision.new_delivery_id = delivery.delivery_id

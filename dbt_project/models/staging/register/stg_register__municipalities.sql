@@ -8,7 +8,7 @@ with delivered as (
     inner join {{ source('ops', 'delivery') }} as delivery
         on register._delivery_id = delivery.delivery_id
     where
-        delivery.state = 'loaded' and delivery.dataset_id = 'register__municipalities'
+        {{ is_delivered('delivery') }} and delivery.dataset_id = 'register__municipalities'
         and register.record_type = '60'
 )
 
