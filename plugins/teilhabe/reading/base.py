@@ -24,11 +24,13 @@ from teilhabe.contracts import (
 )
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding
 from teilhabe.reading import symbols
+from teilhabe.reading.appearance import Appearance
+from teilhabe.reading.as_seen import AsSeen
 from teilhabe.reading.coded import coded, constant, plain
 from teilhabe.reading.duplicates import DuplicateRows
 from teilhabe.reading.guard import guarded
 from teilhabe.reading.keys import is_date, level_of, shown
-from teilhabe.reading.labels import ValueColumn, normalise
+from teilhabe.reading.labels import ValueColumn, normalise, unmarked
 from teilhabe.reading.periods import is_valid
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
@@ -72,6 +74,8 @@ class Reading(ABC):
         self.report: Report = source.report
         self.sheet: str | None = None
         """The sheet being read: row numbers count within it, so every finding about a row names it."""
+        self.columns_read: frozenset[int] = frozenset()
+        """The columns (from 0) of a sheet whose rows become rows as a whole, so that no number names its column."""
         self.texts_used: set[str] = set()
         """Normalised labels and headers that occurred, for the check of their validity."""
         self.symbols: Counter[str] = Counter()
@@ -108,6 +112,7 @@ class Reading(ABC):
     def _checked_chunks(self) -> Iterator[pa.Table]:
         duplicates = DuplicateRows(self.contract, self.report)
         thousands = self._thousands()
+        seen = AsSeen(self.contract, self.report)
         rows = 0
         periods: set[str] = set()
         for columns in self._tidy():
@@ -115,7 +120,7 @@ class Reading(ABC):
             self._check_period(columns)
             if "period_code" in columns and self.layout.validity:
                 periods.update(code for code in pc.unique(columns["period_code"]).to_pylist() if code)
-            table = self._conform(columns)
+            table = self._as_seen(self._conform(columns), seen)
             if thousands:
                 thousands.see(table, self.sheet)
             table = duplicates.drop(table, self.sheet)
@@ -127,6 +132,34 @@ class Reading(ABC):
         self._check_validity(periods)
         if not rows:
             raise self._no_rows()
+
+    def _as_seen(self, table: pa.Table, seen: AsSeen) -> pa.Table:
+        """The table held against what people see of its cells, where it comes from a sheet."""
+        if self.sheet is None or not self.source.is_workbook:
+            return table
+        look = self.source.appearances.get(self.sheet, Appearance())
+        self._check_texts(table)
+        return seen.check(table, self.sheet, look, self.source.merges.get(self.sheet, []), self.columns_read)
+
+    def _check_texts(self, table: pa.Table) -> None:
+        """A name or a label that is an error or a formula nobody has calculated is no text."""
+        for name in self.contract.column_names:
+            if name in _NUMBER_COLUMNS:
+                continue
+            column = coded(table[name])
+            texts = column.dictionary.to_pylist()
+            kinds = [_kind_of_bad(text) if text[:1] in ("=", "#") else "" for text in texts]
+            for rule, sentence, expected in _BAD_TEXTS:
+                wrong = pa.array([kind == rule for kind in kinds], pa.bool_())
+                if rule not in kinds:
+                    continue
+                where = pc.indices_nonzero(pc.fill_null(wrong.take(column.indices), False)).to_pylist()
+                evidence = [
+                    Evidence(table["_row_number"][i].as_py(), name, column[i].as_py()) for i in where[:EVIDENCE_LIMIT]
+                ]
+                self.report.rows(
+                    "critical", rule, sentence, evidence, sheet=self.sheet, expected=expected, count=len(where)
+                )
 
     def _no_rows(self) -> Exception:
         unknown = next((finding for finding in self.findings if finding.rule == "label.unknown"), None)
@@ -173,6 +206,9 @@ class Reading(ABC):
         if not len(bad):
             return converted
         name = column_name if callable(column_name) else lambda _: str(column_name)
+        bare = pa.array([unmarked(text or "") for text in plain(cells).take(bad).to_pylist()], pa.string())
+        if not bare.equals(plain(cells).take(bad)):
+            converted, bad = self._without_marks(cells, converted, bad, bare, row_numbers, name)
         kinds = [_kind_of_bad(text) for text in pc.fill_null(plain(cells).take(bad), "").to_pylist()]
         for rule, sentence, expected in _BAD_CELLS:
             of_kind = bad.filter(pa.array([kind == rule for kind in kinds], pa.bool_()))
@@ -189,6 +225,47 @@ class Reading(ABC):
                 count=len(np.unique(row_numbers.take(of_kind).to_numpy())),
             )
         return converted
+
+    def _without_marks(
+        self,
+        cells: pa.Array,
+        converted: symbols.Converted,
+        bad: pa.Array,
+        bare: pa.Array,
+        row_numbers: pa.Array,
+        name: Callable[[int], str],
+    ) -> tuple[symbols.Converted, pa.Array]:
+        """The cells that are numbers or signs but for a footnote mark, converted without it, and which are still bad."""
+        again = symbols.convert(bare, self.rules, self.layout.numbers)
+        mended = bad.filter(pc.invert(again.bad))
+        if not len(mended):
+            return converted, bad
+        mask = np.zeros(len(cells), np.bool_)
+        mask[mended.to_numpy()] = True
+        good = pc.invert(again.bad)
+
+        def put(column: pa.Array, new: pa.Array) -> pa.Array:
+            return pc.replace_with_mask(plain(column), pa.array(mask), plain(new).filter(good))
+
+        first = mended.slice(0, EVIDENCE_LIMIT).to_pylist()
+        self.report.rows(
+            "warning",
+            "value.footnote_mark",
+            "hinter der Zahl „{found}“ steht ein Fußnotenzeichen; gelesen wurde die Zahl ohne das Zeichen",
+            [Evidence(row_numbers[i].as_py(), name(i), plain(cells)[i].as_py()) for i in first],
+            sheet=self.sheet,
+            expected="eine Zahl ohne Fußnotenzeichen",
+            count=len(mended),
+        )
+        still = converted.bad.to_numpy(zero_copy_only=False) & ~mask
+        put_in = symbols.Converted(
+            put(converted.value, again.value),
+            put(converted.obs_status, again.obs_status),
+            put(converted.conf_status, again.conf_status),
+            pa.array(still),
+            put(converted.dash, again.dash),
+        )
+        return put_in, pc.indices_nonzero(put_in.bad)
 
     def counts(self, measure: str | None) -> bool | None:
         """Whether a measure is a number of things; None where that is not known."""
@@ -321,9 +398,27 @@ class Reading(ABC):
             )
 
 
+_NUMBER_COLUMNS = frozenset({"value", "obs_status", "conf_status", "territory_code", "period_code"})
+"""Columns whose texts have checks of their own."""
+
+_BAD_TEXTS = (
+    (
+        "value.formula_without_result",
+        "in der Zelle steht eine Formel, deren Ergebnis nicht gespeichert ist („{found}“)",
+        "die Datei in Excel geöffnet, gespeichert und neu gesendet, oder der Wert statt der Formel",
+    ),
+    (
+        "value.is_an_error",
+        "in der Zelle steht der Fehlerwert „{found}“",
+        "eine Formel ohne Fehler, oder der Wert selbst",
+    ),
+)
+"""What programs leave in a cell instead of what was meant: rule, sentence, what was expected."""
+
 _BAD_CELLS = (
     ("value.missing", "die Zelle ist leer", "eine Zahl oder ein vereinbartes Zeichen"),
     ("value.is_a_date", "aus der Zahl ist ein Datum geworden („{found}“)", "eine Zahl, die Zelle als Zahl formatiert"),
+    *_BAD_TEXTS,
     (
         "value.not_a_number",
         "„{found}“ ist keine Zahl und kein vereinbartes Zeichen",
@@ -342,9 +437,21 @@ _LEVELS_DE: dict[Level, str] = {
 }
 
 
+_ERRORS = frozenset(
+    "#DIV/0! #N/A #NAME? #NULL! #NUM! #REF! #VALUE! #SPILL! #CALC! #GETTING_DATA "  # noqa: SIM905
+    "#NV #BEZUG! #WERT! #ZAHL! #ÜBERLAUF! #UNBEKANNT!".split()
+)
+"""As programs store them, and as a German Excel shows them."""
+
+
 def _kind_of_bad(text: str) -> str:
-    if not text.strip():
+    text = text.strip()
+    if not text:
         return "value.missing"
+    if text.startswith("=") and len(text) > 1:
+        return "value.formula_without_result"
+    if text.upper() in _ERRORS:
+        return "value.is_an_error"
     return "value.is_a_date" if is_date(text) else "value.not_a_number"
 
 

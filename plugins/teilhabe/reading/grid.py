@@ -12,7 +12,7 @@ import numpy as np
 
 from teilhabe.contracts import NumberFormat
 from teilhabe.reading.labels import normalise
-from teilhabe.reading.source import Cell, Source, cell_text
+from teilhabe.reading.source import Cell, Source, cell_text, without_noise
 
 _COLUMN_NUMBER = re.compile(r"\(?(\d{1,3})(?:[.,]0+)?\)?")
 _CERTAINLY_COUNTED = 6
@@ -56,8 +56,8 @@ def csv_grid(source: Source, delimiter: str) -> Grid:
 
 def value_text(cell: Cell, numbers: NumberFormat) -> str:
     """A cell as text: a number never passes for another because of its decimal point (1.234 is not 1234)."""
-    if isinstance(cell, float) and not isinstance(cell, bool) and not cell.is_integer():
-        text = format(Decimal(repr(cell)), "f")
+    if isinstance(cell, float) and not (number := without_noise(cell)).is_integer():
+        text = format(Decimal(repr(number)), "f")
         return text.replace(".", ",") if numbers == "german" else text
     return cell_text(cell).strip()
 

@@ -11,6 +11,10 @@ from teilhabe.reading.periods import is_valid, parse_period
 
 _UNITS = frozenset({"", "Anzahl", "Prozent", "%", "in %", "Personen"})
 _FOOTNOTE_MARK = re.compile(r"(?<=[^\d\s])(?:\s*,?\s*\d\)+)+$")
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾"
+_STARRED = re.compile(r"(?<=\S)\s?\*{1,3}\)$")
+_LONGEST_MARK = 8
+_UNIT_POWER = re.compile(r"(?<=m)[²³]")
 
 
 _BOTH_SEXES = (
@@ -22,16 +26,30 @@ _BOTH_SEXES = (
 """``Ausländerinnen und Ausländer``, ``Ausländer/-innen``, ``Ausländer(innen)``: written anew each few years, the same."""
 
 
+def unmarked(text: str) -> str:
+    """A text without the footnote marks behind it: ``65¹``, ``Wähler ¹⁾``, ``Peine *)``; ``km²`` is a unit."""
+    rest = text.rstrip()
+    for _ in range(_LONGEST_MARK):
+        starred = _STARRED.search(rest[-_LONGEST_MARK:])
+        if starred is not None:
+            rest = rest[: -len(starred[0])].rstrip()
+        elif rest[-1:] and rest[-1] in _RAISED and not _UNIT_POWER.search(rest[-2:]):
+            rest = rest[:-1].rstrip()
+        else:
+            break
+    return rest or text
+
+
 def normalise(text: str) -> str:
     """Header text reduced to what identifies it.
 
     Case, umlauts, punctuation, spaces, footnote marks and the way of naming both sexes do not.
     """
-    text = _FOOTNOTE_MARK.sub("", text.strip()).casefold()
+    text = _FOOTNOTE_MARK.sub("", unmarked(text.strip())).casefold()
     if "innen" in text:
         for pattern, plain in _BOTH_SEXES:
             text = pattern.sub(plain, text)
-    for umlaut, plain in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss"), ("%", "prozent")):
+    for umlaut, plain in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss"), ("%", "prozent"), ("m²", "m2")):
         text = text.replace(umlaut, plain)
     text = re.sub(r"(?<=[0-9])[^a-z0-9]+(?=[0-9])", "-", text)  # 1-5 is not 15
     return re.sub(r"(?<![0-9])[^a-z0-9]+|[^a-z0-9]+(?![0-9])", "", text)
@@ -39,7 +57,7 @@ def normalise(text: str) -> str:
 
 def clean(text: str) -> str:
     """A label as a person reads it: one kind of space, no footnote mark."""
-    return _FOOTNOTE_MARK.sub("", " ".join(text.split()))
+    return _FOOTNOTE_MARK.sub("", unmarked(" ".join(text.split())))
 
 
 class Dictionary:

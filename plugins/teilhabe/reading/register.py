@@ -229,10 +229,12 @@ class RegisterXlsxReading(_RegisterReading):
         found = _sheet(self.source)
         assert found is not None  # noqa: S101 - refuses() has looked
         name, top = found
+        self.sheet = name
         cells = self.source.sheets[name]
         positions = self._positions(cells[top : top + _HEADER_ROWS], name)
         kind = positions["record_type"]
         first = next((i for i in range(top + 1, len(cells)) if cell_text(cells[i][kind]) in _RECORD_TYPES), len(cells))
+        self.columns_read = frozenset(positions.values())
         self._check_area(cells[top:first], positions["area_km2"], name)
         territory, population = self._dates(cells, (top, first), positions, name)
         rows = []

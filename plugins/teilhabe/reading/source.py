@@ -17,7 +17,9 @@ import numpy.typing as npt
 import python_calamine
 
 from teilhabe.errors import Evidence, ReadingError
-from teilhabe.reading import hostile, text, workbook
+from teilhabe.reading import appearance, appearance_xls, hostile, text, workbook
+from teilhabe.reading.appearance import Appearance
+from teilhabe.reading.labels import unmarked
 from teilhabe.reading.report import Report
 from teilhabe.reading.text import BOM, Records
 
@@ -49,6 +51,8 @@ _MAX_TEXT = 30_000_000
 _MAX_LINE = 1_000_000
 _MAX_COLUMNS = 16_384
 """What Excel can hold."""
+_BESIDE = 50
+"""So far below and beside the cells with content a formula without a result still belongs to them."""
 
 _KIND_DE: dict[Kind, str] = {
     "text": "eine Textdatei (CSV)",
@@ -363,13 +367,18 @@ class Source:
         """The merged ranges of every sheet."""
         return self._opened[1]
 
+    @property
+    def appearances(self) -> dict[str, Appearance]:
+        """How the cells of every sheet look, where that is not simply what they hold."""
+        return self._opened[2]
+
     @cached_property
     def all_sheets(self) -> dict[str, list[list[Cell]]]:
         """The cells of every sheet, hidden ones among them: for checks, not for reading."""
         return self._opened[0]
 
     @cached_property
-    def _opened(self) -> tuple[dict[str, list[list[Cell]]], dict[str, Merges]]:
+    def _opened(self) -> tuple[dict[str, list[list[Cell]]], dict[str, Merges], dict[str, Appearance]]:
         self.facts  # noqa: B018 - nothing is opened that was not inspected
         sheets: dict[str, list[list[Cell]]] = {}
         merges: dict[str, Merges] = {}
@@ -391,23 +400,52 @@ class Source:
                 found="nicht lesbar",
                 expected="eine Arbeitsmappe, die sich öffnen lässt",
             ) from error
-        return sheets, merges
+        looks = (
+            appearance.of_workbook(self.path, self.report)
+            if self.kind == "xlsx"
+            else appearance_xls.of_workbook(self.path)
+        )
+        for name, look in looks.items():
+            _show(sheets.get(name, []), look)
+        return sheets, merges, looks
 
     def refuse_merges(self, sheet: str, first_row: int, last_row: int) -> None:
         """Merged cells among the data (rows 0-based, both included): nobody can tell which row such a number is for."""
         for (top, left), (bottom, _right) in self.merges.get(sheet, []):
             if top <= last_row and bottom >= first_row:
-                place = f"{_letters(left)}{top + 1}"
+                place = f"{letters(left)}{top + 1}"
                 raise self.report.error(
                     "sheet.merged_cells",
                     f"Auf dem Blatt „{sheet}“ sind ab Zelle {place} Zellen verbunden, mitten unter den Zahlen; bitte die "
                     "Verbindung aufheben, jede Zelle füllen und neu senden.",
                     sheet=sheet,
                     row=top + 1,
-                    column=_letters(left),
+                    column=letters(left),
                     found=f"verbundene Zellen ab {place}",
                     expected="verbundene Zellen nur im Tabellenkopf",
                 )
+
+
+def _show(cells: list[list[Cell]], look: Appearance) -> None:
+    """Puts into the cells what people see there: no footnote mark as a digit, no formula as an empty cell."""
+    for place, text in look.texts.items():
+        row, column = divmod(place, appearance.COLUMNS)
+        if row < len(cells) and column < len(cells[row]):
+            cells[row][column] = unmarked(text)
+    if not look.formulas:
+        return
+    bottom, right = len(cells), max(map(len, cells), default=0)
+    for place in look.formulas:
+        row, column = divmod(place, appearance.COLUMNS)
+        if row < len(cells) + _BESIDE and column < right + _BESIDE:
+            bottom, right = max(bottom, row + 1), max(right, column + 1)
+    cells += [[] for _ in range(bottom - len(cells))]
+    for filled in cells:
+        filled.extend([""] * (right - len(filled)))
+    for place, text in look.formulas.items():
+        row, column = divmod(place, appearance.COLUMNS)
+        if row < bottom and column < right:
+            cells[row][column] = text
 
 
 def _within(merges: Merges, end: tuple[int, int] | None) -> Merges:
@@ -437,14 +475,19 @@ def _line_of(data: mmap.mmap, at: int) -> int:
     return 1 + max(sum(block.count(end) for block in before) for end in (b"\n", b"\r"))
 
 
-def _letters(column: int) -> str:
+def letters(column: int) -> str:
     """0 is A, 26 is AA."""
-    letters = ""
+    text = ""
     column += 1
     while column:
         column, rest = divmod(column - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
+        text = chr(65 + rest) + text
+    return text
+
+
+def without_noise(number: float) -> float:
+    """What a program for tables shows at most are 15 digits: 465.00000000000006 is 465, 0.30000000000000004 is 0.3."""
+    return float(f"{number:.15g}")
 
 
 def cell_text(cell: Cell) -> str:
@@ -454,6 +497,7 @@ def cell_text(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "WAHR" if cell else "FALSCH"
     if isinstance(cell, float):
+        cell = without_noise(cell)
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
     if hasattr(cell, "isoformat"):
         return str(cell.isoformat())

@@ -90,6 +90,7 @@ class TerritorialChangesReading(Reading):
         cells = self.source.sheets[sheet]
         first = next((i for i in range(top + 1, len(cells)) if self._change_id(cells[i])), len(cells))
         self._positions = self._find_columns(cells[top:first], sheet)
+        self.columns_read = frozenset(self._positions.values())
         self._factor = self._unit_of_area(cells[top:first], sheet)
         years = self._years(cells[:first], sheet)
         changes = [i for i in range(first, len(cells)) if self._change_id(cells[i])]

@@ -395,7 +395,7 @@ _MACRO_SHEET = 1
 
 def _inspect_xls(path: Path, report: Report) -> Facts:
     try:
-        streams = _Compound(path.read_bytes())
+        streams = Compound(path.read_bytes())
     except (struct.error, ValueError, IndexError) as error:
         raise _unreadable(report) from error
     names = {name.casefold() for name in streams.entries}
@@ -417,7 +417,7 @@ def _inspect_xls(path: Path, report: Report) -> Facts:
         raise _unreadable(report) from error
 
 
-class _Compound:
+class Compound:
     """The directory of an OLE compound file; ``ValueError`` where its chains of sectors run in circles or out of the file."""
 
     def __init__(self, data: bytes) -> None:
