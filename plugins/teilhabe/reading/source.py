@@ -428,10 +428,10 @@ class Source:
 
 def _show(cells: list[list[Cell]], look: Appearance) -> None:
     """Puts into the cells what people see there: no footnote mark as a digit, no formula as an empty cell."""
-    for place, text in look.texts.items():
+    for place, written in look.texts.items():
         row, column = divmod(place, appearance.COLUMNS)
         if row < len(cells) and column < len(cells[row]):
-            cells[row][column] = unmarked(text)
+            cells[row][column] = unmarked(written)
     if not look.formulas:
         return
     bottom, right = len(cells), max(map(len, cells), default=0)
@@ -442,10 +442,10 @@ def _show(cells: list[list[Cell]], look: Appearance) -> None:
     cells += [[] for _ in range(bottom - len(cells))]
     for filled in cells:
         filled.extend([""] * (right - len(filled)))
-    for place, text in look.formulas.items():
+    for place, formula in look.formulas.items():
         row, column = divmod(place, appearance.COLUMNS)
         if row < bottom and column < right:
-            cells[row][column] = text
+            cells[row][column] = formula
 
 
 def _within(merges: Merges, end: tuple[int, int] | None) -> Merges:
@@ -501,4 +501,4 @@ def cell_text(cell: Cell) -> str:
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
     if hasattr(cell, "isoformat"):
         return str(cell.isoformat())
-    return str(cell)
+    return text.visible(str(cell))
