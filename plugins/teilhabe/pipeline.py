@@ -279,7 +279,7 @@ def load(settings: Settings, contract: Contract, run_id: str | None = None) -> l
 
 
 def _work_through(settings: Settings, contract: Contract, run_id: str | None, *, and_load: bool) -> dict[int, str]:
-    from teilhabe.register import from_warehouse
+    from teilhabe.register import baseline, from_warehouse
     from teilhabe.validation import load_suite
 
     states: dict[int, str] = {}
@@ -300,7 +300,7 @@ def _work_through(settings: Settings, contract: Contract, run_id: str | None, *,
         unfinished = [d for d in ops.unfinished(conn, contract.dataset_id) if not _is_container(d)]
         if any(d.state != "validated" for d in unfinished):
             suite = load_suite(settings.expectations, contract)
-            register = from_warehouse(conn, _baseline(settings))
+            register = from_warehouse(conn, baseline(settings.project))
             rules = rules_version(settings, contract)
         for delivery in unfinished:
             number = delivery.delivery_id
@@ -690,15 +690,6 @@ def _judge_one(
         outcome.message = None if verdict.accepted else verdict.findings[0].rule
     log.info("%s: %s, %s rows, %s findings", delivery.file_name, state, verdict.row_count, len(verdict.findings))
     return state
-
-
-def _baseline(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Territories the project itself knows, so that keys can be checked before a register was delivered."""
-    import csv
-
-    with (settings.dbt_project / "seeds" / "territories.csv").open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            yield row["territory_code"], row["territory_name"]
 
 
 @contextmanager

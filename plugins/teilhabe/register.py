@@ -10,8 +10,8 @@ import csv
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from difflib import SequenceMatcher
 from functools import cache, cached_property, lru_cache
@@ -20,36 +20,39 @@ from typing import Any, Literal
 
 import psycopg
 
-KeyCheck = Literal["known", "unknown", "unlisted", "unchecked"]
+KeyCheck = Literal["known", "outdated", "ended", "unknown", "unlisted", "unchecked"]
 NameCheck = Literal["agrees", "disagrees", "other"]
 
 _EDITION_REACH = timedelta(days=366)
 """A key that neither the edition before nor the one after has is wrong, if both are this close to the reference date."""
-_REMAINDER = "999"
-"""Municipality number under which offices book the rest of a county, e.g. Hannover's surroundings."""
+_REMAINDERS = frozenset({"03241999"})
+"""Keys no register has but statistical offices publish under: the rest of a county whose largest town they show apart."""
 _SIMILAR = 0.8
 _STATE, _COUNTY = 2, 5
 _MUNICIPALITY = 8
 _REKEYING = timedelta(days=2 * 366)
 """Offices book a merger late or early: Ilsede's unemployed of 2016 still stood under the key that ended in 2014."""
+_STALE = timedelta(days=4 * 366)
+"""Published tables are slower still: that of 2016 had municipalities under keys that ended in 2013. Longer is a mistake."""
 _CITY_STATES = ("02", "11")
 """One municipality each: what stands below them in tables are town districts no register lists."""
 _COUNTRY = "DG"
 
 
 class Register:
-    """Names by key from every accepted edition and change list, and the dates of the editions.
+    """Names by key from every accepted edition and change list, when keys ended, and the dates of the editions.
 
-    ``units`` and ``baseline`` are pairs of key and name; a key may have had several names over time. The baseline is what
-    is known without any delivery; it makes keys known, but says nothing about what else there is.
+    ``units`` are pairs of key and name; a key may have had several names over time. ``ends`` is the first day a key is gone
+    for certain. The ``baseline`` is what is known without any delivery; it covers the counties whose municipalities it lists.
     """
 
     def __init__(
         self,
         units: Iterable[tuple[str, str]],
         editions: Iterable[date],
-        baseline: Iterable[tuple[str, str]] = (),
+        baseline: Baseline | None = None,
         lineage: Lineage | None = None,
+        ends: Mapping[str, date] | None = None,
     ) -> None:
         self.lineage = lineage or Lineage()
         self._names: dict[str, dict[str, str]] = defaultdict(dict)
@@ -58,25 +61,40 @@ class Register:
         for code, name in units:
             self._add(code, name)
             self._covered.add(_area(code))
-        for code, name in baseline:
+        self._baseline = baseline or Baseline()
+        for code, name in self._baseline.units:
             self._add(code, name)
+        self._ends = {**self._baseline.ends, **(ends or {})}
         self._editions = sorted(set(editions))
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def check_key(self, code: str, reference: date | None) -> KeyCheck:
-        """``unknown`` only where an edition of the reference date, or the ones around it, should have the key.
+    @property
+    def is_delivered(self) -> bool:
+        """Whether any edition was accepted: until then only the baseline can be checked against."""
+        return bool(self._editions)
 
+    def check_key(self, code: str, reference: date | None) -> KeyCheck:
+        """What the register says of a key on a day.
+
+        ``outdated``: it was a key some years ago, and published tables may still have it. ``ended``: longer ago.
+        ``unknown``: an edition of that day, or the ones around it, should have it, or the latest edition has it not.
         ``unlisted``: in no edition of the area, but none is close. ``unchecked``: no edition covers the area and level.
         """
-        if code == _COUNTRY or code in self._names or (code.endswith(_REMAINDER) and code[:_COUNTY] in self._names):
+        if code == _COUNTRY or (code in _REMAINDERS and code[:_COUNTY] in self._names):
             return "known"
-        if _area(code) not in self._covered:
+        if code in self._names:
+            end = self._end(code)
+            if not end or not reference or reference < end + _REKEYING:
+                return "known"
+            return "ended" if reference >= end + _STALE else "outdated"
+        covered = _area(code) in self._covered
+        if not covered and not (len(code) == _MUNICIPALITY and code[:_COUNTY] in self._baseline.counties):
             return "unchecked"
         if reference is None or code[:_STATE] in _CITY_STATES:
             return "unlisted"
-        return "unknown" if self._enclosed(reference) else "unlisted"
+        return "unknown" if not covered or self._enclosed(reference) or self._editions[-1] <= reference else "unlisted"
 
     def check_name(self, code: str, name: str) -> NameCheck:
         """``other`` when the name is exactly that of another unit of the same level and state, and not of this one."""
@@ -85,6 +103,25 @@ class Register:
         if not own or not plain or any(_similar(plain, known) for known in own):
             return "agrees"
         return "other" if self._codes_by_name.get((code[:_STATE], len(code), plain), set()) - {code} else "disagrees"
+
+    def instead(self, code: str, name: str | None = None) -> str | None:
+        """The key that is meant: the one unit that has this name now, else what followed the key; in words, if there is one."""
+        living = set()
+        if name:
+            named = self._codes_by_name.get((code[:_STATE], len(code), normalise(name)), set())
+            living = {other for other in named if not self._end(other)} - {code}
+        if not living and self._end(code):
+            living = self.lineage.successors(code)
+        if len(living) != 1:
+            return None
+        [right] = living
+        known = self._names.get(right)
+        return f"{right} ({next(reversed(known.values()))})" if known else right
+
+    def _end(self, code: str) -> date | None:
+        """The first day a key is gone; a municipality goes with its county's key at the latest."""
+        ends = [self._ends[one] for one in {code, code[:_COUNTY]} if one in self._ends and len(one) >= _COUNTY]
+        return min(ends, default=None)
 
     def _enclosed(self, day: date) -> bool:
         before = [e for e in self._editions if timedelta(0) <= day - e <= _EDITION_REACH]
@@ -95,6 +132,15 @@ class Register:
         plain = normalise(name)
         self._names[code][plain] = name
         self._codes_by_name[code[:_STATE], len(code), plain].add(code)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What is known of territories without any delivery: keys and names, when keys ended, the counties listed in full."""
+
+    units: tuple[tuple[str, str], ...] = ()
+    ends: Mapping[str, date] = field(default_factory=dict)
+    counties: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -171,6 +217,20 @@ class Lineage:
             return False
         return self._fallback.explains(code, first, last) if self._fallback else None
 
+    def successors(self, code: str) -> set[str]:
+        """The keys that a key's people belong to since it ended, themselves not ended as far as is known."""
+        found: set[str] = set()
+        waiting, seen = [code], {code}
+        while waiting:
+            following = {change.new for change in self._changes_of.get(waiting.pop(), ())}
+            for new in following - seen:
+                seen.add(new)
+                if self._changes_of.get(new):
+                    waiting.append(new)
+                else:
+                    found.add(new)
+        return found or (self._fallback.successors(code) if self._fallback else set())
+
     def _covers(self, county: str, first: date, last: date) -> bool:
         if first > last:
             return True
@@ -201,6 +261,13 @@ class Lineage:
         return days
 
     @cached_property
+    def _changes_of(self) -> dict[str, list[Change]]:
+        found: dict[str, list[Change]] = defaultdict(list)
+        for change in self._facts.changes:
+            found[change.old].append(change)
+        return found
+
+    @cached_property
     def _by_county(self) -> dict[str, list[Change]]:
         found: dict[str, list[Change]] = defaultdict(list)
         for change in sorted(self._facts.changes, key=lambda c: c.day):
@@ -211,13 +278,35 @@ class Lineage:
 
 
 @cache
-def _seed(project: Path) -> Facts:
-    """The territories the project carries, as if an edition had been taken on every day one of them began or ended."""
+def _territories(project: Path) -> tuple[Mapping[str, str], ...]:
+    """The territories the project carries; none where it has no such seed."""
     path = project / "dbt_project" / "seeds" / "territories.csv"
     if not path.is_file():
-        return Facts()
+        return ()
     with path.open(encoding="utf-8", newline="") as lines:
-        units = [row for row in csv.DictReader(lines) if row["level"] == "municipality"]
+        return tuple(csv.DictReader(lines))
+
+
+def baseline(project: Path) -> Baseline:
+    """What the project carries, so that keys can be checked before a register was delivered."""
+    units = _territories(project)
+    return Baseline(
+        tuple((row["territory_code"], row["territory_name"]) for row in units),
+        {
+            row["territory_code"]: date.fromisoformat(row["valid_to"]) + timedelta(days=1)
+            for row in units
+            if row["valid_to"]
+        },
+        frozenset(row["territory_code"][:_COUNTY] for row in units if row["level"] == "municipality"),
+    )
+
+
+@cache
+def _seed(project: Path) -> Facts:
+    """The territories the project carries, as if an edition had been taken on every day one of them began or ended."""
+    units = [row for row in _territories(project) if row["level"] == "municipality"]
+    if not units:
+        return Facts()
     first, last = date(1995, 1, 1), date.max
     spans = [
         (
@@ -241,17 +330,19 @@ def _seed(project: Path) -> Facts:
     )
 
 
-def from_warehouse(conn: psycopg.Connection[Any], baseline: Iterable[tuple[str, str]] = ()) -> Register:
+def from_warehouse(conn: psycopg.Connection[Any], known: Baseline | None = None) -> Register:
     """The register as the accepted deliveries of its two datasets state it, plus a baseline that is always known."""
-    units = conn.execute(
+    editions = conn.execute(
         """
-        select distinct r.territory_code, r.territory_name
+        select r.territory_code, r.territory_name, max(r.period_code::date)
         from raw.register__municipalities as r
         inner join ops.delivery as d on d.delivery_id = r._delivery_id and d.state = 'loaded'
         where r.territory_code is not null and r.territory_name is not null
+        group by r.territory_code, r.territory_name
+        order by 3
         """
     ).fetchall()
-    units += conn.execute(
+    listed = conn.execute(
         """
         select distinct u.code, u.name
         from raw.register__territorial_changes as c
@@ -262,18 +353,78 @@ def from_warehouse(conn: psycopg.Connection[Any], baseline: Iterable[tuple[str, 
         where u.code is not null and u.name is not null
         """
     ).fetchall()
-    editions = conn.execute(
-        """
-        select distinct r.period_code::date
+    days_by_area: dict[tuple[str, int], list[date]] = defaultdict(list)
+    for area, digits, day in conn.execute(
+        f"""
+        select distinct left(r.territory_code, case when length(r.territory_code) > {_COUNTY} then {_COUNTY} else {_STATE} end),
+            length(r.territory_code), r.period_code::date
         from raw.register__municipalities as r
         inner join ops.delivery as d on d.delivery_id = r._delivery_id and d.state = 'loaded'
+        where r.territory_code is not null and r.territory_name is not null
+        order by 3
         """
-    ).fetchall()
-    return Register(units, (row[0] for row in editions), baseline, Lineage(lambda: _facts(conn)))
+    ):
+        days_by_area[area, digits].append(day)
+    changes = _changes(conn)
+    lineage = Lineage(lambda: _facts(conn, changes))
+    last_seen = {code: day for code, _, day in editions}  # in the order of the days, so the latest counts
+    ends = _ends(last_seen, days_by_area, changes, known or Baseline())
+    units = [*((code, name) for code, name, _ in editions), *listed]
+    return Register(
+        units,
+        (day for days in days_by_area.values() for day in days),
+        replace(known, ends={}) if known else None,
+        lineage,
+        ends,
+    )
 
 
-def _facts(conn: psycopg.Connection[Any]) -> Facts:
-    """The municipalities with inhabitants per edition, and the keys that ended, as the accepted deliveries state them."""
+def _ends(
+    last_seen: Mapping[str, date],
+    days_by_area: Mapping[tuple[str, int], list[date]],
+    changes: Sequence[Change],
+    known: Baseline,
+) -> dict[str, date]:
+    """The first day each key that ended is gone for certain: by a list of changes, else by the first edition without it.
+
+    What an edition still has has not ended before it, whatever a list or the baseline says; nor has what a later change
+    brought back.
+    """
+    begun: dict[str, date] = {}
+    for change in changes:
+        begun[change.new] = max(change.day, begun.get(change.new, change.day))
+    ends: dict[str, date] = {}
+
+    def gone(code: str, day: date) -> None:
+        if max(last_seen.get(code, date.min), begun.get(code, date.min)) < day:
+            ends[code] = min(day, ends.get(code, day))
+
+    for code, last in last_seen.items():
+        if later := next((day for day in days_by_area[_area(code)] if day > last), None):
+            gone(code, later)
+    for change in changes:
+        gone(change.old, change.day)
+    for code, day in known.ends.items():
+        gone(code, day)
+    return ends
+
+
+def _changes(conn: psycopg.Connection[Any]) -> tuple[Change, ...]:
+    """The keys that ended or were changed, as the accepted lists of changes state them."""
+    rows = conn.execute(
+        """
+        select distinct coalesce(c.old_code, c.old_ars), coalesce(c.new_code, c.new_ars), c.statistical_date::date
+        from raw.register__territorial_changes as c
+        inner join ops.delivery as d on d.delivery_id = c._delivery_id and d.state = 'loaded'
+        where c.change_type ~ '[13]' and c.statistical_date ~ '^[0-9]{4}-'
+            and coalesce(c.old_code, c.old_ars) <> coalesce(c.new_code, c.new_ars)
+        """
+    )
+    return tuple(Change(*row) for row in rows)
+
+
+def _facts(conn: psycopg.Connection[Any], changes: tuple[Change, ...]) -> Facts:
+    """The municipalities with inhabitants per edition, the changes, and the years whose lists were accepted."""
     members: dict[date, set[str]] = defaultdict(set)
     for day, code in conn.execute(
         """
@@ -284,15 +435,6 @@ def _facts(conn: psycopg.Connection[Any]) -> Facts:
         """
     ):
         members[day].add(code)
-    changes = conn.execute(
-        """
-        select distinct coalesce(c.old_code, c.old_ars), coalesce(c.new_code, c.new_ars), c.statistical_date::date
-        from raw.register__territorial_changes as c
-        inner join ops.delivery as d on d.delivery_id = c._delivery_id and d.state = 'loaded'
-        where c.change_type ~ '[13]' and c.statistical_date ~ '^[0-9]{4}-'
-            and coalesce(c.old_code, c.old_ars) <> coalesce(c.new_code, c.new_ars)
-        """
-    ).fetchall()
     years = conn.execute(
         """
         select distinct c.period_code::integer
@@ -303,7 +445,7 @@ def _facts(conn: psycopg.Connection[Any]) -> Facts:
     ).fetchall()
     return Facts(
         {day: frozenset(codes) for day, codes in members.items()},
-        tuple(Change(*row) for row in changes),
+        changes,
         frozenset(row[0] for row in years),
     )
 

@@ -23,7 +23,8 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from great_expectations.validator.validator import ValidationDependencies
 
 from teilhabe.observations import Context, Observations, Table
-from teilhabe.statistical_rules import RULES, Broken, Rule, parse_rule
+from teilhabe.statistical_catalogue import RULES, parse_rule
+from teilhabe.statistical_rules import Broken, Rule
 
 METRIC = "teilhabe.observations.broken"
 

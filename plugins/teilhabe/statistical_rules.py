@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from teilhabe.contracts import AGE_BAND, DEVIATION, NATIONALITIES, SEXES, Contract, contract_path
-from teilhabe.errors import EVIDENCE_SHOWN, ContractError, Evidence
+from teilhabe.errors import EVIDENCE_SHOWN, Evidence
 from teilhabe.history import KEY_COLUMNS
 from teilhabe.observations import (
     Context,
@@ -33,7 +33,7 @@ from teilhabe.observations import (
     tiling,
 )
 from teilhabe.periods import period_end
-from teilhabe.wording import spell_period
+from teilhabe.wording import LEVELS, spell_period
 
 _GROUPS = ("nationality", "sex", "age_band", "category")
 Group = Literal["nationality", "sex", "age_band", "category"]
@@ -304,7 +304,7 @@ class ShareOfUnchangedValuesToBeBelow(Rule):
 
     def broken(self, seen: Observations) -> Broken:
         table = seen.with_earlier
-        now, before = _pairs_in_time(seen, table, self._kept(table))
+        now, before = pairs_in_time(seen, table, self._kept(table))
         small = max(self.ignore_below, 200 * DEVIATION[seen.context.contract.secrecy_method])
         large = np.maximum(np.abs(table.value[now]), np.abs(table.value[before])) >= small
         now, before = now[large], before[large]
@@ -325,7 +325,7 @@ class ShareOfUnchangedValuesToBeBelow(Rule):
                 f"(hier {int(equal[group_of])} von {int(count[group_of])})"
             )
 
-        return _told(seen, table, len(now), rows, expected)
+        return places_of(seen, table, len(now), rows, expected)
 
 
 class _Change(Rule):
@@ -351,7 +351,7 @@ class _Change(Rule):
             low, high = self.min_factor * known[at], self.max_factor * known[at]
             return f"{number_in_words(round(low, 1))} bis {number_in_words(round(high, 1))} ({what} {number_in_words(known[at])})"
 
-        return _told(seen, table, int(large.sum()), now[outside], expected)
+        return places_of(seen, table, int(large.sum()), now[outside], expected)
 
 
 class ChangeToPreviousVintageToBeBetween(_Change):
@@ -368,13 +368,7 @@ class ChangeToPreviousVintageToBeBetween(_Change):
         table = seen.with_vintage
         if table is None:
             return Broken(0, 0)
-        key, size = table.groups(KEY_COLUMNS)
-        delivered = len(seen.table)
-        usable = self._kept(table) & ~np.isnan(table.value)
-        old = _first_of(key, size, np.flatnonzero(usable[delivered:]) + delivered)
-        now = np.flatnonzero(usable[:delivered])
-        now = now[old[key[now]] >= 0]
-        return self._outside(seen, table, now, old[key[now]], "bisher")
+        return self._outside(seen, table, *pairs_in_vintages(seen, table, self._kept(table)), "bisher")
 
 
 class ChangeToPreviousPeriodToBeBetween(_Change):
@@ -389,7 +383,7 @@ class ChangeToPreviousPeriodToBeBetween(_Change):
 
     def broken(self, seen: Observations) -> Broken:
         table = seen.with_earlier
-        now, before = _pairs_in_time(seen, table, self._kept(table))
+        now, before = pairs_in_time(seen, table, self._kept(table))
         return self._outside(seen, table, now, before, "im Vorzeitraum")
 
 
@@ -442,7 +436,7 @@ class PreviousPlusChangeToEqualCurrent(Rule):
         now, total = now[usable], total[usable]
         wrong = np.abs(table.value[now] - total) > self.tolerance + _EPSILON
         should = dict(zip(now[wrong].tolist(), total[wrong].tolist(), strict=True))
-        return _told(seen, table, len(now), now[wrong], lambda at: number_in_words(should[at]))
+        return places_of(seen, table, len(now), now[wrong], lambda at: number_in_words(should[at]))
 
 
 class RatioToEqualItsParts(Rule):
@@ -499,7 +493,7 @@ class RatioToEqualItsParts(Rule):
                 now[wrong].tolist(), should[wrong].tolist(), looks[wrong].tolist(), strict=True
             )
         }
-        return _told(seen, table, len(now), now[wrong], told.__getitem__)
+        return places_of(seen, table, len(now), now[wrong], told.__getitem__)
 
     def _share_of_column(self, table: Table, found: _Selected, now: Rows, above: Values) -> Values:
         """What the ratio would be as a share of all territories of the same level together."""
@@ -578,16 +572,19 @@ class PeriodToBeComplete(Rule):
         group = combination[rows]
         used, compact = np.unique(group, return_inverse=True)
         example = dict(zip(group.tolist(), rows.tolist(), strict=True))
-        if not len(used):
-            return [], 0
         there = np.zeros((periods, places, len(used)), dtype=bool)
         there[table.codes["period_code"][rows], table.codes["territory_code"][rows], compact] = True
         in_period: Mask = np.any(there, axis=1)  # a column that is not valid in a year is nobody's gap
+        spoken_of = set(table.codes["period_code"][self._kept(table)].tolist())
         number = {code: n for n, code in enumerate(table.texts["territory_code"])}
         found: list[Evidence] = []
         compared = 0
         for at, period in enumerate(table.texts["period_code"]):
             if not in_period[at].any():
+                if at in spoken_of:
+                    nothing = self._nothing_at_all(seen, table, names, period, kept)
+                    found += nothing
+                    compared += len(nothing)
                 continue
             wanted = self._territories(seen, table, period, kept)
             compared += len(wanted) * int(in_period[at].sum())
@@ -598,6 +595,17 @@ class PeriodToBeComplete(Rule):
                         self._gap(seen, table, names, code, period, example[int(used[lacking])], bool(has.any()))
                     )
         return found, compared
+
+    def _nothing_at_all(
+        self, seen: Observations, table: Table, names: Mapping[str, str], period: str, kept: Mask
+    ) -> list[Evidence]:
+        """A period the file speaks of without one row of the territories that are due: each of them is missing."""
+        wanted = self._territories(seen, table, period, kept)
+        if wanted:
+            return [self._gap(seen, table, names, code, period, -1, is_partly=False) for code in wanted]
+        level = f"kein Gebiet der Ebene {LEVELS[self.level]}" if self.level else "kein Gebiet"
+        where = f" in {territory_in_words(self.within)}" if self.within else ""
+        return [Evidence(None, None, f"{spell_period(period)}: {level}{where}", "einen Eintrag")]
 
     def _gap(
         self,
@@ -745,7 +753,7 @@ class NoDisclosingShares(Rule):
         rows, whole = rows[small], whole[small]
         shows = (table.value[rows] == 0) | (table.value[rows] == whole)
         of = dict(zip(rows[shows].tolist(), whole[shows].tolist(), strict=True))
-        return _told(seen, table, len(rows), rows[shows], lambda at: f"weder 0 noch alle {number_in_words(of[at])}")
+        return places_of(seen, table, len(rows), rows[shows], lambda at: f"weder 0 noch alle {number_in_words(of[at])}")
 
 
 _SIGNS: Mapping[str, frozenset[str]] = {
@@ -799,35 +807,6 @@ class SymbolsOfTheRegime(Rule):
         return Broken(len(counts), len(evidence), tuple(evidence[:EVIDENCE_SHOWN]))
 
 
-RULES: Mapping[str, type[Rule]] = {
-    rule.type: rule
-    for rule in (
-        PartsToAddUpToTotal, PartsNotToExceedTotal, MunicipalitiesToAddUpToCounty, ShareOfUnchangedValuesToBeBelow,
-        ChangeToPreviousVintageToBeBetween, ChangeToPreviousPeriodToBeBetween, PreviousPlusChangeToEqualCurrent,
-        RatioToEqualItsParts, PartMeasureNotToExceed, PeriodToBeComplete, TerritoriesToMatchPreviousPeriod,
-        NoDisclosingShares, SymbolsOfTheRegime,
-    )
-}  # fmt: skip
-
-
-def parse_rule(type_: str, kwargs: Mapping[str, Any], contract: Contract | None = None) -> Rule:
-    """A rule of the catalogue with checked arguments; ``ContractError`` says which argument is wrong."""
-    try:
-        rule = RULES[type_].model_validate(dict(kwargs))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function"))
-        what = (
-            "is an unknown argument"
-            if first["type"] == "extra_forbidden"
-            else first["msg"].removeprefix("Value error, ")
-        )
-        raise ContractError(f"kwargs.{key}: {what}." if key else f"kwargs: {what}.") from error
-    if contract is not None and (wrong := next(rule.check(contract), None)):
-        raise ContractError(f"kwargs.{wrong}.")
-    return rule
-
-
 def _unknown_codes(contract: Contract, column: str, codes: Iterable[str], name: str) -> Iterator[str]:
     """Codes no delivery can have: those of closed lists, and measures the catalogue does not know."""
     closed: Mapping[str, Iterable[str]] = {
@@ -841,7 +820,7 @@ def _unknown_codes(contract: Contract, column: str, codes: Iterable[str], name: 
             yield f"{name}: no {column} {code!r}"
 
 
-def _told(
+def places_of(
     seen: Observations, table: Table, compared: int, rows: Rows, expected: Callable[[int], str]
 ) -> Broken:  # fmt: skip
     """The rows that broke a rule, in the order of the file, each with its place, its value and what was expected."""
@@ -910,7 +889,7 @@ def _sums(
             wanted[wrong].tolist(), strict=True,
         )
     }  # fmt: skip
-    return _told(seen, table, len(totals), totals[wrong], told.__getitem__)
+    return places_of(seen, table, len(totals), totals[wrong], told.__getitem__)
 
 
 def _not_more_than(
@@ -925,7 +904,7 @@ def _not_more_than(
     slack = rule.tolerance(seen.context, one, whole, seen.measured(table, "is_mean")[rows])
     wrong = table.value[rows] > whole + slack
     of = dict(zip(rows[wrong].tolist(), whole[wrong].tolist(), strict=True))
-    return _told(seen, table, len(rows), rows[wrong], lambda at: f"höchstens {number_in_words(of[at])}")
+    return places_of(seen, table, len(rows), rows[wrong], lambda at: f"höchstens {number_in_words(of[at])}")
 
 
 def _in_time(seen: Observations, table: Table, columns: Sequence[str]) -> tuple[Rows, Rows]:
@@ -948,7 +927,7 @@ def _found(key: Rows, among: Rows, wanted: Rows) -> Rows:
     return np.where((wanted >= 0) & (key[order[place]] == wanted), order[place], -1)
 
 
-def _pairs_in_time(seen: Observations, table: Table, kept: Mask) -> tuple[Rows, Rows]:
+def pairs_in_time(seen: Observations, table: Table, kept: Mask) -> tuple[Rows, Rows]:
     """Rows of the delivery that have a value in the period before, and those values' rows."""
     key, before = _in_time(seen, table, KEY_COLUMNS)
     there = ~np.isnan(table.value)
@@ -956,6 +935,17 @@ def _pairs_in_time(seen: Observations, table: Table, kept: Mask) -> tuple[Rows, 
     now = np.flatnonzero(kept & delivered & there)
     partner = _found(key, np.flatnonzero(there), before[now])
     return now[partner >= 0], partner[partner >= 0]
+
+
+def pairs_in_vintages(seen: Observations, table: Table, kept: Mask) -> tuple[Rows, Rows]:
+    """Rows of the delivery whose observation has a valid value so far, and those values' rows; ``table``: ``with_vintage``."""
+    key, size = table.groups(KEY_COLUMNS)
+    delivered = len(seen.table)
+    usable = kept & ~np.isnan(table.value)
+    old = _first_of(key, size, np.flatnonzero(usable[delivered:]) + delivered)
+    now = np.flatnonzero(usable[:delivered])
+    now = now[old[key[now]] >= 0]
+    return now, old[key[now]]
 
 
 class _Selected:

@@ -18,7 +18,7 @@ from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.errors import Evidence, Finding, IncidentError, TeilhabeError
 from teilhabe.incidents import Change
 from teilhabe.settings import Settings
-from teilhabe.statistical_rules import RULES
+from teilhabe.statistical_catalogue import RULES
 from tests.conftest import PROJECT
 
 ANY = next(iter(load_contracts(PROJECT / "agencies").values()))

@@ -25,8 +25,8 @@ from teilhabe.history import KEY_COLUMNS, NoHistory, latest
 from teilhabe.observations import Context, Table, previous_period, tiling
 from teilhabe.reading import open_reading
 from teilhabe.register import Change, Facts, Lineage, Register
+from teilhabe.statistical_catalogue import RULES, parse_rule
 from teilhabe.statistical_expectations import EXPECTATIONS, judging
-from teilhabe.statistical_rules import RULES, parse_rule
 from teilhabe.validation import Expectation, Suite, load_suite, run_expectations, validate
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -492,6 +492,66 @@ def test_every_municipality_of_the_register_has_its_rows() -> None:
     )
 
 
+def test_a_file_without_a_single_due_territory_is_not_complete_either() -> None:
+    rule = {"type_": "expect_period_to_be_complete", "level": "municipality", "within": "03157"}
+    seen = judged(rows=[row(70)], **rule)
+    assert len(seen.evidence) == 7, "all municipalities of 2023, none of the former ones"
+    assert seen.evidence[0].found == "Gebiet 03157001, 2023: fehlt"
+    full = in_peine(70, *[10] * 7)
+    seen = judged(rows=[*full, row(70, period_code="2024")], **rule)
+    assert {str(e.found).split(", ")[1] for e in seen.evidence} == {"2024: fehlt"}
+    assert len(seen.evidence) == 7
+    elsewhere = judged(
+        rows=[row(5, territory_code="01")], type_="expect_period_to_be_complete", level="municipality", within="01051"
+    )
+    assert [e.found for e in elsewhere.evidence] == ["2023: kein Gebiet der Ebene Gemeinde in Gebiet 01051"]
+
+
+def posts(*values: float | None, period: str = "2024", measure: str = "social_work_fte") -> list[Row]:
+    places = ("03157001", "03157002", "03157005", "03157006", "03157007", "03157008", "03157009")
+    return [
+        row(value, measure_code=measure, territory_code=place, period_code=period)
+        for place, value in zip(places, values, strict=False)
+    ]
+
+
+SCALE = "expect_values_to_keep_their_scale"
+OWN = ANY.dataset_id
+
+
+@pytest.mark.parametrize("factor", [10, 100, 1000, 0.01])
+def test_values_that_all_leap_by_a_power_of_ten_have_lost_or_won_a_comma(factor: float) -> None:
+    before = posts(0.75, 1.5, 2.25, 19.5, 1.1, period="2023")
+    seen = judged(
+        SCALE, posts(*(value * factor for value in (0.75, 1.75, 2.0, 19.0, 1.1))), history=Known(**{OWN: before})
+    )
+    assert seen.count == 5
+    assert seen.evidence[3].expected == "etwa 19,5 (im Vorzeitraum)"
+    again = judged(
+        SCALE, posts(*(value * factor for value in (0.75, 1.75, 2.0))), history=Known(**{OWN: posts(0.75, 1.5, 2.25)})
+    )
+    assert (again.count, again.evidence[0].expected) == (3, "etwa 0,75 (bisher)")
+
+
+def test_a_development_is_no_change_of_scale() -> None:
+    before = posts(0.75, 1.5, 2.25, 19.5, 1.1, period="2023")
+    for values in ((0.75, 1.75, 2.0, 19.0, 1.1), (7.5, 1.5, 2.25, 19.5, 1.1), (3.0, 6.0, 9.0, 60.0, 4.4)):
+        assert judged(SCALE, posts(*values), history=Known(**{OWN: before})).success
+    assert judged(SCALE, posts(75, 150), history=Known(**{OWN: before})).success, "two values say nothing"
+    few, many = posts(3, 4, 5, measure="offences_known", period="2023"), posts(30, 40, 50, measure="offences_known")
+    assert judged(SCALE, many, history=Known(**{OWN: few})).success, "small counts do grow tenfold"
+    thousands = posts(3000, 4000, 5000, measure="offences_known")
+    assert judged(SCALE, thousands, history=Known(**{OWN: few})).count == 3, "but not a thousandfold"
+
+
+def test_without_history_shares_that_are_all_whole_multiples_of_five_have_lost_their_comma() -> None:
+    assert judged(SCALE, posts(1950, 1100, 850, 150, 75)).count == 5
+    assert judged(SCALE, posts(1950, 1100, 850, 150, 75, measure="counselling_cases")).success, "cases are whole"
+    assert judged(SCALE, posts(1, 2, 3, 20, 1)).success
+    assert judged(SCALE, posts(19.5, 25, 50, 75, 100)).success
+    assert judged(SCALE, posts(1941, 1103, 850), usual_max={"social_work_fte": 300}).count == 3
+
+
 def test_every_territory_has_every_group_of_the_table() -> None:
     rule = {"type_": "expect_period_to_be_complete", "by": ["sex"]}
     rows = [*by_sex(1, 1, 0), *by_sex(1, 1, 0, territory_code="03158", territory_name="Wolfenbüttel")]
@@ -755,8 +815,9 @@ def test_a_delivery_too_large_to_be_held_says_so(monkeypatch: pytest.MonkeyPatch
     table = long_table(CONTRACTS[ANY.dataset_id], 10)
     found = [f for f in verdict(ANY.dataset_id, table, suite=exceed()).findings if f.rule == "observations.not_checked"]
     assert [f.severity for f in found] == ["info"]
-    nothing_asked = Suite(ANY.dataset_id, ())
-    rules = {f.rule for f in verdict(ANY.dataset_id, table, suite=nothing_asked).findings}
+    counted = "civic__sports_clubs"
+    nothing_asked = verdict(counted, long_table(CONTRACTS[counted], 10), suite=Suite(counted, ()))
+    rules = {f.rule for f in nothing_asked.findings}
     assert "observations.not_checked" not in rules
 
 
@@ -772,8 +833,8 @@ def test_history_is_not_asked_where_no_rule_needs_it() -> None:
         def values(self, *_: Any) -> pa.Table | None:
             raise AssertionError("nobody needs the history")
 
-    table = long_table(CONTRACTS[ANY.dataset_id], 3)
-    verdict(ANY.dataset_id, table, suite=exceed(), history=Untouchable())
+    counted = "civic__sports_clubs"
+    verdict(counted, long_table(CONTRACTS[counted], 3), suite=exceed(), history=Untouchable())
 
 
 # --- The offices' own files -----------------------------------------------------------------------------------------------

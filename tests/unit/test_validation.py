@@ -129,6 +129,8 @@ def test_a_good_delivery_has_no_findings(judge: Judge) -> None:
         ({"obs_status": "Z"}, "critical", "value.status", "Bevölkerungsstand", "12000"),
         ({"conf_status": "G"}, "critical", "value.confidentiality", "Geheimhaltung", "G"),
         ({"territory_name": None}, "critical", "column.blank", "Gebiet", "leer"),
+        ({"territory_name": ""}, "critical", "column.blank", "Gebiet", "leer"),
+        ({"territory_name": " \u00a0"}, "critical", "column.blank", "Gebiet", "leer"),
         ({"sex": None}, "critical", "column.blank", "Geschlecht", "leer"),
     ],
 )  # fmt: skip

@@ -24,12 +24,20 @@ def coded(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
             column = column.chunk(0)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    if not column.dictionary.null_count:
-        return column
-    there = column.dictionary.is_valid()
+    return _with(column, column.dictionary.is_valid()) if column.dictionary.null_count else column
+
+
+def without_blanks(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """A text of nothing but white space is a missing text."""
+    there = pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(column.dictionary)), 0)
+    return column if pc.all(there).as_py() in (True, None) else _with(column, there)
+
+
+def _with(column: pa.DictionaryArray, there: pa.BooleanArray) -> pa.DictionaryArray:
+    """The column with only these texts of its dictionary; the others are missing."""
     number = pc.subtract(pc.cumulative_sum(there.cast(pa.int32())), pa.scalar(1, pa.int32()))
     renumbered = pc.if_else(there, number, pa.scalar(None, pa.int32()))
-    return pa.DictionaryArray.from_arrays(renumbered.take(column.indices), column.dictionary.drop_null())
+    return pa.DictionaryArray.from_arrays(renumbered.take(column.indices), column.dictionary.filter(there))
 
 
 def constant(value: str | None, size: int) -> pa.DictionaryArray:
