@@ -138,6 +138,23 @@ def deliver(
 
 
 @app.command()
+def withdraw(
+    delivery: Annotated[int, typer.Argument(help="Its number, as `teilhabe status --deliveries` shows it.")],
+    reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")],
+) -> None:
+    """Take a loaded delivery back: the one before it counts again, the history keeps both. `teilhabe run` publishes it."""
+    import getpass
+
+    from teilhabe import loading, withdrawing
+
+    settings = get_settings()
+    _ensure_warehouse(settings)
+    with loading.session(settings) as conn:
+        done = withdrawing.withdraw(conn, delivery, reason=reason, actor=getpass.getuser(), now=datetime.now(UTC))
+    out.print(escape(withdrawing.told(done)), highlight=False)
+
+
+@app.command()
 def run(
     datasets: Annotated[list[str] | None, typer.Argument(help="Only these datasets; all by default.")] = None,
     until_idle: Annotated[

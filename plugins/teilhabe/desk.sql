@@ -4,7 +4,8 @@ create table if not exists ops.desk_act (
     act_id bigint generated always as identity primary key,
     at timestamptz not null,
     actor text not null,
-    action text not null check (action in ('uploaded', 'downloaded')),
+    action text not null
+        constraint desk_act_action_check check (action in ('uploaded', 'downloaded', 'withdrawn')),
     dataset_id text not null,
     sender_code text,
     period_code text,
@@ -12,14 +13,32 @@ create table if not exists ops.desk_act (
     file_name text not null,
     size_bytes bigint not null,
     sha256 text not null,
-    arrival text
+    arrival text,
+    note text
 );
+-- What installations made before withdrawals lack.
+alter table ops.desk_act add column if not exists note text;
+do $$
+begin
+    if not exists (
+        select 1 from pg_constraint
+        where conrelid = 'ops.desk_act'::regclass and conname = 'desk_act_action_check'
+            and pg_get_constraintdef(oid) like '%withdrawn%'
+    ) then
+        alter table ops.desk_act drop constraint desk_act_action_check;
+        alter table ops.desk_act add constraint desk_act_action_check
+            check (action in ('uploaded', 'downloaded', 'withdrawn'));
+    end if;
+end
+$$;
 create index if not exists desk_act_by_dataset on ops.desk_act (dataset_id, at);
 comment on table ops.desk_act is
-    'Who handed in or took out which file at the desk. Append-only; what was done to incidents is in ops.incident_event.';
+    'Who handed in, took out or withdrew which file, at the desk or on the command line. Append-only; what was done to incidents '
+    'is in ops.incident_event.';
 comment on column ops.desk_act.actor is 'Name of the account.';
+comment on column ops.desk_act.note is 'Of a withdrawal: why.';
 comment on column ops.desk_act.period_code is 'The period the file was meant for, where the page it came from says so.';
-comment on column ops.desk_act.delivery_id is 'The delivery taken out, or the one the file replaces.';
+comment on column ops.desk_act.delivery_id is 'The delivery taken out or withdrawn, or the one the file replaces.';
 comment on column ops.desk_act.arrival is 'Of an upload: what the delivery that becomes of it has as source_fingerprint.';
 
 create index if not exists delivery_by_arrival on ops.delivery (source_fingerprint) where source_fingerprint is not null;

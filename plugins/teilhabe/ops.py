@@ -86,11 +86,13 @@ def register(
     sender_code: str | None = None,
     container_id: int | None = None,
     layout: str | None = None,
+    by_own_clock: bool = False,
 ) -> Delivery:
     """Record an arrival and say whether its bytes are new for this dataset.
 
-    The same bytes are a duplicate of an earlier delivery that is loaded or under way, and of one refused under the
-    same rules: contract and suite may have been mended since. So is a container, unless a file of it was refused.
+    The same bytes are a duplicate of an earlier delivery that is loaded, held or under way, and of one refused under the
+    same rules: contract and suite may have been mended since. So is a container, unless a file of it was refused or
+    withdrawn. What was withdrawn may be handed in again.
     Idempotent on ``manifest_uri``: an arrival recorded before a crash is not recorded twice.
     """
     conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.register.' || %s))", (dataset_id,))
@@ -99,9 +101,11 @@ def register(
         return known
     twin = _one(
         conn,
-        "dataset_id = %s and sha256 = %s and (state in ('received', 'validated', 'loaded', 'failed')"
+        "dataset_id = %s and sha256 = %s and (state in ('received', 'validated', 'loaded', 'held', 'failed')"
         " or (state = 'quarantined' and rules_version = %s)"
-        " or (state = 'unpacked' and (rules_version = %s or not exists (select 1 from ops.delivery as member"
+        " or (state = 'unpacked' and not exists (select 1 from ops.delivery as taken_back"
+        " where taken_back.container_id = delivery.delivery_id and taken_back.state = 'withdrawn')"
+        " and (rules_version = %s or not exists (select 1 from ops.delivery as member"
         " where member.container_id = delivery.delivery_id and member.state = 'quarantined'))))",
         (dataset_id, sha256, rules_version, rules_version),
     )
@@ -110,8 +114,8 @@ def register(
             f"""
             insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, received_from, source,
                 source_fingerprint, period_stated, archive_uri, manifest_uri, rules_version, state, duplicate_of,
-                sender_code, container_id, layout)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                sender_code, container_id, layout, by_own_clock)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             returning {_DELIVERY_COLUMNS}
             """,
             (
@@ -132,11 +136,22 @@ def register(
                 sender_code,
                 container_id,
                 layout,
+                by_own_clock,
             ),
         )
         delivery = cursor.fetchone()
     assert delivery is not None  # noqa: S101 - insert ... returning yields its row
     return delivery
+
+
+def not_before(conn: Connection, dataset_id: str, at: datetime) -> datetime:
+    """``at`` by our own clock, and not before what it has already said of this dataset: it may have been set back since."""
+    row = conn.execute(
+        "select greatest(%s, max(received_at) + interval '1 microsecond') from ops.delivery"
+        " where dataset_id = %s and by_own_clock",
+        (at, dataset_id),
+    ).fetchone()
+    return row[0] if row else at
 
 
 def superseded_by(conn: Connection, delivery_id: int) -> int | None:

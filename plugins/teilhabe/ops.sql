@@ -34,6 +34,8 @@ create table if not exists ops.delivery (
 -- What installations made before senders and containers lack.
 alter table ops.delivery add column if not exists sender_code text;
 alter table ops.delivery add column if not exists container_id bigint references ops.delivery (delivery_id);
+alter table ops.delivery add column if not exists by_own_clock boolean not null default false;
+alter table ops.delivery add column if not exists withdrawal_reason text;
 alter table ops.delivery add column if not exists is_demo boolean not null
     generated always as (coalesce(received_from ilike '%@demo.teilhabe.example%', false)) stored;
 do $$
@@ -68,6 +70,9 @@ comment on column ops.delivery.sender_code is 'The municipality that sent it, wh
 comment on column ops.delivery.container_id is 'The delivery (a zip) this file came in.';
 comment on column ops.delivery.is_demo is 'Handed in by the demo, from an address at demo.teilhabe.example: made-up numbers.';
 comment on column ops.delivery.received_at is 'When the office handed it in; the known_from of every value in it.';
+comment on column ops.delivery.by_own_clock is
+    'received_at is what the clock of this installation said; such times only go forward within a dataset.';
+comment on column ops.delivery.withdrawal_reason is 'Why it was withdrawn, in the words of who did it; when: state_at; who: ops.desk_act.';
 comment on column ops.delivery.periods is 'Every period code found in the file, sorted.';
 comment on column ops.delivery.rules_version is 'Fingerprint of contract and suite the verdict rests on; refused bytes are judged again only under new rules.';
 

@@ -455,9 +455,10 @@ def _archive_one(
         local.unlink(missing_ok=True)
         source.fetch(file, local)
         kept = store.put(local)
+        arrival = landing.arrival(file, datetime.now(UTC))
         entry = landing.ManifestEntry(
             dataset_id=contract.dataset_id,
-            received_at=file.received_at or datetime.now(UTC),
+            received_at=ops.not_before(conn, contract.dataset_id, arrival.at) if arrival.by_own_clock else arrival.at,
             sha256=kept.sha256,
             size=kept.size,
             original_name=file.name,
@@ -476,8 +477,14 @@ def _archive_one(
             source_fingerprint=file.fingerprint or None,
             sender_code=sender_code(contract, file.sender, item.server, file.key, file.name),
             layout=_container_kind(local, file.name),
+            by_own_clock=arrival.by_own_clock,
         )
         _note_duplicate(conn, delivery, outcome)
+        if arrival.problem and delivery.state == "received":
+            ops.record_findings(conn, delivery.delivery_id, [arrival.problem])
+            ops.set_state(conn, delivery.delivery_id, "quarantined")
+            delivery = ops.delivery(conn, delivery.delivery_id)
+            outcome.status, outcome.message = "refused", arrival.problem.rule
         conn.commit()
         source.acknowledge(file)
     return delivery
@@ -495,6 +502,7 @@ def _register(
     source_fingerprint: str | None = None,
     layout: str | None = None,
     container_id: int | None = None,
+    by_own_clock: bool = False,
 ) -> ops.Delivery:
     """The delivery as its entry in the manifest describes it."""
     return ops.register(
@@ -514,6 +522,7 @@ def _register(
         sender_code=sender_code,
         layout=layout,
         container_id=container_id,
+        by_own_clock=by_own_clock,
     )
 
 

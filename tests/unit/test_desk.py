@@ -708,6 +708,30 @@ def test_a_deliverys_story(conn: ops.Connection, clerk: TestClient) -> None:
     assert "ersetzt durch" not in clerk.get(f"/deliveries/{good}").text
 
 
+def test_a_delivery_is_withdrawn_by_who_may_decide(conn: ops.Connection, app: FastAPI, clerk: TestClient) -> None:
+    number = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-22")
+    page = f"/deliveries/{number}"
+    for name in ("colleague", "viewer"):
+        assert "Lieferung zurückziehen" not in client_of(app, name).get(page).text
+    answer = post(client_of(app, "colleague"), f"{page}/withdraw", page, reason="x")
+    assert (answer.status_code, "entscheidet die Koordinierungsstelle" in answer.text) == (403, True)
+    empty = post(clerk, f"{page}/withdraw", page, reason="  ")
+    assert (empty.status_code, "Bitte begründen" in empty.text) == (409, True)
+    done = post(clerk, f"{page}/withdraw", page, reason="falscher <b>Monat</b>")
+    assert done.headers["location"] == f"{page}?done=withdrawn"
+    text = clerk.get(done.headers["location"]).text
+    for part in ("Die Lieferung ist zurückgezogen", "von clerk: falscher &lt;b&gt;Monat", "zurückgezogen"):
+        assert part in text
+    assert "Lieferung zurückziehen" not in text
+    assert marks(board(clerk))["März 2026"] == "überfällig", "the period is missing again"
+    acts = conn.execute("select actor, action, note from ops.desk_act where delivery_id = %s", (number,)).fetchall()
+    assert acts == [("clerk", "withdrawn", "falscher <b>Monat</b>")]
+    bad = arrive(conn, UNEMPLOYED, "2026-02", "2026-04-20", state="quarantined", severity="critical")
+    assert "Lieferung zurückziehen" not in clerk.get(f"/deliveries/{bad}").text
+    refused_one = post(clerk, f"/deliveries/{bad}/withdraw", page, reason="x")
+    assert (refused_one.status_code, "Nichts aus ihr gilt" in refused_one.text) == (409, True)
+
+
 def test_everything_from_a_file_is_escaped(conn: ops.Connection, clerk: TestClient) -> None:
     delivery = arrive(
         conn,

@@ -16,6 +16,8 @@ select
     layout,
     row_count,
     loaded_at,
+    case when state = 'withdrawn' then state_at end as withdrawn_at,
+    withdrawal_reason,
     is_demo,
     {{ surrogate_key(['dataset_id']) }} as dataset_key,
     {{ surrogate_key(["split_part(dataset_id, '__', 1)"]) }} as agency_key

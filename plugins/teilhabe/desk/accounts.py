@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import HTTPException, status
 
 READ_ONLY = "Ihr Konto darf hier lesen, aber nichts ändern. Bitte die Koordinierungsstelle fragen."
+NO_DECISION = "Ob Zahlen gelten, entscheidet die Koordinierungsstelle. Bitte dort fragen."
 SENDER_ROLE = "sender_"
 """A role of this prefix and a territory code restricts its account to what that municipality owes and sent."""
 
@@ -24,7 +25,7 @@ class Account:
     is_operator: bool = False
     """May see what is meant for the data engineers."""
     may_decide: bool = False
-    """May answer in Airflow whether deliveries with warnings are loaded."""
+    """May answer in Airflow whether deliveries with warnings are loaded, and withdraw what was loaded."""
     credential: Callable[[], str] | None = None
     """Issues a short-lived token with which Airflow's own interface acts for the account."""
 
@@ -32,6 +33,12 @@ class Account:
         """403 unless the account may act on the dataset."""
         if not self.may_edit(dataset_id):
             raise HTTPException(status.HTTP_403_FORBIDDEN, READ_ONLY)
+
+    def require_decision(self, dataset_id: str) -> None:
+        """403 unless the account may decide what of the dataset counts."""
+        self.require_edit(dataset_id)
+        if not self.may_decide:
+            raise HTTPException(status.HTTP_403_FORBIDDEN, NO_DECISION)
 
 
 @dataclass(frozen=True)

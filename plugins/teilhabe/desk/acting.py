@@ -1,4 +1,4 @@
-"""What people do at the desk: acknowledge, waive, note, hand in a file. Each act is checked, carried out and written down."""
+"""What people do at the desk: acknowledge, waive, note, hand in a file, withdraw one. Each act is checked, carried out and written down."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.datastructures import FormData
 from starlette.datastructures import UploadFile as ReceivedFile
 
-from teilhabe import incidents, landing, ops
+from teilhabe import incidents, landing, ops, withdrawing
 from teilhabe.contracts import Contract
 from teilhabe.desk import protection, queries
 from teilhabe.desk.accounts import READ_ONLY, Account
 from teilhabe.desk.core import FORM_BYTES, Desk, root_of
-from teilhabe.desk.reading import incident_page
+from teilhabe.desk.reading import delivery_page, incident_page
 from teilhabe.errors import IncidentError, TeilhabeError
 from teilhabe.landing.base import CHUNK_BYTES, base_name
 from teilhabe.periods import period_end
 
 NOTE_CHARACTERS = 4000
 
-_SETTLED = ("loaded", "quarantined", "duplicate", "unpacked", "asked")
+_SETTLED = ("loaded", "quarantined", "duplicate", "unpacked", "asked", "withdrawn", "held")
 """What nobody has to watch a page for."""
 
 
@@ -54,6 +54,7 @@ def routes(desk: Desk, account: Callable[..., Account]) -> APIRouter:
 
     _incidents(router, desk, asking, posted(files=0))
     _uploads(router, desk, asking, posted(files=1))
+    _withdrawals(router, desk, asking, posted(files=0))
     return router
 
 
@@ -155,6 +156,29 @@ def _uploads(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
         )  # fmt: skip
 
 
+def _withdrawals(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
+    @router.post("/deliveries/{delivery_id}/withdraw")
+    def withdraw(request: Request, delivery_id: int, who: Account = asking, given: FormData = form) -> Response:
+        try:
+            with desk.session() as conn:
+                found = queries.delivery(conn, desk.scope(who), delivery_id)
+                if found is None:
+                    raise HTTPException(status.HTTP_404_NOT_FOUND)
+                who.require_decision(found["dataset_id"])
+                reason = _text(given, "reason")
+                withdrawing.withdraw(conn, delivery_id, reason=reason, actor=who.name, now=desk.now())
+        except TeilhabeError as error:
+            return delivery_page(desk, request, who, delivery_id, problem=str(error), reason=_said(given, "reason"))
+        return RedirectResponse(
+            f"{root_of(request)}/deliveries/{delivery_id}?done=withdrawn", status.HTTP_303_SEE_OTHER
+        )
+
+
+def _said(given: FormData, name: str) -> str:
+    value = given.get(name)
+    return value if isinstance(value, str) else ""
+
+
 def _hand_in(desk: Desk, who: Account, given: FormData) -> tuple[int, str]:
     """Put the file into its inbox; returns the act and the dataset.
 
@@ -198,7 +222,7 @@ def _hand_in(desk: Desk, who: Account, given: FormData) -> tuple[int, str]:
             )
             conn.commit()
             # By its key: an address may be that of several municipalities.
-            [ticket] = landing.hand_in(desk.settings, contract.dataset_id, [path], desk.now(), sender=sender)
+            [ticket] = landing.hand_in(desk.settings, contract.dataset_id, [path], sender=sender, now=desk.now())
             key = ticket.relative_to(landing.dataset_inbox(desk.settings, contract.dataset_id)).as_posix()
             queries.set_arrival(conn, act_id, f"ticket {key}")
     finally:

@@ -236,7 +236,7 @@ def delivery(conn: ops.Connection, scope: Scope, delivery_id: int) -> Row | None
         f"""
         select d.*, {_STANDING} as standing, {_IS_PERSONAL}, q.asked_at, q.expires_at, q.run_id as asking_run, q.answer, q.answered_by,
             q.answered_at, b.build_id, b.finished_at as built_at, later.delivery_id as superseded_by,
-            later.received_at as superseded_at, uploaded.actor as uploaded_by
+            later.received_at as superseded_at, uploaded.actor as uploaded_by, withdrawn.actor as withdrawn_by
         from ops.delivery as d
         left join ops.approval as q on q.delivery_id = d.delivery_id
         left join lateral (
@@ -255,6 +255,10 @@ def delivery(conn: ops.Connection, scope: Scope, delivery_id: int) -> Row | None
             select a.actor from ops.desk_act as a
             where a.action = 'uploaded' and a.dataset_id = d.dataset_id and a.arrival = d.source_fingerprint limit 1
         ) as uploaded on true
+        left join lateral (
+            select a.actor from ops.desk_act as a
+            where a.action = 'withdrawn' and a.dataset_id = d.dataset_id and a.delivery_id = d.delivery_id limit 1
+        ) as withdrawn on true
         where d.delivery_id = %(delivery_id)s and {_IN_SCOPE.format("d")}
         """,
         _parameters(scope, delivery_id=delivery_id),

@@ -39,6 +39,7 @@ _DONE = {
     "acknowledged": "Die Beanstandung ist in Arbeit genommen.",
     "waived": "Die Ausnahme ist zugelassen.",
     "noted": "Die Notiz ist gespeichert.",
+    "withdrawn": "Die Lieferung ist zurückgezogen. Der nächste Aufbau des Bestands nimmt ihre Zahlen heraus.",
 }
 _NOT_FOUND = HTTPException(status.HTTP_404_NOT_FOUND)
 
@@ -127,30 +128,14 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
 
     @router.get("/deliveries/{delivery_id}")
     def delivery(
-        request: Request, delivery_id: int, who: Account = asking, page: int = Query(1, ge=1, le=100_000)
+        request: Request,
+        delivery_id: int,
+        who: Account = asking,
+        page: int = Query(1, ge=1, le=100_000),
+        done: str = "",
     ) -> Response:
         """One delivery's story."""
-        scope = desk.scope(who)
-        with desk.session() as conn:
-            found = queries.delivery(conn, scope, delivery_id)
-            if found is None:
-                raise _NOT_FOUND
-            findings = queries.findings(conn, delivery_id, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
-            if page > 1 and not findings:
-                raise _NOT_FOUND
-            steps = {row["step"]: row for row in queries.outcomes(conn, delivery_id)}
-            others = queries.siblings(conn, scope, found)
-            messages = queries.messages(conn, scope, delivery_id=delivery_id)
-        dataset_id = found["dataset_id"]
-        [found] = desk.repeatable(who, dataset_id, [found])
-        return desk.page(
-            request, who, "delivery.html",
-            delivery=found, findings=desk.repeatable(who, dataset_id, findings), steps=steps,
-            others=desk.repeatable(who, dataset_id, others), messages=messages,
-            page=page, pages=_pages(findings), may_edit=who.may_edit(dataset_id),
-            approvals_dag=APPROVALS_DAG, is_of_county=desk.is_of_county(who),
-            bare_name=found["file_name"].rsplit("/", 1)[-1], upload_limit=desk.upload_limit,
-        )  # fmt: skip
+        return delivery_page(desk, request, who, delivery_id, page=page, done=_DONE.get(done))
 
     @router.get("/deliveries/{delivery_id}/findings.csv")
     def findings_list(delivery_id: int, who: Account = asking) -> Response:
@@ -285,6 +270,42 @@ def _machine_readable(router: APIRouter, desk: Desk, asking: Any) -> None:
             media_type=mimetypes.guess_type(name)[0],
             headers={"Cache-Control": "private, max-age=300"},
         )
+
+
+def delivery_page(
+    desk: Desk,
+    request: Request,
+    who: Account,
+    delivery_id: int,
+    *,
+    page: int = 1,
+    done: str | None = None,
+    problem: str | None = None,
+    reason: str = "",
+) -> HTMLResponse:
+    """A delivery; with ``problem`` why it cannot be withdrawn (409) and the reason as it was filled in."""
+    scope = desk.scope(who)
+    with desk.session() as conn:
+        found = queries.delivery(conn, scope, delivery_id)
+        if found is None:
+            raise _NOT_FOUND
+        findings = queries.findings(conn, delivery_id, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
+        if page > 1 and not findings:
+            raise _NOT_FOUND
+        steps = {row["step"]: row for row in queries.outcomes(conn, delivery_id)}
+        others = queries.siblings(conn, scope, found)
+        messages = queries.messages(conn, scope, delivery_id=delivery_id)
+    dataset_id = found["dataset_id"]
+    [found] = desk.repeatable(who, dataset_id, [found])
+    return desk.page(
+        request, who, "delivery.html", status.HTTP_409_CONFLICT if problem else status.HTTP_200_OK,
+        delivery=found, findings=desk.repeatable(who, dataset_id, findings), steps=steps,
+        others=desk.repeatable(who, dataset_id, others), messages=messages,
+        page=page, pages=_pages(findings), may_edit=who.may_edit(dataset_id),
+        may_withdraw=who.may_edit(dataset_id) and who.may_decide, done=done, problem=problem, reason=reason,
+        approvals_dag=APPROVALS_DAG, is_of_county=desk.is_of_county(who),
+        bare_name=found["file_name"].rsplit("/", 1)[-1], upload_limit=desk.upload_limit,
+    )  # fmt: skip
 
 
 def incident_page(

@@ -31,6 +31,8 @@ DELIVERY_STATES = {
     "duplicate": ("schon bekannt", "not_yet_due"),
     "failed": ("technischer Fehler, wird wiederholt", "overdue"),
     "unpacked": ("entpackt", "delivered"),
+    "withdrawn": ("zurückgezogen", "not_yet_due"),
+    "held": ("angehalten", "overdue"),
 }
 """Word and sign."""
 

@@ -6,6 +6,7 @@ repeats the file, and the same bytes are the same object.
 """
 
 from teilhabe.landing.archive import Archive, Archived, ManifestEntry
+from teilhabe.landing.arrival import Arrival, arrival
 from teilhabe.landing.base import Credentials, RemoteFile, Source, max_file_bytes, settle_seconds
 from teilhabe.landing.inbox import FolderSource, dataset_inbox, hand_in
 from teilhabe.landing.mail import MailSource
@@ -15,12 +16,14 @@ from teilhabe.landing.settling import settled
 __all__ = [
     "Archive",
     "Archived",
+    "Arrival",
     "Credentials",
     "FolderSource",
     "MailSource",
     "ManifestEntry",
     "RemoteFile",
     "Source",
+    "arrival",
     "dataset_inbox",
     "environment_credentials",
     "hand_in",

@@ -30,7 +30,8 @@ class RemoteFile:
 
     ``key`` is its place within the source, ``name`` the bare name it was delivered under. ``fingerprint`` changes
     whenever the bytes may have changed and is unique within the source; empty when the source gives no way to tell.
-    ``received_at`` is None when nobody recorded it: then the moment of pick-up counts.
+    ``received_at`` is None when nobody recorded it: then the moment of pick-up counts. ``is_stated``: a person said it;
+    ``by_own_clock``: the clock of this machine did.
     """
 
     key: str
@@ -43,6 +44,8 @@ class RemoteFile:
     received_at: datetime | None = None
     sender: str | None = None
     period: str | None = None
+    is_stated: bool = False
+    by_own_clock: bool = False
 
 
 Listing = list[RemoteFile]

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
+from teilhabe.landing.arrival import stated
 from teilhabe.landing.base import (
     CHUNK_BYTES,
     DONE_SUFFIX,
@@ -50,18 +51,27 @@ def hand_in(
     received_at: datetime | None = None,
     sender: str | None = None,
     period: str | None = None,
+    *,
+    now: datetime | None = None,
 ) -> list[Path]:
     """Put each file into the inbox of its dataset as one ticket; returns the paths of the files there, in order.
 
     All files are looked at before the first is taken, so a wrong name among ten hands in nothing.
-    A ``received_at`` without time zone is taken as local time.
+    ``received_at`` is what somebody states who hands in late; without time zone it is taken as local time, and one that is
+    still to come is refused. ``now`` is what the clock says.
     """
+    now = now or datetime.now(UTC)
+    at = stated(received_at.astimezone(), now) if received_at else now.astimezone()
     offered = [(Path(file), _offered_name(Path(file))) for file in files]
-    at = (received_at or datetime.now(UTC)).astimezone()
     folder = dataset_inbox(settings, dataset_id)
     private_dirs(folder, settings.inbox)
     _sweep(folder)
-    said = {"received_at": at.isoformat(), "sender": sender, "period": period}
+    said: dict[str, str | bool | None] = {
+        "received_at": at.isoformat(),
+        "is_stated": received_at is not None,
+        "sender": sender,
+        "period": period,
+    }
     return [_hand_in_one(folder, file, name, said) for file, name in offered]
 
 
@@ -158,6 +168,8 @@ class FolderSource:
             complete=True,
             source=self.source,
             received_at=received_at.astimezone(),
+            is_stated=said.get("is_stated") is not False,
+            by_own_clock=said.get("is_stated") is False,
             sender=said.get("sender"),
             period=said.get("period"),
         )
@@ -205,7 +217,7 @@ def _offered_name(file: Path) -> str:
     return name
 
 
-def _hand_in_one(folder: Path, file: Path, name: str, said: Mapping[str, str | None]) -> Path:
+def _hand_in_one(folder: Path, file: Path, name: str, said: Mapping[str, str | bool | None]) -> Path:
     ticket = _next_ticket(folder)
     waiting = folder / f".{ticket}{_LEFTOVER_SUFFIX}"
     try:

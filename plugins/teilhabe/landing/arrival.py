@@ -1,0 +1,57 @@
+"""When a file counts as received: as a person or another machine says, but never after now.
+
+Values are known from then on, and of two files the one received later counts. So a time to come would outrank every
+correction, and a clock that was set back must not let an error outrank its correction: what our own clock says is at least what
+it has said before about the same dataset (``ops.not_before``). A time a person states for a file handed in late is left alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from teilhabe.errors import Finding, TeilhabeError
+from teilhabe.landing.base import RemoteFile
+
+RULE = "delivery.received_in_future"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """``at`` counts; ``by_own_clock``: nobody else said so. ``problem``: why the file is refused."""
+
+    at: datetime
+    by_own_clock: bool
+    problem: Finding | None = None
+
+
+def arrival(file: RemoteFile, now: datetime) -> Arrival:
+    """When a file was received. A machine whose clock is ahead is not believed; a person who states such a time is told."""
+    if file.received_at is None:
+        return Arrival(now, by_own_clock=True)
+    if file.received_at <= now:
+        return Arrival(file.received_at, by_own_clock=file.by_own_clock)
+    if not file.is_stated:
+        return Arrival(now, by_own_clock=True)
+    sentence = f"Datei „{file.name}“: {_to_come(file.received_at, now)}"
+    found, expected = f"{file.received_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC", "ein Zeitpunkt bis jetzt"
+    return Arrival(now, by_own_clock=True, problem=Finding("critical", RULE, sentence, found=found, expected=expected))
+
+
+def stated(received_at: datetime, now: datetime) -> datetime:
+    """What somebody states when handing in.
+
+    Raises:
+        TeilhabeError: the moment is still to come.
+    """
+    if received_at > now:
+        raise TeilhabeError(_to_come(received_at, now))
+    return received_at
+
+
+def _to_come(received_at: datetime, now: datetime) -> str:
+    # In the zone it was stated in: that of the machine for a time without one.
+    return (
+        f"Als Eingang ist der {received_at:%d.%m.%Y, %H:%M} Uhr angegeben, das liegt in der Zukunft; erwartet wird ein "
+        f"Zeitpunkt bis jetzt ({now.astimezone(received_at.tzinfo):%d.%m.%Y, %H:%M} Uhr)."
+    )
