@@ -565,6 +565,7 @@ def _unpack(
     The files go into the archive first, then all are recorded together with the container's new state: killed in
     between, the next run finds the container as it was and the archive knows every file already.
     """
+    from teilhabe.reading.enclosures import enclosed
     from teilhabe.reading.hostile import extract, members
     from teilhabe.reading.report import Report
 
@@ -579,13 +580,19 @@ def _unpack(
             files = {folder / f"member-{n}": member for n, member in enumerate(members(path, report=report))}
             for local, member in files.items():
                 extract(member, local)
+            beside = enclosed({local: (local, member.name) for local, member in files.items()}, contract)
         except ReadingError as error:
             ops.record_findings(conn, delivery.delivery_id, [error.finding])
             ops.set_state(conn, delivery.delivery_id, "quarantined", rules_version=rules)
             conn.commit()
             outcome.status, outcome.message = "refused", error.finding.rule
             return "quarantined"
-        kept = [(m, *_keep_member(store, contract, delivery, m, local)) for local, m in files.items()]
+        if beside:
+            ops.record_findings(
+                conn, delivery.delivery_id, [_enclosure(delivery.file_name, files[local].name) for local in beside]
+            )
+        tables = [(local, member) for local, member in files.items() if local not in beside]
+        kept = [(m, *_keep_member(store, contract, delivery, m, local)) for local, m in tables]
         for member, entry, archived, manifest in kept:
             registered = _register(
                 conn,
@@ -604,6 +611,15 @@ def _unpack(
         outcome.rows = len(kept)
     log.info("%s: unpacked, %s files", delivery.file_name, len(kept))
     return "unpacked"
+
+
+def _enclosure(container: str, name: str) -> Finding:
+    return Finding(
+        "info",
+        "zip.enclosure",
+        f"Datei „{container}“: „{name}“ liegt der Lieferung nur bei und wurde nicht gelesen; im Archiv bleibt sie erhalten.",
+        found=name,
+    )
 
 
 def _keep_member(

@@ -15,6 +15,7 @@ from teilhabe.reading.base import Reading, ReadingContext
 from teilhabe.reading.ffcsv import FfcsvReading
 from teilhabe.reading.form import FormReading
 from teilhabe.reading.genesis_csv import GenesisReading
+from teilhabe.reading.naming import name_of
 from teilhabe.reading.register import Gv100adReading, RegisterXlsxReading
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
@@ -88,6 +89,17 @@ def open_reading(
     other = any(" statt " in reason and "Zeile" not in reason for reason in reasons)
     for layout in contract.layouts:
         guard.check_hidden(source, layout, recognises)
+    name = name_of(source)
+    if name is not None:
+        what = f"{name} ({source.kind_de})" if source.is_workbook else name
+        refusal = report.error(
+            "file.other_dataset" if other else "file.not_this_layout",
+            f"Das ist {what}; vereinbart ist {_expected(contract)}.",
+            row=1,
+            found="; ".join(dict.fromkeys([reason for reason in reasons if " statt " in reason] or [name])),
+            expected=_expected(contract),
+        )
+        raise guard.elsewhere(refusal, source, contract, context.others)
     refusal = report.error(
         "file.other_dataset" if other else "file.not_this_layout",
         f"Die Datei ist nicht die vereinbarte Lieferung {_expected(contract)}: gefunden wurde {found}.",

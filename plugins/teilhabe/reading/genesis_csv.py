@@ -25,6 +25,8 @@ from teilhabe.wording import spell_period, wanted_period
 
 _FIRST_LINE = "GENESIS-Tabelle:"
 _TABLE = re.compile(r"(?:GENESIS-)?Tabelle:\s*([\w-]+)")
+_DEPTH = re.compile(r"(\d{5}-\d{2}-\d{2}-)([1-5])")
+"""The last digit says down to which territories a table goes: 1 states, 4 counties, 5 municipalities."""
 _FOOTER = re.compile(r'"?_{5,}')
 _STAND = re.compile(r"(?:.*[|,\s])?Stand:?\s*(?:\d{1,2}\.\d{1,2}\.\d{4}|\d{4}-\d{2}-\d{2})")
 _MADE = re.compile(r"\s*(?:Stand|Abruf|erstellt)", re.IGNORECASE)
@@ -47,7 +49,7 @@ class GenesisReading(Reading):
         found = _TABLE.match(first)
         if found is None:
             return f"die erste Zeile ist nicht „{_FIRST_LINE} {layout.table}“"
-        return None if found[1] == layout.table else f"GENESIS-Tabelle {found[1]} statt {layout.table}"
+        return None if _is_part_of(found[1], layout.table) else f"GENESIS-Tabelle {found[1]} statt {layout.table}"
 
     def _tidy(self) -> Iterator[Columns]:
         body = self._body()
@@ -370,6 +372,14 @@ class GenesisReading(Reading):
             )
         keep = pa.array(~superfluous)
         return {name: array.filter(keep) for name, array in tidy.items()}
+
+
+def _is_part_of(table: str, agreed: str) -> bool:
+    """The agreed table, or the same one for larger territories only: ``12411-01-01-4`` has the counties of ``12411-01-01-5``."""
+    if table == agreed:
+        return True
+    depth, whole = _DEPTH.fullmatch(table), _DEPTH.fullmatch(agreed)
+    return bool(depth and whole and depth[1] == whole[1] and depth[2] < whole[2])
 
 
 def _is_data(cells: list[str], key: int) -> bool:

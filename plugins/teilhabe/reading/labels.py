@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from teilhabe.contracts import Labels, Validity
 from teilhabe.reading.periods import is_valid, parse_period
 
-_UNITS = frozenset({"", "Anzahl", "Prozent", "%", "in %", "Personen"})
+_UNITS = frozenset({"", "Anzahl", "Prozent", "%", "in %", "Anteil in %", "Angaben in %", "Personen"})
 _FOOTNOTE_MARK = re.compile(r"(?<=[^\d\s])(?:\s*,?\s*\d\)+)+$")
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾"
 _STARRED = re.compile(r"(?<=\S)\s?\*{1,3}\)$")

@@ -273,7 +273,7 @@ class RegisterXlsxReading(_RegisterReading):
         """The area in square kilometres, or what else it is in: it is never converted silently, and never guessed."""
         units = {unit for row in header if (unit := square_metres(cell_text(row[at])))}
         if units != {_SQUARE_KILOMETRE}:
-            said = " / ".join(" ".join(text.split()) for row in header if (text := cell_text(row[at])).strip())
+            said = next((" ".join(t.split()) for row in header if "fläche" in (t := cell_text(row[at])).casefold()), "")
             raise self.report.error(
                 "header.unit",
                 f"Auf dem Blatt „{sheet}“ steht über der Fläche „{said}“; vereinbart sind Quadratkilometer (km²).",

@@ -26,7 +26,7 @@ _HEADER_DEPTH = 30
 _KEY = re.compile(r"\d{3}|\d{6}")
 _KEY_AND_NAME = re.compile(r"(\d{6})\s+(.+)")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d{2})(?!\d)")
-_COLUMN_CODE = re.compile(r"[A-Z]\d{0,2}")
+_COLUMN_CODE = re.compile(r"(?:^|\s+)[A-Z]\d{0,2}(?:\s*\+\s*[A-Z]\d{0,2})*$")
 _COUNTY_DIGITS = 3
 _NO_MUNICIPALITY = re.compile(r"\d{3}[45]\d{2}")
 """Postal votes are counted for an association (4..), some areas belong to no municipality (5..)."""
@@ -309,8 +309,8 @@ def _joined(texts: list[str]) -> str:
 
 
 def _uncoded(texts: list[str]) -> list[str]:
-    """Header texts without the letter that an edition gives its columns (``A``, ``B1``)."""
-    return texts[:-1] if len(texts) > 1 and _COLUMN_CODE.fullmatch(texts[-1].strip()) else texts
+    """Header texts without the letters that an edition gives its columns (``A``, ``insgesamt A1+A2+A3``)."""
+    return [text for cell in texts if (text := _COLUMN_CODE.sub("", cell.strip()))]
 
 
 def _sheets(layout: StackedTable, source: Source) -> Iterator[tuple[str, str]]:

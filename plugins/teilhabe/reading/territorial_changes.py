@@ -17,6 +17,7 @@ from teilhabe.contracts import TerritorialChanges
 from teilhabe.errors import Evidence
 from teilhabe.reading.base import Columns, Reading
 from teilhabe.reading.headings import NO_NUMBER, find_day, headings, square_metres, without_mark
+from teilhabe.reading.labels import normalise
 from teilhabe.reading.source import Cell, Source, cell_text
 
 _CHANGE_ID = re.compile(r"(\d{2}|stba)/\d{4}/\d{4}-[A-Z]", re.IGNORECASE)
@@ -43,6 +44,10 @@ _AGS = (
 )
 _NAME = ("name", "gemeindename", "namedergemeinde")
 
+_DAYS = ("statistisch", "wirksamkeitsdatumstatistisch", "wirksamkeitsdatum", "datum", "wirksamab", "rechtswirksamab")
+"""Old lists have one day only; in the others ``Wirksamkeitsdatum`` stands over both, so the first of these counts."""
+_IN_WORDS = {"aufloesung": "1", "teilausgliederung": "2", "schluesselaenderung": "3", "namensaenderung": "4"}
+
 
 @dataclass(frozen=True)
 class _Heading:
@@ -54,7 +59,7 @@ class _Heading:
 
 _HEADINGS = (
     _Heading("change_id", "Kennziffer", _ID_COLUMN),
-    _Heading("unit_type", "Regionaleinheit", ("regionaleinheit", "gebietseinheit", "einheit")),
+    _Heading("unit_type", "Regionaleinheit", ("regionaleinheit", "gebietseinheit", "einheit"), required=False),
     _Heading("old_ars", "Amtlicher Regionalschlüssel (ARS)", _ARS, required=False),
     _Heading("old_code", "Amtlicher Gemeindeschlüssel (AGS)", _AGS),
     _Heading("old_name", "Name", _NAME),
@@ -64,8 +69,10 @@ _HEADINGS = (
     _Heading("new_ars", "Amtlicher Regionalschlüssel (ARS)", _ARS, required=False),
     _Heading("new_code", "Amtlicher Gemeindeschlüssel (AGS)", _AGS),
     _Heading("new_name", "Name", _NAME),
-    _Heading("legal_date", "Wirksamkeitsdatum juristisch", ("juristisch", "wirksamkeitsdatumjuristisch", "rechtlich")),
-    _Heading("statistical_date", "Wirksamkeitsdatum statistisch", ("statistisch", "wirksamkeitsdatumstatistisch")),
+    _Heading(
+        "legal_date", "Wirksamkeitsdatum juristisch", ("juristisch", "wirksamkeitsdatumjuristisch"), required=False
+    ),
+    _Heading("statistical_date", "Wirksamkeitsdatum statistisch", _DAYS),
 )
 """The columns from left to right."""
 _LABELS = {heading.column: heading.label for heading in _HEADINGS}
@@ -125,7 +132,7 @@ class TerritorialChangesReading(Reading):
                 side = range(middle)
             elif heading.column.startswith("new_") and middle is not None:
                 side = range(middle + 1, width)
-            at = next((at for at in side if texts[at].intersection(heading.texts)), None)
+            at = next((at for text in heading.texts for at in side if text in texts[at]), None)
             if at is not None:
                 positions[heading.column] = at
             elif heading.required:
@@ -144,7 +151,7 @@ class TerritorialChangesReading(Reading):
         at = self._positions["area_m2"]
         factors = {factor for row in header if (factor := square_metres(cell_text(row[at])))}
         if len(factors) != 1:
-            said = " / ".join(" ".join(text.split()) for row in header if (text := cell_text(row[at])).strip())
+            said = next((" ".join(t.split()) for row in header if "fläche" in (t := cell_text(row[at])).casefold()), "")
             raise self.report.error(
                 "header.unit",
                 f"Auf dem Blatt „{sheet}“ steht über der Fläche „{said}“; ohne Einheit (qm oder ha) ist nicht zu erkennen, wie "
@@ -177,7 +184,9 @@ class TerritorialChangesReading(Reading):
 
     def _tell_lost(self, cells: list[list[Cell]], first: int, sheet: str) -> None:
         """A row with a name or a key but no number of its change would be lost; footnotes stand in one cell only."""
-        wanted = [self._positions[name] for name in ("unit_type", "old_code", "new_code", "statistical_date")]
+        wanted = [
+            self._positions[name] for name in ("old_code", "old_name", "new_code", "new_name", "statistical_date")
+        ]
         lost = [
             Evidence(i + 1, _LABELS["change_id"], cell_text(cells[i][self._id_at]))
             for i in range(first, len(cells))
@@ -204,6 +213,8 @@ class TerritorialChangesReading(Reading):
         text = self._change_id(cells) or ""
         # A running number begins anew each year, a change is known by its number alone.
         row["change_id"] = f"{row['period_code']}/{int(text):04d}" if text.isdigit() else text
+        row.setdefault("unit_type", "Gemeinde" if row["old_code"] or row["new_code"] else "Gemeindeverband")
+        row["change_type"] = _IN_WORDS.get(normalise(str(row["change_type"])), row["change_type"])
         return None if self._is_skipped(row, number) else row
 
     def _is_skipped(self, row: dict[str, str | int | None], number: int) -> bool:
@@ -222,7 +233,7 @@ class TerritorialChangesReading(Reading):
             self.report.rows(
                 "warning",
                 "row.no_giving_unit",
-                "„{found}“ nimmt niemandem etwas ab (keine Änderungsart, keine abgebende Gemeinde); die Zeile wird nicht geladen",
+                "„{found}“ kommt hinzu, ohne dass eine Gemeinde etwas abgibt (keine Änderungsart); die Zeile wird nicht geladen",
                 [Evidence(number, _LABELS["new_name"], str(row["new_name"] or ""))],
                 sheet=self.sheet,
                 expected="eine abgebende Gemeinde",

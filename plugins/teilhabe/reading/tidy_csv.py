@@ -26,7 +26,7 @@ from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import with_lost_zero
-from teilhabe.reading.units import divides, is_total
+from teilhabe.reading.units import divides, is_total, worded_unit
 from teilhabe.wording import wanted_period
 
 _BLOCK = 12 << 20
@@ -34,6 +34,8 @@ _DELIMITERS: tuple[str, ...] = (";", ",", "\t", "|")
 _MARKER = re.compile(r"(?<![\d-])\d-\d-\d(?![\d-])")
 """The number of a monitor's table in a file name; a date is none."""
 
+
+_UNIT_COLUMN = re.compile(r"units?|(?:mass|mess)?einheit(?:en)?")
 
 Translate = Callable[[str], Any]
 
@@ -70,6 +72,7 @@ class TidyReading(Reading):
         self._codes_by_name: dict[str, set[str]] = {}
         self._pairs: set[tuple[str, str]] = set()
         self._seen: list[dict[str, str]] = []
+        self._meanings: dict[str, str | None] = {}
         self._times: set[str] = set()
         self._columns = {name: self._position(aliases) for name, aliases in self.layout.columns.items()}
         self._labels = [self._position(aliases) for aliases in self.layout.label_columns]
@@ -241,6 +244,8 @@ class TidyReading(Reading):
 
     def _labelled(self, cells: pa.Array, position: int, numbers: pa.Array) -> tuple[Columns, pa.Array | None]:
         found = self._translated(f"label {position}", cells.dictionary, self._coordinates)
+        if _UNIT_COLUMN.fullmatch(normalise(self._headers[position])):
+            found = self._reworded(found, position)
         unknown = pa.array([isinstance(entry, str) for entry in found], pa.bool_())
         if pc.any(unknown).as_py():
             self._tell_unknown_labels(plain(cells), unknown.take(cells.indices), position, numbers)
@@ -250,6 +255,38 @@ class TidyReading(Reading):
         if all(entry is not None for entry in coordinates):
             return targets, None
         return targets, pa.array([entry is not None for entry in coordinates]).take(cells.indices)
+
+    def _reworded(self, found: list[Any], position: int) -> list[Any]:
+        """The column of units with a unit worded anew read as the agreed one, where the file has no other of its kind."""
+        result = []
+        unknown = [worded_unit(entry) for entry in set(filter(lambda one: isinstance(one, str), found))]
+        if len(unknown) != len(set(unknown)):
+            return found  # two of a kind are two kinds of number
+        for entry in found:
+            meant = self._meant(entry, self._headers[position]) if isinstance(entry, str) else None
+            result.append(entry if meant is None else self._dictionary[meant])
+        return result
+
+    def _meant(self, text: str, header: str) -> str | None:
+        if text in self._meanings:
+            return self._meanings[text]
+        unit = worded_unit(text)
+        labels = {label: said for label, said in self._dictionary.labels.items() if unit and worded_unit(label) == unit}
+        is_one = len({tuple(sorted((said or {}).items())) for said in labels.values()}) == 1
+        is_used = any(normalise(label) in self._dictionary.used for label in labels)
+        meant = next(iter(labels)) if is_one and not is_used and None not in labels.values() else None
+        self._meanings[text] = meant
+        if meant is not None:
+            self._seen.append(self._dictionary[meant] or {})
+            self.report.note(
+                "info",
+                "label.reworded",
+                f"„{text}“ in Spalte „{header}“ wurde als „{meant}“ gelesen.",
+                column=header,
+                found=text,
+                expected=meant,
+            )
+        return meant
 
     def _coordinates(self, text: str) -> dict[str, str] | str | None:
         """Coordinates of a label, None for one that is not loaded, the text itself for an unknown one."""

@@ -45,6 +45,17 @@ def header_unit(text: str) -> Unit | None:
     return "count" if text == "anzahl" else "share" if text in ("prozent", "inprozent") else None
 
 
+def worded_unit(text: str) -> Unit | None:
+    """The unit a text is about, however it is worded: ``Anteil an allen Kindern in Prozent``, ``Anzahl der Kinder``.
+
+    Only what is certain: a rate per 1,000 is no percentage, and points of a percentage are none.
+    """
+    text = normalise(text)
+    if "prozent" in text and "prozentpunkt" not in text:
+        return "share"
+    return "count" if text.startswith("anzahl") or text in ("absolut", "personen") else None
+
+
 def title_unit(text: str) -> tuple[str, Unit] | None:
     """The unit in brackets at the end of a title line: ``Bevölkerungsstand (Anzahl)``, ``(1000)``, ``(Prozent)``."""
     found = _IN_BRACKETS.search(text.strip().rstrip(";"))
