@@ -18,7 +18,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from teilhabe import dbt_run, loading, ops, releasing, warehouse
+from teilhabe import dbt_run, loading, locks, ops, releasing, warehouse
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
@@ -65,7 +65,7 @@ def build(settings: Settings, run_id: str | None = None, *, force: bool = False)
     deliveries count as built only after that; ``WarehouseError`` names what failed. A build waits for another one to end.
     """
     with loading.session(settings) as conn:
-        conn.execute("select pg_advisory_lock(hashtext('teilhabe.build'))")
+        locks.wait_alone(conn, "teilhabe.build")
         ops.record_datasets(conn, load_contracts(settings.agencies).values())
         new = ops.deliveries_to_build(conn)
         build_id = ops.start_build(conn, new, code_version=code_version(settings), run_id=run_id, force=force)
@@ -74,6 +74,7 @@ def build(settings: Settings, run_id: str | None = None, *, force: bool = False)
             with ops.step(conn, "build", run_id=run_id) as outcome:
                 nodes = []
                 for arguments, taken_in_until in _passes(settings, conn, build_id, force=force):
+                    conn.commit()  # dbt is another process: whoever waited for this transaction would wait for dbt
                     nodes += dbt(settings, "build", "--fail-fast", *arguments, taken_in_until=taken_in_until)
                 outcome.rows = len(nodes)
                 outcome.message = "; ".join(["all layers", *needless_corrections(settings)])

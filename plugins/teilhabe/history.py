@@ -48,12 +48,18 @@ class Accepted:
         self._before = before
         self._without = without
         self._known: dict[tuple[str, frozenset[str]], pa.Table | None] = {}
+        self.error: psycopg.Error | None = None
+        """Why the last question had no answer: whoever asks for an expectation hides it."""
 
     def values(self, contract: Contract, dataset_id: str, periods: Collection[str]) -> pa.Table | None:
         key = (dataset_id, frozenset(periods))
         if key not in self._known:
             other = contract if dataset_id == contract.dataset_id else _neighbour(contract.path.parents[1], dataset_id)
-            self._known[key] = self._fetch(other, sorted(key[1])) if other and periods else None
+            try:
+                self._known[key] = self._fetch(other, sorted(key[1])) if other and periods else None
+            except psycopg.Error as error:
+                self.error = error
+                raise
         return self._known[key]
 
     def _fetch(self, contract: Contract, periods: list[str]) -> pa.Table | None:

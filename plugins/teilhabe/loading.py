@@ -6,7 +6,7 @@ changed, so nothing has to be kept in between and a killed load leaves nothing t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 LINEAGE_COLUMNS = {"_delivery_id": "bigint", "_row_number": "integer", "_column_number": "integer"}
 
+INDEX_SUFFIX = "_by_delivery"
+"""What the index of a raw table is called behind the table's name."""
+
 _DELIMITER = "\x1f"
 """A character no office writes, so that hardly any text needs quoting."""
 _GROUP_LIMIT = 1 << 20
@@ -34,30 +37,66 @@ _AHEAD = 1
 
 
 def ensure_raw_tables(conn: ops.Connection, contracts: Iterable[Contract]) -> None:
-    """A table per contract; columns a contract gained are added, columns it lost stay (raw is append-only)."""
+    """A table per contract; columns a contract gained are added, columns it lost stay (raw is append-only).
+
+    Tables that are as they should be are not touched: changing one waits for everybody who reads it.
+    """
     conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.loading.ensure_raw_tables'))")
+    for statement in _missing(conn, list(contracts)):
+        conn.execute(statement)
+
+
+def raw_tables_differ(conn: ops.Connection, contracts: Iterable[Contract]) -> bool:
+    """Whether ``ensure_raw_tables`` has anything to do."""
+    return bool(_missing(conn, list(contracts)))
+
+
+def _missing(conn: ops.Connection, contracts: Sequence[Contract]) -> list[sql.Composed]:
+    """Statements that make the raw tables what the contracts say."""
+    names = [contract.dataset_id for contract in contracts]
+    described = {
+        (table, column): text
+        for table, column, text in conn.execute(
+            """
+            select c.relname, coalesce(a.attname, ''), coalesce(d.description, '')
+            from pg_class as c
+            left join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            left join pg_description as d
+                on d.classoid = 'pg_class'::regclass and d.objoid = c.oid and d.objsubid = a.attnum
+            where c.relnamespace = 'raw'::regnamespace and c.relkind = 'r' and c.relname = any(%(names)s)
+            union all
+            select c.relname, '', coalesce(obj_description(c.oid, 'pg_class'), '')
+            from pg_class as c
+            where c.relnamespace = 'raw'::regnamespace and c.relkind = 'r' and c.relname = any(%(names)s)
+            """,
+            {"names": names},
+        )
+    }
+    indexes = {n for (n,) in conn.execute("select indexname from pg_indexes where schemaname = 'raw'")}
+    statements: list[sql.Composed] = []
     for contract in contracts:
         table = sql.Identifier("raw", contract.dataset_id)
-        lineage = sql.SQL(", ").join(
-            sql.SQL("{} {} not null").format(sql.Identifier(name), sql.SQL(kind))
-            for name, kind in LINEAGE_COLUMNS.items()
-        )
-        conn.execute(sql.SQL("create table if not exists {} ({})").format(table, lineage))
+        if (contract.dataset_id, "") not in described:
+            lineage = sql.SQL(", ").join(
+                sql.SQL("{} {} not null").format(sql.Identifier(name), sql.SQL(kind))
+                for name, kind in LINEAGE_COLUMNS.items()
+            )
+            statements.append(sql.SQL("create table if not exists {} ({})").format(table, lineage))
         for column in contract.columns:
-            conn.execute(
-                sql.SQL("alter table {} add column if not exists {} text").format(table, sql.Identifier(column.name))
-            )
-            conn.execute(
-                sql.SQL("comment on column {}.{} is {}").format(
-                    table, sql.Identifier(column.name), sql.Literal(column.description_en)
-                )
-            )
-        conn.execute(sql.SQL("comment on table {} is {}").format(table, sql.Literal(_describe(contract))))
-        conn.execute(
-            sql.SQL("create index if not exists {} on {} (_delivery_id)").format(
-                sql.Identifier(f"{contract.dataset_id}_by_delivery"), table
-            )
-        )
+            known = described.get((contract.dataset_id, column.name))
+            name = sql.Identifier(column.name)
+            if known is None:
+                statements.append(sql.SQL("alter table {} add column if not exists {} text").format(table, name))
+            if known != column.description_en:
+                text = sql.Literal(column.description_en)
+                statements.append(sql.SQL("comment on column {}.{} is {}").format(table, name, text))
+        if described.get((contract.dataset_id, "")) != _describe(contract):
+            statements.append(sql.SQL("comment on table {} is {}").format(table, sql.Literal(_describe(contract))))
+        index = f"{contract.dataset_id}{INDEX_SUFFIX}"
+        if index not in indexes:
+            create = sql.SQL("create index if not exists {} on {} (_delivery_id)")
+            statements.append(create.format(sql.Identifier(index), table))
+    return statements
 
 
 def load(conn: ops.Connection, contract: Contract, delivery_id: int, chunks: Iterable[pa.Table]) -> int:
@@ -104,9 +143,12 @@ def copy(conn: ops.Connection, contract: Contract, delivery_id: int, chunks: Ite
 
 
 @contextmanager
-def session(settings: Settings) -> Iterator[ops.Connection]:
-    """A connection of the loader: the only one that writes ``ops`` and ``raw``."""
-    with warehouse.connect("loader", settings) as conn:
+def session(settings: Settings, *, autocommit: bool = False) -> Iterator[ops.Connection]:
+    """A connection of the loader: the only one that writes ``ops`` and ``raw``.
+
+    With ``autocommit`` what is only asked leaves no transaction open: for questions in the middle of long work.
+    """
+    with warehouse.connect("loader", settings, autocommit=autocommit) as conn:
         yield conn
 
 

@@ -5,6 +5,8 @@ The tables are described in ``ops.sql``. Nothing here decides; it records and an
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,11 +63,42 @@ _AWAITS_ANSWER = (
 )
 
 
+SCRIPTS = ("ops.sql", "incidents.sql", "desk.sql")
+"""What makes the tables of ``ops``, in this order."""
+
+
 def install(conn: Connection) -> None:
-    """Create what is missing of the ``ops`` tables."""
+    """Create what is missing of the ``ops`` tables. Needs them for itself, see ``is_installed``."""
     conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.ops.install'))")
-    for script in ("ops.sql", "incidents.sql", "desk.sql"):
+    for script in SCRIPTS:
         conn.execute(files("teilhabe").joinpath(script).read_bytes())
+    conn.execute(
+        "insert into ops.installed (scripts_digest) values (%s)"
+        " on conflict (only_row) do update set scripts_digest = excluded.scripts_digest, installed_at = now()",
+        (_scripts_digest(),),
+    )
+
+
+def is_installed(conn: Connection) -> bool:
+    """Whether the tables are there as these scripts make them: then nobody need be kept from them."""
+    [[there]] = conn.execute("select to_regclass('ops.installed') is not null").fetchall()
+    if not there:
+        return False
+    made = {n for script in SCRIPTS for n in re.findall(r"create table if not exists (ops\.\w+)", _script(script))}
+    [[complete]] = conn.execute(
+        "select exists (select from ops.installed where scripts_digest = %s)"
+        " and not exists (select from unnest(%s::text[]) as made (name) where to_regclass(made.name) is null)",
+        (_scripts_digest(), sorted(made)),
+    ).fetchall()
+    return bool(complete)
+
+
+def _script(name: str) -> str:
+    return files("teilhabe").joinpath(name).read_text(encoding="utf-8")
+
+
+def _scripts_digest() -> str:
+    return hashlib.sha256("".join(map(_script, SCRIPTS)).encode()).hexdigest()
 
 
 def register(

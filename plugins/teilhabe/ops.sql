@@ -1,5 +1,12 @@
 -- Operational record of every fetch, reading, validation, load and build. Idempotent: runs at every `teilhabe init`.
 
+create table if not exists ops.installed (
+    only_row boolean primary key default true check (only_row),
+    scripts_digest text not null,
+    installed_at timestamptz not null default now()
+);
+comment on table ops.installed is 'Which scripts made the tables of ops last: the same ones have nothing to do.';
+
 create table if not exists ops.delivery (
     delivery_id bigint generated always as identity primary key,
     dataset_id text not null,

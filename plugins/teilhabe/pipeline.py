@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from teilhabe import delivery_calendar, incidents, landing, loading, ops
+from teilhabe import delivery_calendar, incidents, landing, loading, locks, ops
 from teilhabe.building import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
@@ -103,11 +103,18 @@ def contract(settings: Settings, dataset_id: str) -> Contract:
 
 
 def install(settings: Settings) -> None:
-    """Create what is missing in ``ops`` and ``raw`` for the contracts as they are, the delivery calendar included."""
+    """Create what is missing in ``ops`` and ``raw`` for the contracts as they are, the delivery calendar included.
+
+    Where nothing is missing no table is locked: a build that reads them for minutes and this one do not wait for each other.
+    """
     known = contracts(settings).values()
     with loading.session(settings) as conn:
-        ops.install(conn)
-        loading.ensure_raw_tables(conn, known)
+        if not ops.is_installed(conn):
+            conn.commit()
+            locks.change_tables(conn, lambda: ops.install(conn))
+        if loading.raw_tables_differ(conn, known):
+            conn.commit()
+            locks.change_tables(conn, lambda: loading.ensure_raw_tables(conn, known))
         delivery_calendar.refresh(conn, known, delivery_calendar.today())
 
 
@@ -206,6 +213,7 @@ def poll(settings: Settings, contract: Contract, credentials: Credentials) -> li
             with ops.step(conn, "fetch", dataset_id=contract.dataset_id) as outcome:
                 source = landing.open_source(server, settings, credentials, contract.dataset_id)
                 seen = ops.seen_fingerprints(conn, contract.dataset_id, server.server)
+                conn.commit()  # a source may take its time
                 found = landing.settled(source, seen=seen)
                 if isinstance(source, landing.MailSource) and not found:
                     source.let_go(seen)  # what a run that was killed has archived
@@ -287,27 +295,36 @@ def _work_through(settings: Settings, contract: Contract, run_id: str | None, *,
 
     def attempt(delivery: ops.Delivery, work: Callable[[], str]) -> None:
         try:
-            states[delivery.delivery_id] = work()
+            states[delivery.delivery_id] = locks.try_again(work)
         except Exception as error:
             _note_error(contract, delivery, error, errors)
+            conn.rollback()
             ops.set_state(conn, delivery.delivery_id, "failed")
             conn.commit()
             states[delivery.delivery_id] = "failed"
 
-    with loading.session(settings) as conn, _workplace(settings) as folder:
+    with (
+        loading.session(settings) as conn,
+        # What only asks has a connection of its own: reading and judging may take minutes, and no transaction waits for them.
+        loading.session(settings, autocommit=True) as asking,
+        _workplace(settings) as folder,
+    ):
         for delivery in (d for d in _waiting(conn, contract) if _is_container(d)):
             attempt(delivery, partial(_unpack, conn, settings, contract, delivery, folder, run_id))
         unfinished = [d for d in ops.unfinished(conn, contract.dataset_id) if not _is_container(d)]
         if any(d.state != "validated" for d in unfinished):
             suite = load_suite(settings.expectations, contract)
-            register = from_warehouse(conn, baseline(settings.project))
+            register = from_warehouse(asking, baseline(settings.project))
             rules = rules_version(settings, contract)
+        conn.commit()
         for delivery in unfinished:
             number = delivery.delivery_id
             if delivery.state != "validated":
                 attempt(
                     delivery,
-                    partial(_judge_one, conn, settings, contract, suite, register, rules, delivery, folder, run_id),
+                    partial(
+                        _judge_one, conn, asking, settings, contract, suite, register, rules, delivery, folder, run_id
+                    ),
                 )
             if and_load and states.get(number, delivery.state) == "validated":
                 try:
@@ -663,6 +680,7 @@ def _returns_to_old(delivery: ops.Delivery, later: int) -> Finding:
 
 def _judge_one(
     conn: ops.Connection,
+    asking: ops.Connection,
     settings: Settings,
     contract: Contract,
     suite: Any,
@@ -678,6 +696,7 @@ def _judge_one(
     with ops.step(
         conn, "validate", dataset_id=contract.dataset_id, delivery_id=delivery.delivery_id, run_id=run_id
     ) as outcome:
+        past = history.from_warehouse(asking, before=delivery.received_at, without=delivery.delivery_id)
         try:
             reading = open_delivery(settings, contract, delivery, folder)
             verdict = validate(
@@ -687,10 +706,13 @@ def _judge_one(
                 register,
                 file_name=delivery.file_name,
                 received_at=delivery.received_at,
-                history=history.from_warehouse(conn, before=delivery.received_at, without=delivery.delivery_id),
+                history=past,
             )
         except ReadingError as error:
             verdict = Verdict(findings=[error.finding])
+        except TeilhabeError as error:
+            # An expectation that could not ask says only that it could not run.
+            raise past.error or error from error
         verdict.findings = _with_full_name(verdict.findings, delivery)
         stranger = unknown_sender(contract, delivery.received_from, delivery.file_name)
         verdict.findings += [stranger] if stranger else []

@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from teilhabe import warehouse
+from teilhabe import locks, warehouse
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
 
@@ -99,7 +99,7 @@ def publish(
     try:
         with warehouse.connect("transformer", settings, autocommit=True) as conn:
             conn.add_notice_handler(lambda notice: log.warning("%s", " ".join(filter(None, _said(notice)))))
-            conn.execute("select pg_advisory_lock(hashtext('teilhabe.publish'))")
+            locks.wait_alone(conn, "teilhabe.publish")
             # One snapshot of the candidate; taken after the lock, or it would be older than the release before.
             conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             with conn.transaction():

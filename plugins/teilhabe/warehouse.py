@@ -598,15 +598,27 @@ READERS: dict[str, tuple[str, ...]] = {
     "internal": ("steward",),
 }
 
-ANALYST_SETTINGS: dict[str, str] = {
-    "statement_timeout": "60s",
-    # A transaction left open holds up a release that changes a view.
+_PATIENCE = {
+    # Nobody waits for a lock without end; whoever needs a table for itself tries again, see `teilhabe.locks`.
+    "lock_timeout": "60s",
+    # A transaction left open keeps others from changing what it has read.
     "idle_in_transaction_session_timeout": "15min",
-    # All statements of a transaction see the same release.
-    "default_transaction_isolation": "repeatable read",
-    "default_transaction_read_only": "on",
-    "search_path": "marts",
 }
+
+ROLE_SETTINGS: dict[str, dict[str, str]] = {
+    "loader": _PATIENCE,
+    "transformer": _PATIENCE,
+    "steward": _PATIENCE,
+    "analyst": {
+        **_PATIENCE,
+        "statement_timeout": "60s",
+        # All statements of a transaction see the same release.
+        "default_transaction_isolation": "repeatable read",
+        "default_transaction_read_only": "on",
+        "search_path": "marts",
+    },
+}
+"""What a session of a role begins with."""
 
 _PROVISION_LOCK = 0x7E11_4ABE
 
@@ -680,12 +692,14 @@ def _make_roles(settings: Settings, connection: psycopg.Connection[Any], admin: 
     for member in ("loader", "transformer"):
         if not _is_member(connection, "teilhabe_owner", f"teilhabe_{member}"):
             connection.execute(f"GRANT teilhabe_{member} TO teilhabe_owner")
-    row = connection.execute("SELECT rolconfig FROM pg_roles WHERE rolname = 'teilhabe_analyst'").fetchone()
-    configured = {entry.partition("=")[0] for entry in (row[0] if row and row[0] else [])}
-    for key, value in ANALYST_SETTINGS.items():
-        if key not in configured:  # an administrator may have chosen another value
-            statement = sql.SQL("ALTER ROLE teilhabe_analyst SET {} = {}")
-            connection.execute(statement.format(sql.Identifier(key), sql.Literal(value)))
+    for role, values in ROLE_SETTINGS.items():
+        account = f"teilhabe_{role}"
+        row = connection.execute("SELECT rolconfig FROM pg_roles WHERE rolname = %s", [account]).fetchone()
+        configured = {entry.partition("=")[0] for entry in (row[0] if row and row[0] else [])}
+        for key, value in values.items():
+            if key not in configured:  # an administrator may have chosen another value
+                statement = sql.SQL("ALTER ROLE {} SET {} = {}")
+                connection.execute(statement.format(sql.Identifier(account), sql.Identifier(key), sql.Literal(value)))
 
 
 def _become_member(connection: psycopg.Connection[Any], admin: _Admin, names: Sequence[str]) -> None:

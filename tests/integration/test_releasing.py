@@ -604,7 +604,7 @@ def test_each_role_sees_what_it_is_for(stage: Stage) -> None:
         for statement in statements:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 stage.ask(statement, role)
-    for name, value in warehouse.ANALYST_SETTINGS.items():
+    for name, value in warehouse.ROLE_SETTINGS["analyst"].items():
         assert stage.ask(f"show {name}")[0][0].replace("1min", "60s") == value
     stage.sql("drop table internal.secret, staging.probe")
 

@@ -292,6 +292,7 @@ def _send_one(conn: ops.Connection, this: _Round, row: dict[str, Any], done: Sen
 
     try:
         message = outgoing(conn, this.policy, message_id)
+        conn.commit()  # the other side may take its time
         handed = this.channel(row["channel"]).send(message, this.now, commit)
     except Refused as error:
         _record(conn, message_id, "failed", error)
