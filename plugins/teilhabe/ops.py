@@ -62,6 +62,12 @@ _AWAITS_ANSWER = (
     " and a.expires_at > clock_timestamp())"
 )
 
+WAITS_FOR_REGISTER = "delivery.waits_for_register"
+_AWAITS_REGISTER = (
+    f"(exists (select from ops.finding as f where f.delivery_id = d.delivery_id and f.rule = '{WAITS_FOR_REGISTER}')"
+    " and not exists (select from ops.delivery as r where r.dataset_id = 'register__municipalities' and r.state = 'loaded'))"
+)
+
 
 SCRIPTS = ("ops.sql", "incidents.sql", "desk.sql")
 """What makes the tables of ``ops``, in this order."""
@@ -212,12 +218,13 @@ def delivery(conn: Connection, delivery_id: int, *, lock: bool = False) -> Deliv
 def unfinished(conn: Connection, dataset_id: str) -> list[Delivery]:
     """Deliveries that still have a way to go, oldest arrival first: also what a killed run left behind.
 
-    One about which a person is being asked goes on when the answer is there or the time for it is over.
+    One about which a person is being asked goes on when the answer is there or the time for it is over; one whose keys only a
+    register can tell apart, when a register is there.
     """
     with conn.cursor(row_factory=class_row(Delivery)) as cursor:
         cursor.execute(
             f"select {_DELIVERY_COLUMNS} from ops.delivery as d where dataset_id = %s and state = any(%s)"
-            f" and not {_AWAITS_ANSWER} order by received_at, delivery_id",
+            f" and not {_AWAITS_ANSWER} and not {_AWAITS_REGISTER} order by received_at, delivery_id",
             (dataset_id, list(UNFINISHED)),
         )
         return cursor.fetchall()
@@ -226,7 +233,8 @@ def unfinished(conn: Connection, dataset_id: str) -> list[Delivery]:
 def under_way(conn: Connection) -> bool:
     """Whether a delivery is about to be judged or loaded without waiting for anybody."""
     [[found]] = conn.execute(
-        f"select exists (select from ops.delivery as d where state in ('received', 'validated') and not {_AWAITS_ANSWER})"
+        "select exists (select from ops.delivery as d where state in ('received', 'validated')"
+        f" and not {_AWAITS_ANSWER} and not {_AWAITS_REGISTER})"
     ).fetchall()
     return bool(found)
 

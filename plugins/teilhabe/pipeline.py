@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from teilhabe.reading import Reading
     from teilhabe.reading.hostile import Member
     from teilhabe.register import Register
+    from teilhabe.validation import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -713,6 +714,11 @@ def _judge_one(
         except TeilhabeError as error:
             # An expectation that could not ask says only that it could not run.
             raise past.error or error from error
+        if contract.mendable and not register.is_delivered and _leaves_keys_open(verdict):
+            ops.record_findings(conn, delivery.delivery_id, [_waits_for_register(delivery)])
+            conn.commit()
+            outcome.message = ops.WAITS_FOR_REGISTER
+            return "received"
         verdict.findings = _with_full_name(verdict.findings, delivery)
         stranger = unknown_sender(contract, delivery.received_from, delivery.file_name)
         verdict.findings += [stranger] if stranger else []
@@ -737,6 +743,20 @@ def _judge_one(
         outcome.message = None if verdict.accepted else verdict.findings[0].rule
     log.info("%s: %s, %s rows, %s findings", delivery.file_name, state, verdict.row_count, len(verdict.findings))
     return state
+
+
+def _leaves_keys_open(verdict: Verdict) -> bool:
+    return verdict.accepted and any(finding.rule == "key.unchecked" for finding in verdict.findings)
+
+
+def _waits_for_register(delivery: ops.Delivery) -> Finding:
+    return Finding(
+        "info",
+        ops.WAITS_FOR_REGISTER,
+        f"Datei „{delivery.file_name}“: Ihre Gebietsschlüssel lassen sich erst prüfen, wenn ein Gemeindeverzeichnis geladen ist; "
+        "bis dahin wartet die Lieferung, die meldende Stelle braucht nichts zu tun.",
+        expected="ein geladenes Gemeindeverzeichnis",
+    )
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from tests.conftest import PROJECT
 from tests.flow import FOREIGNERS, NATURALISATIONS, PEINE, POPULATION, Flow, monitor, population
 
 ONE = population({"03157001": (12000, 6000, 6000), "03157002": (9000, ".", "-")})
+FIXTURES = PROJECT / "tests" / "fixtures" / "deliveries"
 HTML = b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>"
 
 
@@ -360,6 +361,22 @@ def test_the_register_goes_first(flow: Flow) -> None:
     assert pipeline.register_waits(flow.settings), "archived, but not judged"
     flow.judge("register__municipalities")
     assert not pipeline.register_waits(flow.settings), "refused: nobody waits for it"
+
+
+def test_an_offices_file_waits_for_the_register_that_can_tell_its_keys_apart(flow: Flow) -> None:
+    posts = (FIXTURES / "civic__social_work.csv").read_text(encoding="utf-8").replace("03157", "03158")
+    number = flow.deliver("civic__social_work", posts.encode(), at="2024-08-01")
+    assert flow.state(number) == "received"
+    [finding] = flow.findings(number)
+    assert finding.rule == "delivery.waits_for_register"
+    assert "wenn ein Gemeindeverzeichnis geladen ist" in finding.message
+    assert not pipeline.unfinished(flow.settings, "civic__social_work"), "nothing is tried again before that"
+    known = flow.deliver("civic__social_work", (FIXTURES / "civic__social_work.csv").read_bytes(), at="2024-08-02")
+    assert flow.state(known) == "loaded", "the county's own keys are known without a register"
+    flow.deliver("register__municipalities", (FIXTURES / "register__municipalities.txt").read_bytes(), "GV100AD.txt")
+    flow.run("civic__social_work")
+    assert flow.state(number) == "quarantined", "now it can be told that these are no keys"
+    assert "key.unknown" in {f.rule for f in flow.findings(number)}
 
 
 # Our own errors and ends without warning
