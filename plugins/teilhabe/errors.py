@@ -16,16 +16,28 @@ table look for no more: their places are found one by one, and an official table
 
 
 @dataclass(frozen=True)
+class Place:
+    """A row of a file or, where rows hold several numbers, one of them: ``column`` counts from 1, None is the whole row."""
+
+    sheet: str | None
+    row: int
+    column: int | None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """One place in the delivered file where a rule was broken.
 
-    ``expected`` where it differs from place to place; else the finding says what was expected.
+    ``expected`` where it differs from place to place; else the finding says what was expected. ``column_number`` where one
+    number of the row is at fault and the others are not; ``sheet`` where the finding is about several.
     """
 
     row: int | None
     column: str | None
     found: str | None
     expected: str | None = None
+    column_number: int | None = None
+    sheet: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,20 @@ class Finding:
     expected: str | None = None
     row_count: int = 1
     evidence: tuple[Evidence, ...] = ()
+    sentence: str = ""
+    """What is wrong, without the place; ``{found}`` stands for what was found there."""
+    held_back: bool = False
+    """The rows were left out and the others taken over: the finding stops nothing."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether a delivery with this finding is refused."""
+        return self.severity == "critical" and not self.held_back
+
+    def places(self) -> list[Place] | None:
+        """The rows that are at fault; None where it is not certain rows, or not all of them are listed."""
+        found = [Place(e.sheet or self.sheet, e.row, e.column_number) for e in self.evidence if e.row is not None]
+        return found if found and len(found) == len(self.evidence) >= self.row_count else None
 
 
 class TeilhabeError(Exception):

@@ -54,6 +54,8 @@ class Delivery:
     row_count: int | None
     sender_code: str | None
     container_id: int | None
+    held_back_count: int = 0
+    names_resolved: dict[str, str] | None = None
 
 
 _DELIVERY_COLUMNS = ", ".join(Delivery.__dataclass_fields__)
@@ -337,8 +339,9 @@ def record_findings(conn: Connection, delivery_id: int, findings: Iterable[Findi
     for finding in findings:
         row = conn.execute(
             """
-            insert into ops.finding (delivery_id, severity, rule, message, sheet, row_number, column_name, found, expected, row_count)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning finding_id
+            insert into ops.finding (delivery_id, severity, rule, message, sheet, row_number, column_name, found, expected,
+                row_count, held_back)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning finding_id
             """,
             (
                 delivery_id,
@@ -351,6 +354,7 @@ def record_findings(conn: Connection, delivery_id: int, findings: Iterable[Findi
                 finding.found,
                 finding.expected,
                 finding.row_count,
+                finding.held_back,
             ),
         ).fetchone()
         assert row is not None  # noqa: S101
@@ -560,6 +564,7 @@ def findings(conn: Connection, delivery_id: int) -> list[Finding]:
                     found=row["found"],
                     expected=row["expected"],
                     row_count=row["row_count"],
+                    held_back=row["held_back"],
                     evidence=tuple(Evidence(e["row_number"], e["column_name"], e["found"]) for e in evidence),
                 )
             )

@@ -141,6 +141,37 @@ create table if not exists ops.evidence (
 );
 comment on table ops.evidence is 'The rows behind a finding, at most 100,000 in a delivery; row_count of the finding is complete.';
 
+alter table ops.finding add column if not exists held_back boolean not null default false;
+comment on column ops.finding.held_back is
+    'The rows at fault were left out (ops.excluded_row) and the others loaded: it stops nothing, whatever its severity.';
+
+alter table ops.delivery add column if not exists held_back_count bigint not null default 0;
+comment on column ops.delivery.held_back_count is 'Rows that were left out because of faults; row_count counts the others.';
+
+alter table ops.delivery add column if not exists names_resolved jsonb;
+comment on column ops.delivery.names_resolved is
+    'Keys that were taken from the register for names without a readable key; kept so that every later reading agrees.';
+
+create table if not exists ops.excluded_row (
+    delivery_id bigint not null references ops.delivery (delivery_id),
+    position integer not null,
+    sheet text,
+    row_number bigint not null,
+    column_number integer,
+    rule text not null,
+    reason text not null,
+    found text,
+    content jsonb,
+    primary key (delivery_id, position)
+);
+comment on table ops.excluded_row is
+    'Rows of a delivery that are not loaded because of a fault, while the others are: those of a published table nobody will mend, and '
+    'those a person decided to do without (ops.approval).';
+comment on column ops.excluded_row.column_number is
+    'The number of the row that is left out, by the column it stands in; null: the whole row, which could not be read at all.';
+comment on column ops.excluded_row.reason is 'What is wrong with the row, as a part of a German sentence.';
+comment on column ops.excluded_row.content is 'The row as it was read, by the columns of the contract; null where it could not be.';
+
 create table if not exists ops.build (
     build_id bigint generated always as identity primary key,
     run_id text,

@@ -19,7 +19,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from teilhabe import delivery_calendar, incidents, landing, loading, locks, ops
+from psycopg.types.json import Jsonb
+
+from teilhabe import delivery_calendar, excluded_rows, incidents, landing, loading, locks, ops
 from teilhabe.building import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
@@ -377,10 +379,15 @@ def _load_one(
     folder: Path,
     run_id: str | None,
 ) -> None:
+    from teilhabe.reading.held_back import HeldBack
+
     number = delivery.delivery_id
     with ops.step(conn, "load", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id) as outcome:
         reading = open_delivery(settings, contract, delivery, folder)
         conn.commit()
+        if delivery.held_back_count:
+            reading.held_back = HeldBack(excluded_rows.places(conn, number))
+            conn.commit()
         outcome.rows = loading.load(conn, contract, number, reading.chunks())
     log.info("loaded %s (%s rows)", delivery.file_name, outcome.rows)
 
@@ -402,8 +409,23 @@ def open_delivery(settings: Settings, contract: Contract, delivery: ops.Delivery
         populations=lambda: _populations(settings),
         sender=delivery.sender_code,
         others=lambda: contracts(settings),
+        unit_code=_unit_code(settings, contract, delivery),
     )
     return open_reading(contract, path, _bare_name(delivery), context=context)
+
+
+def _unit_code(settings: Settings, contract: Contract, delivery: ops.Delivery) -> Callable[[str], str | None]:
+    """What a name means: as it was when the delivery was judged, or as the register knows now."""
+    from teilhabe import unit_names
+
+    if delivery.state in ("validated", "loaded") and delivery.names_resolved is not None:
+        return delivery.names_resolved.get
+
+    def names() -> unit_names.UnitNames:
+        with loading.session(settings) as conn:
+            return unit_names.from_warehouse(conn, settings.project)
+
+    return unit_names.resolver(names, contract.levels)
 
 
 def _populations(settings: Settings) -> dict[str, dict[str, float]]:
@@ -691,16 +713,16 @@ def _judge_one(
     folder: Path,
     run_id: str | None,
 ) -> str:
-    from teilhabe import history
+    from teilhabe import history, holding_back
     from teilhabe.validation import Verdict, validate
 
     with ops.step(
         conn, "validate", dataset_id=contract.dataset_id, delivery_id=delivery.delivery_id, run_id=run_id
     ) as outcome:
         past = history.from_warehouse(asking, before=delivery.received_at, without=delivery.delivery_id)
-        try:
-            reading = open_delivery(settings, contract, delivery, folder)
-            verdict = validate(
+
+        def validated(reading: Reading) -> Verdict:
+            return validate(
                 contract,
                 suite,
                 reading,
@@ -708,6 +730,11 @@ def _judge_one(
                 file_name=delivery.file_name,
                 received_at=delivery.received_at,
                 history=past,
+            )
+
+        try:
+            verdict = holding_back.judge(
+                contract, partial(open_delivery, settings, contract, delivery, folder), validated
             )
         except ReadingError as error:
             verdict = Verdict(findings=[error.finding])
@@ -724,10 +751,13 @@ def _judge_one(
         verdict.findings += [stranger] if stranger else []
         state: ops.State = "validated" if verdict.accepted else "quarantined"
         ops.record_findings(conn, delivery.delivery_id, verdict.findings)
+        excluded_rows.record(conn, delivery.delivery_id, holding_back.excluded(verdict))
         ops.set_state(
             conn,
             delivery.delivery_id,
             state,
+            held_back_count=verdict.held_back_count,
+            names_resolved=Jsonb(verdict.names_resolved),
             layout=verdict.layout,
             row_count=verdict.row_count,
             period_inferred=verdict.inferred_period,

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from teilhabe.contracts import Contract
     from teilhabe.observations import Context
     from teilhabe.reading import Reading
+    from teilhabe.reading.held_back import HeldRow
     from teilhabe.register import Register
 
 Scope = Literal["row", "delivery", "observations"]
@@ -120,12 +121,20 @@ class Verdict:
     periods: list[str] = field(default_factory=list)
     territories: set[str | None] = field(default_factory=set)
     """Keys the rows are about, as far as they could be read; None among them where one names none."""
+    held_back: list[HeldRow] = field(default_factory=list)
+    """Rows with faults that are left out; ``row_count`` counts the others."""
+    held_back_count: int = 0
+    """Rows left out, those among them that could not even be read as rows."""
+    names_resolved: dict[str, str] = field(default_factory=dict)
+    """Keys the register had for names without a readable key; kept so that every later reading agrees."""
+    row_rules: int = 0
+    """How many of the findings, from the first, are about rows as such; the others hold numbers against each other."""
     inferred_period: str | None = None
     """The one period of a file that did not name it; kept so that every later reading agrees."""
 
     @property
     def accepted(self) -> bool:
-        return not any(finding.severity == "critical" for finding in self.findings)
+        return not any(finding.stops for finding in self.findings)
 
 
 def load_suite(expectations: Path, contract: Contract) -> Suite:
@@ -182,11 +191,13 @@ def validate(
         layout=reading.layout_name,
         periods=profile.periods,
         territories=profile.territories,
+        names_resolved=getattr(reading, "names_resolved", {}),
     )
     verdict.findings += reading.findings
     if any(finding.rule == "period.inferred" for finding in verdict.findings):
         verdict.inferred_period = verdict.periods[0] if len(verdict.periods) == 1 else None
-    verdict.findings += judge.findings()
+    verdict.findings += _without_repetitions(judge.findings(), verdict.findings, contract)
+    verdict.row_rules = len(verdict.findings)
     verdict.findings += _judge_profile(
         [e for e in suite.expectations if e.scope == "delivery"], profile, contract, file_name
     )
@@ -195,6 +206,23 @@ def validate(
     )
     verdict.findings += whole.judge(statistical, context, file_name)
     return verdict
+
+
+_READ_AS = {"key.invalid": "territory_code", "period.not_found": "period_code"}
+"""What reading says of a cell it cannot make anything of, and the column that is empty because of it."""
+
+
+def _without_repetitions(findings: Iterable[Finding], read: Sequence[Finding], contract: Contract) -> Iterator[Finding]:
+    """The findings less those that only say again that a cell could not be read."""
+    terms = {column.name: column.office_term or column.name for column in contract.columns}
+    told: dict[str, set[int | None]] = defaultdict(set)
+    for finding in read:
+        if column := _READ_AS.get(finding.rule):
+            told[terms.get(column, column)] |= {evidence.row for evidence in finding.evidence}
+    for finding in findings:
+        rows = {evidence.row for evidence in finding.evidence}
+        if finding.rule not in ("column.blank", "period.malformed") or not rows <= told[finding.column or ""]:
+            yield finding
 
 
 def contract_expectations(contract: Contract) -> list[Expectation]:
@@ -580,7 +608,7 @@ class _Judge:
             self._counts[number] += int(result.get("unexpected_count", 0))
             if broken := result.get("unexpected_index_list"):
                 shown = self._shown(self._expectations[number])
-                columns = ("_row_number", "_column_number", "territory_code", "territory_name", shown)
+                columns = ("_row_number", "_column_number", "_sheet", "territory_code", "territory_name", shown)
                 room = EVIDENCE_LIMIT - self._kept(number)
                 self._places[number].append(frame.loc[broken[:room], [c for c in dict.fromkeys(columns) if c in frame]])
 
@@ -596,7 +624,7 @@ class _Judge:
         rules = [self._expectations[number] for number in numbers]
         if not all(map(_is_about_one_text, rules)):
             return list(columns)
-        needed = {"_row_number", "_column_number", "territory_code", "territory_name"}
+        needed = {"_row_number", "_column_number", "_sheet", "territory_code", "territory_name"}
         needed |= {name for rule in rules for name in (rule.column, rule.shown_column) if name}
         return [name for name in columns if name in needed]
 
@@ -640,6 +668,8 @@ class _Judge:
                 _value_place(row) if shown == "value" else None,
                 _text(row, shown),
                 self._meant(expectation, row),
+                column_number=int(row["_column_number"]) or None,
+                sheet=row.get("_sheet"),
             )
             for places in self._places[number]
             for row in places.astype(object).to_dict("records")
@@ -954,6 +984,7 @@ def _finding(
         expected=expected,
         row_count=count,
         evidence=tuple(replace(e, column=e.column or term) for e in evidence),
+        sentence=f"{expectation.sentence_de.rstrip('.')}; gefunden „{{found}}“",
     )
 
 

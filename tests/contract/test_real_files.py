@@ -234,6 +234,21 @@ def test_keys_the_monitor_lost_come_back_by_name(real_files: Path) -> None:
     assert {row["territory_code"] for row in rows if row["territory_name"] == "Osterode"} == {"03156"}
 
 
+def test_a_state_without_keys_and_a_county_with_unreadable_ones(real_files: Path) -> None:
+    folder = real_files / "lsn_integration_monitor/2025-12"
+    rows, findings = read("state_monitor__day_care_language", folder / "indicator_3-1-2.csv")
+    keyless = [row for row in rows if row["territory_name"] == "Niedersachsen"]
+    assert (len(rows), len(keyless)) == (1768, 34)
+    assert {finding.rule: finding.row_count for finding in findings if finding.severity == "critical"} == {
+        "key.invalid": 34
+    }
+    rows, findings = read("state_monitor__minimum_income", folder / "indicator_6-2-1.csv")
+    [bad] = [finding for finding in findings if finding.severity == "critical"]
+    osterode = {row["_row_number"] for row in rows if row["territory_name"] == "Osterode"}
+    assert len(rows) == 3450
+    assert (bad.rule, bad.row_count, {place.row for place in bad.places() or ()}) == ("key.invalid", 24, osterode)
+
+
 def test_goettingen_beside_osterode_is_the_district_before_the_merger(real_files: Path) -> None:
     for vintage in ("2021-12", "2022-12", "2023-12"):
         rows, _ = read(

@@ -214,7 +214,7 @@ def test_evidence_is_capped_the_count_is_complete(judge: Judge, monkeypatch: pyt
         finding = only(judge(*rows, chunk_size=chunk_size))
         assert finding.row_count == 250
         assert [e.row for e in finding.evidence] == [11 + 2 * n for n in range(200)]
-        assert set(finding.evidence) == {Evidence(e.row, "3", "-1") for e in finding.evidence}
+        assert set(finding.evidence) == {Evidence(e.row, "3", "-1", column_number=3) for e in finding.evidence}
         assert "Insgesamt 250 Fälle." in finding.message
 
 

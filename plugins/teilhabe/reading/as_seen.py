@@ -107,7 +107,7 @@ class AsSeen:
                 continue
             row, column = divmod(int(places[index]), COLUMNS)
             wrong.setdefault((severity, rule, sentence, expected), []).append(
-                Evidence(row + 1, str(column + 1), kind.number.shown(value))
+                Evidence(row + 1, str(column + 1), kind.number.shown(value), column_number=column + 1)
             )
             if severity == "critical":
                 changed[index] = None

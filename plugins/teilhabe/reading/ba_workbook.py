@@ -69,7 +69,7 @@ class BaWorkbookReading(Reading):
             return
         cells = pa.array([grid.rows[row.index][column] for row, column in places], pa.string())
         numbers = pa.array([row.index + 1 for row, _ in places], pa.int32())
-        converted = self.convert(cells, numbers, lambda i: str(places[i][1] + 1))
+        converted = self.convert(cells, numbers, lambda i: str(places[i][1] + 1), lambda i: places[i][1] + 1)
         columns: Columns = {
             "territory_code": repeat(code, len(places)),
             "territory_name": repeat(territory, len(places)),

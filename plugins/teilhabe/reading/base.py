@@ -27,8 +27,10 @@ from teilhabe.reading import symbols
 from teilhabe.reading.appearance import Appearance
 from teilhabe.reading.as_seen import AsSeen
 from teilhabe.reading.coded import coded, constant, plain
-from teilhabe.reading.duplicates import DuplicateRows
+from teilhabe.reading.duplicates import DuplicateRows, Hashes
 from teilhabe.reading.guard import guarded
+from teilhabe.reading.held_back import HeldBack
+from teilhabe.reading.key_completion import KeyCompletion
 from teilhabe.reading.keys import is_date, level_of, shown
 from teilhabe.reading.labels import ValueColumn, normalise, unmarked
 from teilhabe.reading.periods import is_valid
@@ -56,6 +58,8 @@ class ReadingContext:
     """Reference year -> county -> population, to recognise the year of a file of rates."""
     sender: str | None = None
     """Territory code of the municipality that sent the file, where the contract names senders and it is known."""
+    unit_code: Callable[[str], str | None] = lambda name: None
+    """The key of the only unit a name can mean, as far as the register knows."""
     others: Callable[[], dict[str, Contract]] | None = None
     """All contracts, asked after a refusal only: to which dataset does the file belong?"""
 
@@ -78,6 +82,12 @@ class Reading(ABC):
         """The columns (from 0) of a sheet whose rows become rows as a whole, so that no number names its column."""
         self.texts_used: set[str] = set()
         """Normalised labels and headers that occurred, for the check of their validity."""
+        self.held_back: HeldBack | None = None
+        """Rows that are left out of ``chunks``; set before they are read."""
+        self.names_resolved: dict[str, str] = {}
+        """Names whose keys came from the register; complete once ``chunks`` is exhausted."""
+        self.contested: Hashes = np.empty(0, np.uint64)
+        """Keys about which the file says different things; complete once ``chunks`` is exhausted."""
         self.symbols: Counter[str] = Counter()
         """How often each sign, and ``0``, stood where a value belongs; complete once ``chunks`` is exhausted."""
 
@@ -95,6 +105,12 @@ class Reading(ABC):
         return str(self.layout.name)
 
     @property
+    def is_mendable(self) -> bool:
+        """Whether the office can send a mended file."""
+        own: bool | None = self.layout.mendable
+        return self.contract.mendable if own is None else own
+
+    @property
     def findings(self) -> list[Finding]:
         return self.report.findings
 
@@ -103,7 +119,7 @@ class Reading(ABC):
         return self.layout.symbols or self.contract.symbols
 
     def chunks(self) -> Iterator[pa.Table]:
-        """Tables of the contract's columns in its order, plus ``_row_number`` and ``_column_number``.
+        """Tables of the contract's columns in its order, plus ``_row_number``, ``_column_number`` and, of a workbook, ``_sheet``.
 
         All columns of the contract are texts, dictionary-coded: whoever works on them does so once per text.
         """
@@ -115,18 +131,21 @@ class Reading(ABC):
         seen = AsSeen(self.contract, self.report)
         rows = 0
         periods: set[str] = set()
-        for columns in self._tidy():
+        for columns in self._with_keys():
             self._check_territory(columns)
             self._check_period(columns)
             if "period_code" in columns and self.layout.validity:
                 periods.update(code for code in pc.unique(columns["period_code"]).to_pylist() if code)
             table = self._as_seen(self._conform(columns), seen)
+            if self.held_back is not None:
+                table = self.held_back.take_out(table, self.contract.unique_key, self.sheet)
             if thousands:
                 thousands.see(table, self.sheet)
             table = duplicates.drop(table, self.sheet)
             rows += len(table)
             if len(table):
                 yield table
+        self.contested = duplicates.contested
         if thousands:
             thousands.tell(self.report)
         self._check_validity(periods)
@@ -161,6 +180,19 @@ class Reading(ABC):
                     "critical", rule, sentence, evidence, sheet=self.sheet, expected=expected, count=len(where)
                 )
 
+    def _with_keys(self) -> Iterator[Columns]:
+        """The chunks, with keys that were left out or cannot be read completed where the name leaves no doubt."""
+        if not self.contract.is_observation:
+            yield from self._tidy()
+            return
+        completion = KeyCompletion(self.report, self.context.unit_code)
+        for columns in self._tidy():
+            yield completion.settled(columns, self.sheet)
+        for columns, sheet in completion.completed():
+            self.sheet = sheet
+            yield columns
+        self.names_resolved = completion.from_register
+
     def _no_rows(self) -> Exception:
         unknown = next((finding for finding in self.findings if finding.rule == "label.unknown"), None)
         if unknown is None:
@@ -194,12 +226,23 @@ class Reading(ABC):
             column = columns.get(name)
             arrays.append(constant(default, size) if column is None else coded(column))
         arrays += [columns["_row_number"].cast(pa.int32()), columns["_column_number"].cast(pa.int32())]
-        return pa.Table.from_arrays(arrays, names=[*self.contract.column_names, "_row_number", "_column_number"])
+        names = [*self.contract.column_names, "_row_number", "_column_number"]
+        if self.sheet is not None:
+            arrays.append(constant(self.sheet, size))
+            names.append("_sheet")
+        return pa.Table.from_arrays(arrays, names=names)
 
     def convert(
-        self, cells: pa.Array, row_numbers: pa.Array, column_name: str | Callable[[int], str]
+        self,
+        cells: pa.Array,
+        row_numbers: pa.Array,
+        column_name: str | Callable[[int], str],
+        column_number: Callable[[int], int | None] = lambda _: None,
     ) -> symbols.Converted:
-        """Cells -> values; text in a number column becomes one critical finding, and the value null."""
+        """Cells -> values; text in a number column becomes one critical finding, and the value null.
+
+        ``column_number`` where the other numbers of a row are right although one is not.
+        """
         converted = symbols.convert(cells, self.rules, self.layout.numbers)
         self.symbols.update(symbols.tally(cells))
         bad = pc.indices_nonzero(converted.bad)
@@ -219,7 +262,12 @@ class Reading(ABC):
                 "critical",
                 rule,
                 sentence,
-                [Evidence(row_numbers[i].as_py(), name(i), shown(cells[i].as_py() or "")) for i in first],
+                [
+                    Evidence(
+                        row_numbers[i].as_py(), name(i), shown(cells[i].as_py() or ""), column_number=column_number(i)
+                    )
+                    for i in first
+                ],
                 sheet=self.sheet,
                 expected=expected,
                 count=len(np.unique(row_numbers.take(of_kind).to_numpy())),

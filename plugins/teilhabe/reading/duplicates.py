@@ -28,12 +28,18 @@ class DuplicateRows:
         self._rest = [name for name in contract.column_names if name not in self._key]
         self._report = report
         self._seen: list[tuple[Hashes, Hashes]] = []
+        self._contested: list[Hashes] = []
+
+    @property
+    def contested(self) -> Hashes:
+        """Hashes of the keys about which rows said different things."""
+        return np.concatenate([*self._contested, np.empty(0, np.uint64)])
 
     def drop(self, table: pa.Table, sheet: str | None = None) -> pa.Table:
         """``table`` without rows whose key was there before; the findings say which, on which sheet."""
         if not len(table):
             return table
-        keys, rest = _hash(table, self._key), _hash(table, self._rest)
+        keys, rest = key_hashes(table, self._key), key_hashes(table, self._rest)
         order = np.argsort(keys)
         if (keys[order][1:] == keys[order][:-1]).any():
             order = np.argsort(keys, kind="stable")  # slower; the first of several must come first
@@ -55,6 +61,7 @@ class DuplicateRows:
         if not repeated.any():
             return table
 
+        self._contested.append(np.unique(keys[repeated & ~exact]))
         position = np.sort(order[repeated & exact])
         self._tell(
             table,
@@ -94,6 +101,7 @@ class DuplicateRows:
                 row["_row_number"],
                 None,
                 " / ".join(self._in_words(name, str(row[name])) for name in self._key if row[name] != "total"),
+                column_number=row["_column_number"] or None,
             )
             for row in some
         ]
@@ -118,7 +126,8 @@ class DuplicateRows:
             self._seen.append((keys, rest))
 
 
-def _hash(table: pa.Table, names: list[str]) -> Hashes:
+def key_hashes(table: pa.Table, names: list[str]) -> Hashes:
+    """A number per row that is the same where these columns say the same, in whatever chunk or reading."""
     total = np.zeros(len(table), dtype=np.uint64)
     for name in names:
         column = coded(table.column(name))

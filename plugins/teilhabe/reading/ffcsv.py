@@ -167,7 +167,7 @@ class FfcsvReading(Reading):
             if name in columns:
                 columns[name] = columns[name].fill_null("total")
         numbers = pa.array([row["_row_number"] for row in rows], pa.int32())
-        converted = self.convert(columns["value"], numbers, "value")
+        converted = self.convert(columns["value"], numbers, "value", lambda i: int(rows[i]["_column_number"] or 0))
         columns |= {"value": converted.value, "obs_status": converted.obs_status, "conf_status": converted.conf_status}
         if self.rules.dash == "missing_when_all":
             codes = columns["territory_code"] if "territory_code" in columns else pa.nulls(len(rows), pa.string())

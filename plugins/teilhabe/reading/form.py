@@ -71,7 +71,8 @@ class FormReading(Reading):
             return
         rows = pa.array([value.row + 1 for value in values], pa.int32())
         labels = [value.label for value in values]
-        converted = self.convert(pa.array([value.text for value in values], pa.string()), rows, lambda i: labels[i])
+        cells = pa.array([value.text for value in values], pa.string())
+        converted = self.convert(cells, rows, lambda i: labels[i], lambda i: values[i].column + 1)
         columns: Columns = {name: repeat(value, len(values)) for name, value in self.layout.constants.items()}
         columns |= {"territory_code": repeat(code, len(values)), "period_code": repeat(period, len(values))}
         for name, where in fields.items():

@@ -224,7 +224,12 @@ class GenesisReading(Reading):
         by_row = np.repeat(np.arange(size), len(columns))
         cells = pa.array([row.cells[column.position] for row in rows for column in columns], pa.string())
         row_numbers = numbers.take(pa.array(by_row))
-        converted = self.convert(cells, row_numbers, lambda i: str(columns[i % len(columns)].position + 1))
+        converted = self.convert(
+            cells,
+            row_numbers,
+            lambda i: str(columns[i % len(columns)].position + 1),
+            lambda i: columns[i % len(columns)].position + 1,
+        )
         tidy: Columns = {name: array.take(pa.array(by_row)) for name, array in keys.items()}
         for name in self._header_names(header):
             texts = pa.array([column.coordinates.get(name) for column in columns], pa.string())

@@ -101,4 +101,5 @@ class Report:
             expected=entry.expected,
             row_count=entry.count,
             evidence=tuple(entry.evidence),
+            sentence=entry.sentence,
         )

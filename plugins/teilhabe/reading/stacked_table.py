@@ -102,7 +102,7 @@ class StackedTableReading(Reading):
             return
         cells = pa.array([grid.rows[value.row][value.column] for value in values], pa.string())
         numbers = pa.array([value.row + 1 for value in values], pa.int32())
-        converted = self.convert(cells, numbers, lambda i: str(values[i].column + 1))
+        converted = self.convert(cells, numbers, lambda i: str(values[i].column + 1), lambda i: values[i].column + 1)
         common = self.layout.titles[title]
         tidy: Columns = {
             "territory_code": pa.array([value.unit.code for value in values], pa.string()),

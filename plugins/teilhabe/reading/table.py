@@ -209,7 +209,12 @@ class TableReading(Reading):
         tiled = pa.array(np.tile(np.arange(len(columns)), len(rows)))
         cells = pa.array([_cell(row, column.position) for row in rows for column in columns], pa.string())
         row_numbers = pa.array(numbers, pa.int32()).take(by_row)
-        converted = self.convert(cells, row_numbers, lambda i: str(columns[i % len(columns)].position + 1))
+        converted = self.convert(
+            cells,
+            row_numbers,
+            lambda i: str(columns[i % len(columns)].position + 1),
+            lambda i: columns[i % len(columns)].position + 1,
+        )
         tidy: Columns = {name: repeat(value, len(cells)) for name, value in self.layout.constants.items()}
         tidy |= {name: repeat(value, len(cells)) for name, value in sheet.coordinates.items()}
         tidy |= {name: array.take(by_row) for name, array in keys.items()}

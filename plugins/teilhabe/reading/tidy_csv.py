@@ -19,8 +19,8 @@ from pyarrow import csv as arrow_csv
 
 from teilhabe.contracts import GROUP_COLUMNS, TidyCsv
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
-from teilhabe.reading.base import Columns, Reading, repeat
-from teilhabe.reading.coded import coded, combinations, constant, filled, plain, texts
+from teilhabe.reading.base import Columns, Reading
+from teilhabe.reading.coded import coded, constant, filled, plain
 from teilhabe.reading.keys import complete
 from teilhabe.reading.labels import Dictionary, clean, normalise
 from teilhabe.reading.periods import parse_period
@@ -69,26 +69,17 @@ class TidyReading(Reading):
         self._encoding = self.source.table.encoding
         self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity, units=False)
         self._caches: dict[str, dict[bytes, Any]] = {}
-        self._codes_by_name: dict[str, set[str]] = {}
-        self._pairs: set[tuple[str, str]] = set()
         self._seen: list[dict[str, str]] = []
         self._meanings: dict[str, str | None] = {}
         self._times: set[str] = set()
         self._columns = {name: self._position(aliases) for name, aliases in self.layout.columns.items()}
         self._labels = [self._position(aliases) for aliases in self.layout.label_columns]
         self._tell_unknown_headers()
-        waiting: list[Columns] = []
         for batch, numbers in self._batches():
             columns = self._observations(batch, numbers)
             if self.layout.validity and "period_code" in columns:
                 self._times |= {code for code in pc.unique(columns["period_code"]).to_pylist() if code}
-            if "territory_code" in columns and columns["territory_code"].null_count:
-                keyless = pc.is_null(columns["territory_code"])
-                waiting.append({name: array.filter(keyless) for name, array in columns.items()})
-                columns = {name: array.filter(pc.invert(keyless)) for name, array in columns.items()}
             yield columns
-        for columns in waiting:
-            yield self._completed(columns)
         self.texts_used |= self._dictionary.used | {normalise(header) for header in self._headers}
         missing = self._dictionary.missing(self._seen, self._times)
         if missing:
@@ -369,8 +360,6 @@ class TidyReading(Reading):
                 expected=override.code,
                 count=len(rows),
             )
-        if names is not None:
-            self._remember_names(names, codes)
         return codes
 
     def _tell_zeros(self, cells: pa.Array, numbers: pa.Array) -> None:
@@ -403,38 +392,6 @@ class TidyReading(Reading):
             if text.startswith(prefix):
                 return text.removeprefix(prefix) or None  # such a key is never read as a number
         return with_lost_zero(text) or complete(text, self.layout.key_width) or None
-
-    def _remember_names(self, names: pa.Array, codes: pa.Array) -> None:
-        names, codes = coded(names), coded(codes)
-        known_names, known_codes = texts(names), texts(codes)
-        both = combinations([names, codes])
-        for one, two in zip(*(part.tolist() for part in both.parts), strict=True):
-            name, code = known_names[one], known_codes[two]
-            if name is not None and code is not None and (name, code) not in self._pairs:
-                self._pairs.add((name, code))
-                self._codes_by_name.setdefault(normalise(name), set()).add(code)
-
-    def _completed(self, columns: Columns) -> Columns:
-        """Rows without a key: taken from the file's own pairs of name and key, where they leave no doubt."""
-        names = columns["territory_name"] if "territory_name" in columns else repeat(None, len(columns["_row_number"]))
-        codes = []
-        for name in names.to_pylist():
-            known = self._codes_by_name.get(normalise(name or ""), set())
-            codes.append(next(iter(known)) if len(known) == 1 else None)
-        columns["territory_code"] = pa.array(codes, pa.string())
-        done = [
-            (n, t) for n, t, c in zip(columns["_row_number"].to_pylist(), names.to_pylist(), codes, strict=True) if c
-        ]
-        if done:
-            self.report.rows(
-                "warning",
-                "key.completed_from_name",
-                "der Gebietsschlüssel fehlt und wurde über den Namen „{found}“ aus der Datei selbst ergänzt",
-                [Evidence(number, None, name) for number, name in done[:EVIDENCE_LIMIT]],
-                expected="ein Gebietsschlüssel",
-                count=len(done),
-            )
-        return columns
 
 
 def _spread(by_code: list[str | None], indices: pa.Array) -> pa.Array:

@@ -1,0 +1,165 @@
+"""Faults of single rows: the rows are left out and the others are taken, where nobody will send a mended file.
+
+A delivery is judged as it is. If all that speaks against it are certain rows, it is judged a second time without them, and
+that verdict counts: what is recorded as left out is what was left out then. Rules that hold numbers against each other say
+what they say of the rest; what they find only because rows are missing is no reason to refuse it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from teilhabe.errors import Finding, Place, ReadingError
+
+if TYPE_CHECKING:
+    from teilhabe.contracts import Contract
+    from teilhabe.reading import Reading
+    from teilhabe.validation import Verdict
+
+REGISTER = "register__municipalities"
+
+_OF_THE_FILE = frozenset({"header.unknown_dimension", "sheet.merged_cells", "value.ambiguous_thousands"})
+"""Rules whose evidence are rows, but what is wrong is how the file was made."""
+
+TOO_MANY = "rows.too_many_faulty"
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A row that was left out, and why."""
+
+    place: Place
+    rule: str
+    reason: str
+    found: str | None
+    content: dict[str, str | None] | None
+    """The row as it was read; None where it could not be."""
+
+
+def names_all_that_exists(contract: Contract) -> bool:
+    """Whether a row that is absent says that there is nothing: such a file is complete or it is wrong."""
+    return contract.dataset_id == REGISTER or contract.dataset_id in _listings(contract.path.parents[2])
+
+
+@cache
+def _listings(project: Path) -> frozenset[str]:
+    path = project / "dbt_project" / "seeds" / "listings.csv"
+    if not path.is_file():
+        return frozenset()
+    with path.open(encoding="utf-8", newline="") as lines:
+        return frozenset(row["dataset_id"] for row in csv.DictReader(lines))
+
+
+def faulty_rows(findings: Iterable[Finding]) -> set[Place] | None:
+    """The rows that speak against a delivery; None where something else does."""
+    places: set[Place] = set()
+    for finding in findings:
+        if not finding.stops:
+            continue
+        found = None if finding.rule in _OF_THE_FILE else finding.places()
+        if found is None:
+            return None
+        places |= set(found)
+    return places
+
+
+def judge(
+    contract: Contract,
+    open_reading: Callable[[], Reading],
+    validate: Callable[[Reading], Verdict],
+    decided: Collection[Place] | None = None,
+) -> Verdict:
+    """The verdict on a delivery, without its faulty rows where they can be left out.
+
+    ``decided``: the rows a person has said it may be loaded without, where its office could mend it. ``ReadingError`` passes.
+    """
+    from teilhabe.reading.held_back import HeldBack
+
+    reading = open_reading()
+    verdict = validate(reading)
+    may = not reading.is_mendable if decided is None else True
+    if verdict.accepted or not may or names_all_that_exists(contract):
+        return verdict
+    places = faulty_rows(verdict.findings[: verdict.row_rules])
+    if not places or (decided is not None and not places <= set(decided)):
+        return verdict
+    second = open_reading()
+    second.held_back = held = HeldBack(places, reading.contested)
+    try:
+        without = validate(second)
+    except ReadingError:
+        lost: str | None = "die ganze Tabelle"  # nothing is left of it
+    else:
+        lost = held.lost()
+    if lost is not None:
+        verdict.findings.append(_too_many(verdict.findings[0], lost, len(places)))
+        return verdict
+    unread = places - {row.place for row in held.rows} - {replace(row.place, column=None) for row in held.rows}
+    if any((place.sheet, place.row) in held.met for place in unread):
+        return verdict  # it is not certain which number of the row is meant
+    causes = [replace(f, held_back=True) for f in verdict.findings[: verdict.row_rules] if f.stops]
+    known = {finding.rule for finding in verdict.findings if finding.stops}
+    others = []
+    for finding in without.findings:
+        if finding.stops and (where := finding.places()) is not None and set(where) <= places:
+            continue  # the reader sees the row again
+        others.append(_consequence(finding) if finding.stops and finding.rule not in known else finding)
+    without.findings = [*causes, *others]
+    if not without.accepted:
+        return verdict  # it would not be right without these rows either
+    without.held_back = held.rows
+    without.held_back_count = len(held.rows) + len({(place.sheet, place.row) for place in unread})
+    return without
+
+
+def excluded(verdict: Verdict) -> list[Excluded]:
+    """The rows that were left out, each with the first reason."""
+    reasons: dict[Place, Excluded] = {}
+    contested = None
+    for finding in verdict.findings:
+        if not finding.held_back:
+            continue
+        contested = finding if finding.rule == "row.duplicate_key" else contested
+        for evidence in finding.evidence:
+            if evidence.row is not None:
+                place = Place(evidence.sheet or finding.sheet, evidence.row, evidence.column_number)
+                reason = _sentence(finding, evidence.found)
+                reasons.setdefault(place, Excluded(place, finding.rule, reason, evidence.found, None))
+    rows: list[Excluded] = []
+    seen: set[Place] = set()
+    for row in verdict.held_back:
+        whole = replace(row.place, column=None)
+        why = reasons.get(row.place) or reasons.get(whole)
+        if why is None and contested is not None:
+            why = Excluded(row.place, contested.rule, "in der Datei steht dazu noch ein anderer Wert", None, None)
+        assert why is not None  # noqa: S101 - a row is left out for its place or because it is contested
+        seen |= {row.place, whole}
+        rows.append(replace(why, place=row.place, content=row.content))
+    return rows + [one for place, one in reasons.items() if place not in seen]
+
+
+def _sentence(finding: Finding, found: str | None) -> str:
+    return finding.sentence.replace("{found}", found if found is not None else "leer")
+
+
+def _consequence(finding: Finding) -> Finding:
+    """What is found only because rows are missing is told, and stops nothing."""
+    return replace(finding, severity="warning")
+
+
+def _too_many(first: Finding, lost: str, count: int) -> Finding:
+    from teilhabe.observations import number_in_words
+
+    file = first.message.split("“")[0] + "“"
+    return Finding(
+        "critical",
+        TOO_MANY,
+        f"{file}: Wegen fehlerhafter Zeilen fiele {lost} weg, darum wird nichts übernommen.",
+        found=f"{number_in_words(count)} fehlerhafte Stellen",
+        expected="einzelne fehlerhafte Zeilen",
+    )
