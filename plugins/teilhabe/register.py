@@ -107,7 +107,7 @@ class Register:
     def instead(self, code: str, name: str | None = None) -> str | None:
         """The key that is meant: the one unit that has this name now, else what followed the key; in words, if there is one."""
         living = set()
-        if name:
+        if name and "(" not in name:  # what is added in brackets may say that it is not that unit
             named = self._codes_by_name.get((code[:_STATE], len(code), normalise(name)), set())
             living = {other for other in named if not self._end(other)} - {code}
         if not living and self._end(code):

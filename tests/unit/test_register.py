@@ -205,6 +205,7 @@ def test_a_finding_names_the_key_that_is_meant() -> None:
     assert register.instead("03157077", "Vechelde") == "03157007 (Vechelde)", "the unit of that name"
     assert register.instead("03157003", "Ilsede") == "03157009 (Ilsede)", "the one that still exists"
     assert register.instead("03157077", "Nirgendwo") is None
+    assert register.instead("03157999", "Peine (nicht zuzuordnen)") is None
     assert register.instead("03157077") is None
 
 
