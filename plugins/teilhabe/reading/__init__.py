@@ -9,7 +9,7 @@ from typing import Any
 
 from teilhabe.contracts import Contract
 from teilhabe.errors import ReadingError
-from teilhabe.reading import guard
+from teilhabe.reading import guard, kinds
 from teilhabe.reading.ba_workbook import BaWorkbookReading
 from teilhabe.reading.base import Reading, ReadingContext
 from teilhabe.reading.ffcsv import FfcsvReading
@@ -39,14 +39,6 @@ _READERS: dict[str, type[Reading]] = {
     "territorial_changes": TerritorialChangesReading,
 }
 
-_RULES = {
-    "html": "file.html",
-    "pdf": "file.pdf",
-    "zip": "file.zip",
-    "office": "file.unknown_kind",
-    "other": "file.unknown_kind",
-}
-
 
 def open_reading(
     contract: Contract,
@@ -69,13 +61,8 @@ def open_reading(
         context = replace(context, received_at=received_at)
     source = Source(path, file_name, report)
     guard.inspect(source, contract)
-    if source.kind in _RULES:
-        raise report.error(
-            _RULES[source.kind],
-            f"Das ist {source.kind_de}, erwartet wird {_expected(contract)}.",
-            found=source.kind_de,
-            expected=_expected(contract),
-        )
+    if source.kind in kinds.RULES:
+        raise guard.wrong_kind(source, _expected(contract))
     reasons = []
     for layout in contract.layouts:
         reader = _READERS[layout.reader]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from teilhabe.contracts import Contract
 from teilhabe.errors import ReadingError
-from teilhabe.reading import persons
+from teilhabe.reading import kinds, persons
 from teilhabe.reading.labels import normalise
 from teilhabe.reading.source import Source, cell_text
 
@@ -46,6 +47,7 @@ _CLEAR = 0.4
 Measured on the offices' files and the demo: 0.42 to 1 where it belongs, at most 0.27 anywhere else.
 """
 _HEAD_ROWS = 60
+_TABLE_ENDINGS = (".xls", ".xlsx", ".xlsm", ".csv", ".txt")
 
 
 def inspect(source: Source, contract: Contract) -> None:
@@ -54,6 +56,20 @@ def inspect(source: Source, contract: Contract) -> None:
     if source.kind == "text":
         source.check_lines()
         source.encoding  # noqa: B018 - damaged umlauts are told before anything about columns
+
+
+def wrong_kind(source: Source, expected: str) -> ReadingError:
+    """The refusal of a file that no layout reads: what it is, and how it becomes what was agreed."""
+    ending = Path(source.file_name).suffix
+    named = f", auch wenn der Name auf „{ending}“ endet" if ending.lower() in _TABLE_ENDINGS else ""
+    if source.kind in kinds.TABLES:
+        sentence = (
+            f"Das ist {source.kind_de}{named}; bitte mit Excel oder LibreOffice öffnen, als „Excel-Arbeitsmappe (*.xlsx)“ oder "
+            f"CSV speichern und neu senden. Erwartet wird {expected}."
+        )
+    else:
+        sentence = f"Das ist {source.kind_de}, erwartet wird {expected}."
+    return source.report.error(kinds.RULES[source.kind], sentence, found=source.kind_de, expected=expected)
 
 
 def check_hidden(source: Source, layout: Any, recognises: Recognises) -> None:

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from teilhabe.contracts import Contract
+from teilhabe.reading import kinds
 from teilhabe.reading.labels import normalise
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Cell, Source, cell_text
@@ -103,6 +105,11 @@ def check(source: Source, contract: Contract) -> None:
         _check_workbook(source, agreed)
     elif source.kind == "text":
         _check_text(source, agreed)
+    elif source.kind in kinds.MARKUP:
+        rows = list(islice(kinds.rows_of_markup(source.head), _SAMPLE_ROWS))
+        for row in rows[:_HEADER_ROWS]:
+            _check_header(row, agreed, source.report, None)
+        _check_rows(rows, source.report)
 
 
 def _check_text(source: Source, agreed: frozenset[str]) -> None:

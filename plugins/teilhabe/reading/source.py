@@ -17,13 +17,13 @@ import numpy.typing as npt
 import python_calamine
 
 from teilhabe.errors import Evidence, ReadingError
-from teilhabe.reading import appearance, appearance_xls, hostile, text, workbook
+from teilhabe.reading import appearance, appearance_xls, text, workbook
 from teilhabe.reading.appearance import Appearance
+from teilhabe.reading.kinds import KINDS_DE, Kind, kind_of
 from teilhabe.reading.labels import unmarked
 from teilhabe.reading.report import Report
 from teilhabe.reading.text import BOM, Records
 
-Kind = Literal["text", "xlsx", "xls", "office", "html", "pdf", "zip", "other"]
 Encoding = Literal["utf-8", "cp1252"]
 Cell = Any
 Merges = list[tuple[tuple[int, int], tuple[int, int]]]
@@ -54,17 +54,6 @@ _MAX_COLUMNS = 16_384
 _BESIDE = 50
 """So far below and beside the cells with content a formula without a result still belongs to them."""
 
-_KIND_DE: dict[Kind, str] = {
-    "text": "eine Textdatei (CSV)",
-    "xlsx": "eine Excel-Arbeitsmappe (xlsx)",
-    "xls": "eine Excel-Arbeitsmappe (xls)",
-    "office": "ein Office-Dokument, aber keine Excel-Arbeitsmappe (xlsx)",
-    "html": "eine Internetseite (HTML), vermutlich eine Fehler- oder Anmeldeseite",
-    "pdf": "ein PDF-Dokument",
-    "zip": "ein ZIP-Archiv",
-    "other": "eine Datei unbekannter Art",
-}
-
 
 @dataclass(frozen=True)
 class TextTable:
@@ -90,34 +79,15 @@ class Source:
 
     @cached_property
     def kind(self) -> Kind:
-        head = self.head.removeprefix(BOM).lstrip()
-        lower = head[:1000].lower()
-        if head.startswith(b"PK\x03\x04"):
-            return self._kind_of_zip()
-        if head.startswith(b"\xd0\xcf\x11\xe0"):
-            return "xls"
-        if head.startswith(b"%PDF"):
-            return "pdf"
-        if lower.startswith((b"<!doctype html", b"<html")) or (lower.startswith(b"<") and b"<html" in lower):
-            return "html"
-        if head.startswith(_UTF16):
-            return "text"
-        return "text" if b"\x00" not in self.head or _is_text_with_zeros(self.head) else "other"
+        return kind_of(self.path, self.file_name, self.head)
 
     @property
     def kind_de(self) -> str:
-        return _KIND_DE[self.kind]
+        return KINDS_DE[self.kind]
 
     @property
     def is_workbook(self) -> bool:
         return self.kind in ("xls", "xlsx")
-
-    def _kind_of_zip(self) -> Kind:
-        if hostile.is_workbook(self.path):
-            return "xlsx" if hostile.has_folder(self.path, "xl/") else "office"
-        if self.file_name.lower().endswith((".xlsx", ".xlsm")) and hostile.is_broken(self.path):
-            return "xlsx"  # and said to be broken when it is opened
-        return "zip"
 
     @cached_property
     def look(self) -> text.Look:
@@ -457,16 +427,6 @@ def _within(merges: Merges, end: tuple[int, int] | None) -> Merges:
         for (top, left), (bottom, right) in merges
         if top <= end[0] and left <= end[1]
     ]
-
-
-def _is_text_with_zeros(head: bytes) -> bool:
-    """Whether only its NUL bytes speak against a text: UTF-16 without a mark, or damage."""
-    rest = head.replace(b"\0", b"")
-    return (
-        bool(rest)
-        and not any(byte < 32 and byte not in b"\t\n\r\f" for byte in rest)
-        and any(end in rest for end in (b"\n", b"\r"))
-    )
 
 
 def _line_of(data: mmap.mmap, at: int) -> int:
