@@ -17,7 +17,7 @@ from teilhabe.errors import Evidence
 from teilhabe.reading.base import Columns, Reading, repeat
 from teilhabe.reading.grid import Grid, is_numbering, sheet_grid, sheet_name
 from teilhabe.reading.keys import keys_in_name
-from teilhabe.reading.labels import Dictionary, clean, normalise
+from teilhabe.reading.labels import Dictionary, clean, instead, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source, cell_text
 
@@ -158,6 +158,7 @@ class BaWorkbookReading(Reading):
         """The rows of the agreed blocks; blocks and labels that are missing are refused, unknown ones told."""
         agreed = {_heading(text): (text, block) for text, block in self.layout.blocks.items()}
         unknown: list[str] = []
+        strange: list[str] = []
         seen: set[str] = set()
         current: Block | None = None
         dictionary = Dictionary({})
@@ -175,7 +176,8 @@ class BaWorkbookReading(Reading):
                 and _heading(row[0]) not in {normalise(text) for text in dictionary.labels}
             )
             if is_heading:
-                self._check_block(current, dictionary, where)
+                self._check_block(current, dictionary, where, strange)
+                strange = []
                 found = agreed.get(_heading(row[0]))
                 current, dictionary, where = None, Dictionary({}), index
                 if found is None:
@@ -189,15 +191,16 @@ class BaWorkbookReading(Reading):
             if current is None or (row[1].strip() and normalise(row[0]) not in _PART):
                 continue
             if label not in dictionary:
+                strange.append(label)
                 self._tell_label(index, label)
                 continue
             coordinates = dictionary[label]
             if coordinates is not None:
                 yield _Row(index, coordinates, current.period or self.layout.period)
-        self._check_block(current, dictionary, where)
+        self._check_block(current, dictionary, where, strange)
         self._check_blocks(seen, unknown)
 
-    def _check_block(self, block: Block | None, dictionary: Dictionary, row: int) -> None:
+    def _check_block(self, block: Block | None, dictionary: Dictionary, row: int, strange: list[str]) -> None:
         if block is None:
             return
         self.texts_used |= dictionary.used
@@ -209,7 +212,7 @@ class BaWorkbookReading(Reading):
                     continue
                 raise self.report.error(
                     "header.missing_column",
-                    f"Im Block ab Zeile {row + 1} fehlt die Zeile „{text}“.",
+                    f"Im Block ab Zeile {row + 1} fehlt die Zeile „{text}“{instead(text, strange)}.",
                     sheet=self.sheet,
                     row=row + 1,
                     column=text,
@@ -219,10 +222,9 @@ class BaWorkbookReading(Reading):
     def _check_blocks(self, seen: set[str], unknown: list[str]) -> None:
         for text, block in self.layout.blocks.items():
             if text not in seen and block is not None:
-                instead = f"; unbekannt ist stattdessen „{unknown[0]}“" if unknown else ""
                 raise self.report.error(
                     "header.missing_column",
-                    f"Es fehlt der Block „{text}“{instead}.",
+                    f"Es fehlt der Block „{text}“{instead(text, unknown)}.",
                     sheet=self.sheet,
                     column=text,
                     found=unknown[0] if unknown else None,

@@ -17,7 +17,7 @@ from teilhabe.errors import Evidence
 from teilhabe.reading.base import Columns, Reading, repeat
 from teilhabe.reading.grid import Grid, is_numbering, sheet_grid, sheet_name
 from teilhabe.reading.keys import complete, is_date, keys_in_name, probable_key, shown
-from teilhabe.reading.labels import Dictionary, clean, normalise
+from teilhabe.reading.labels import Dictionary, clean, instead, normalise
 from teilhabe.reading.periods import find_periods, parse_period, periods_in_name
 from teilhabe.reading.source import Source, cell_text
 from teilhabe.wording import spell_period, wanted_period
@@ -59,6 +59,7 @@ class FormReading(Reading):
         self._tell_other_forms(name)
         grid = sheet_grid(self.source, name, self.layout.numbers)
         self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity)
+        self._unknown: list[str] = []
         corner = self._corner(grid)
         fields, column = self._fields(grid, corner)
         period = self._period(fields["period_code"], grid)
@@ -113,7 +114,7 @@ class FormReading(Reading):
             if not where[name]:
                 raise self.report.error(
                     "header.missing_column",
-                    f"Auf dem Blatt „{self.sheet}“ fehlt das Feld „{aliases[0]}“.",
+                    f"Auf dem Blatt „{self.sheet}“ fehlt das Feld „{aliases[0]}“{instead(aliases[0], self._strange(grid))}.",
                     sheet=self.sheet,
                     column=aliases[0],
                     expected=aliases[0],
@@ -140,6 +141,14 @@ class FormReading(Reading):
             found[name] = filled[0]
         return found, values
 
+    def _strange(self, grid: Grid) -> Iterator[str]:
+        """Labels with something beside them that nobody agreed on."""
+        known = {normalise(alias) for aliases in self.layout.fields.values() for alias in aliases}
+        for row in grid.rows:
+            filled = [text for text in row if text.strip()]
+            if len(filled) > 1 and _label(filled[0]) not in known and clean(filled[0]) not in self._dictionary:
+                yield filled[0].rstrip(": ")
+
     def _contradiction(self, name: str, one: _Value, other: _Value, label: str) -> Exception:
         rule = "period.contradiction" if name == "period_code" else "key.contradiction"
         return self.report.error(
@@ -165,6 +174,8 @@ class FormReading(Reading):
                 continue
             text = clean(row[position]).rstrip(":").strip()
             if text not in self._dictionary or not normalise(text):
+                if column > position:
+                    self._unknown.append(text)
                 value = row[column].strip() if column < len(row) and column > position else ""
                 if value and _NUMBER.fullmatch(value):
                     self._tell_unknown(index, text)
@@ -229,6 +240,7 @@ class FormReading(Reading):
             if not text:
                 break
             if text not in self._dictionary:
+                self._unknown.append(text)
                 self.report.note(
                     "warning",
                     "header.unknown_column",
@@ -250,6 +262,7 @@ class FormReading(Reading):
             text = clean(row[left])
             if text not in self._dictionary:
                 if any(row[position].strip() for position, _, _ in heads):
+                    self._unknown.append(text)
                     self._tell_unknown(index, text)
                 continue
             coordinates = self._dictionary[text]
@@ -346,7 +359,7 @@ class FormReading(Reading):
                 continue
             raise self.report.error(
                 "header.missing_column",
-                f"Auf dem Blatt „{self.sheet}“ fehlt „{text}“.",
+                f"Auf dem Blatt „{self.sheet}“ fehlt „{text}“{instead(text, self._unknown)}.",
                 sheet=self.sheet,
                 column=text,
                 expected=text,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from itertools import islice
 
 from teilhabe.contracts import Labels, Validity
 from teilhabe.reading.periods import is_valid, parse_period
@@ -16,6 +18,11 @@ _STARRED = re.compile(r"(?<=\S)\s?\*{1,3}\)$")
 _LONGEST_MARK = 8
 _UNIT_POWER = re.compile(r"(?<=m)[²³]")
 
+
+_ALIKE = 0.6
+_LONGEST_QUOTE = 80
+_MOST_QUOTED = 5
+_MOST_COMPARED = 500
 
 _BOTH_SEXES = (
     (re.compile(r"\b(\w+)innen\s+und\s+\1(e?n?)\b"), r"\1\2"),
@@ -58,6 +65,17 @@ def normalise(text: str) -> str:
 def clean(text: str) -> str:
     """A label as a person reads it: one kind of space, no footnote mark."""
     return _FOOTNOTE_MARK.sub("", unmarked(" ".join(text.split())))
+
+
+def instead(missing: str, unknown: Iterable[str]) -> str:
+    """How a sentence about a missing text goes on: with the texts nobody agreed on, only those alike where there are any."""
+    wanted = normalise(missing)
+    texts = list(dict.fromkeys(clean(text)[:_LONGEST_QUOTE] for text in islice(unknown, _MOST_COMPARED)))
+    alike = {text: SequenceMatcher(None, wanted, normalise(text)).ratio() for text in texts}
+    if not texts:
+        return ""
+    texts = sorted((text for text in texts if alike[text] >= _ALIKE), key=lambda text: -alike[text]) or texts
+    return "; unbekannt ist stattdessen " + ", ".join(f"„{text}“" for text in texts[:_MOST_QUOTED])
 
 
 class Dictionary:

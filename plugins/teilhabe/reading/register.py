@@ -18,6 +18,7 @@ from teilhabe.contracts import Gv100ad, RegisterXlsx
 from teilhabe.errors import Evidence
 from teilhabe.reading.base import Columns, Reading
 from teilhabe.reading.headings import NO_NUMBER, day_above, find_columns, find_day, headings, square_metres
+from teilhabe.reading.labels import instead
 from teilhabe.reading.source import Cell, Source, cell_text
 from teilhabe.wording import spell_period
 
@@ -260,9 +261,12 @@ class RegisterXlsxReading(_RegisterReading):
         positions = find_columns(header[:end], _COLUMNS)
         missing = next((name for column, name in _NAMES.items() if column not in positions), None)
         if missing:
+            width = max(map(len, header[:end]), default=0)
+            others = [at for at in range(width) if at not in positions.values()]
+            unknown = [text for at in others for row in header[:end] if at < len(row) and (text := cell_text(row[at]))]
             raise self.report.error(
                 "header.missing_column",
-                f"Auf dem Blatt „{sheet}“ fehlt im Tabellenkopf die Spalte „{missing}“.",
+                f"Auf dem Blatt „{sheet}“ fehlt im Tabellenkopf die Spalte „{missing}“{instead(missing, unknown)}.",
                 sheet=sheet,
                 column=missing,
                 expected=missing,

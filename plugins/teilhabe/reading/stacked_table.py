@@ -17,7 +17,7 @@ from teilhabe.errors import Evidence
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
 from teilhabe.reading.grid import Grid, joined_header, sheet_grid
 from teilhabe.reading.keys import is_date, shown
-from teilhabe.reading.labels import clean, normalise
+from teilhabe.reading.labels import clean, instead, normalise
 from teilhabe.reading.periods import find_periods, of_year, periods_in_name
 from teilhabe.reading.source import Source, cell_text
 from teilhabe.wording import spell_period, wanted_period
@@ -187,23 +187,27 @@ class StackedTableReading(Reading):
             wanted |= {normalise(text): header for text in texts}
         found: dict[str, list[int]] = {header: [] for header in wanted.values()}
         merged = joined_header(grid, top, end, guess=False)
+        unknown: list[str] = []
         for position in range(kind_column + 1, max(len(row) for row in grid.rows[top:end])):
             own = [row[position].strip() for row in grid.rows[top:end] if position < len(row) and row[position].strip()]
             grouped = merged[position] if position < len(merged) else []
             said = {normalise(text) for texts in (own, grouped) for text in (_joined(texts), _joined(_uncoded(texts)))}
             found_here = {wanted[text] for text in said if text in wanted}
+            if not found_here and own:
+                unknown.append(_joined(own).strip())
             for header in found_here:
                 found[header].append(position)
         for header, positions in found.items():
             if len(positions) != 1:
                 rule = "header.duplicate_column" if positions else "header.missing_column"
-                what = "kommt zweimal vor" if positions else "fehlt"
+                what = "kommt zweimal vor" if positions else f"fehlt{instead(header, unknown)}"
                 raise self.report.error(
                     rule,
                     f"Auf dem Blatt „{grid.sheet}“: die Spalte „{header}“ {what}.",
                     sheet=grid.sheet,
                     row=top + 1,
                     column=header,
+                    found=None if positions else ", ".join(unknown[:5]) or None,
                     expected=header,
                 )
         return {header: positions[0] for header, positions in found.items()}
@@ -250,7 +254,7 @@ class StackedTableReading(Reading):
             if kind not in seen and kind not in self.layout.optional:
                 raise self.report.error(
                     "header.missing_column",
-                    f"Auf dem Blatt „{grid.sheet}“ kommt die Einheit „{kind}“ in keiner Zeile vor.",
+                    f"Auf dem Blatt „{grid.sheet}“ kommt die Einheit „{kind}“ in keiner Zeile vor{instead(kind, unknown)}.",
                     sheet=grid.sheet,
                     column=kind,
                     expected=kind,

@@ -20,18 +20,17 @@ import pyarrow.compute as pc
 
 from teilhabe.contracts import GROUP_COLUMNS, Labels, Table
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
+from teilhabe.reading import table_header
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
 from teilhabe.reading.grid import Grid, csv_grid, is_numbering, joined_header, places, sheet_grid
 from teilhabe.reading.keys import complete, is_date, probable_key, probable_label, shown
-from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, normalise, read_header
+from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, instead, normalise, read_header
 from teilhabe.reading.periods import find_periods, is_valid, of_year, parse_period, periods_in_name
-from teilhabe.reading.source import Source, cell_text
+from teilhabe.reading.second_table import Break, SecondTable
+from teilhabe.reading.source import Source
 from teilhabe.reading.units import divides, is_total
 from teilhabe.wording import spell_period, wanted_period
 
-_HEADER_DEPTH = 30
-_KEY_ROWS = 3
-"""The texts of the key columns may stand in up to three rows, one above the other."""
 _ROWS_ABOVE = 3
 """Group headings may stand above the row of the key columns."""
 _WORD = re.compile(r"[^\W\d_]{3}|%")
@@ -71,13 +70,11 @@ class TableReading(Reading):
             return source.kind_de
         if ("workbook" if source.is_workbook else "csv") not in layout.kinds:
             return source.kind_de
-        if not source.is_workbook:
-            return _refuses_text(layout, source)
-        for rows in source.sheets.values():
-            head = [[cell_text(cell) for cell in row] for row in rows[: _HEADER_DEPTH + _KEY_ROWS]]
-            if _keys_in(layout, head) is not None:
-                return None
-        return "kein Tabellenblatt mit den vereinbarten Spaltenüberschriften"
+        return (
+            table_header.refuses_sheets(layout, source)
+            if source.is_workbook
+            else table_header.refuses_text(layout, source)
+        )
 
     def _tidy(self) -> Iterator[Columns]:
         self._header_period: str | None = None
@@ -182,15 +179,17 @@ class TableReading(Reading):
         return sheet_grid(self.source, name, self.layout.numbers)
 
     def _has_table(self, grid: Grid) -> bool:
-        return _keys_in(self.layout, grid.rows) is not None
+        return table_header.find(self.layout, grid.rows) is not None
 
     # One table
 
     def _observations(self, sheet: _Sheet) -> Iterator[Columns]:
         grid = sheet.grid
+        self._strange: list[str] = []
         place = self._place(grid)
         dictionary = Dictionary(sheet.labels, self.layout.optional, self.layout.validity)
-        rows, numbers = self._rows(grid, place)
+        second = SecondTable(self.layout, self.report, grid.sheet)
+        rows, numbers, breaks = self._rows(grid, place, second)
         if grid.sheet is not None and numbers:
             self.source.refuse_merges(grid.sheet, numbers[0] - 1, numbers[-1] - 1)
         rows, numbers, labelled, seen = self._labelled(rows, numbers, place, dictionary)
@@ -199,11 +198,13 @@ class TableReading(Reading):
         keys = self._keys(rows, numbers, place)
         if "period_code" not in keys:
             keys["period_code"] = repeat(self._period(sheet, place, keys, rows), len(rows))
+        second.check_rows(numbers, keys["period_code"].to_pylist(), breaks, self._stated(sheet, place))
         periods = [code for code in pc.unique(keys["period_code"]).to_pylist() if code]
         header = self._header(grid, place, dictionary, seen, periods)
         self._check_columns(place, periods, grid)
         self.check_units(header.columns, grid.numbers[place.top])
         self._check_unknown(header, rows, numbers)
+        second.check_columns(header.columns, has_period="period_code" in place.keys or sheet.period is not None)
         columns = header.columns
         by_row = pa.array(np.repeat(np.arange(len(rows)), len(columns)))
         tiled = pa.array(np.tile(np.arange(len(columns)), len(rows)))
@@ -234,7 +235,7 @@ class TableReading(Reading):
             yield {name: array.slice(offset, CHUNK_ROWS) for name, array in tidy.items()}
 
     def _place(self, grid: Grid) -> _Place:
-        found = _keys_in(self.layout, grid.rows)
+        found = table_header.find(self.layout, grid.rows)
         if found is None:
             missing = next(iter(self.layout.columns.values()))[0]
             raise self.report.error(
@@ -244,8 +245,8 @@ class TableReading(Reading):
                 column=missing,
                 expected=missing,
             )
-        top, depth, keys, labels = found
-        code = keys["territory_code"]
+        top, depth = found.row, found.depth
+        code = found.keys["territory_code"]
         first = next(
             (i for i in range(top + depth, len(grid.rows)) if _is_data(grid.rows[i], code, self.layout.key_width)), None
         )
@@ -258,7 +259,7 @@ class TableReading(Reading):
             )
         used = {normalise(cell) for row in grid.rows[top : top + depth] for cell in row if cell}
         self.texts_used |= used
-        return _Place(top, first, keys, labels)
+        return _Place(top, first, found.keys, found.labels)
 
     def _header(
         self, grid: Grid, place: _Place, dictionary: Dictionary, seen: list[dict[str, str]], periods: list[str]
@@ -343,15 +344,14 @@ class TableReading(Reading):
                 found=text,
             )
         if missing:
-            unknown_texts = ", ".join(f"„{text}“" for _, text in header.unknown[:5])
+            unknown = [*(text for _, text in header.unknown), *self._strange]
             raise self.report.error(
                 "header.missing_column",
-                f"Im Tabellenkopf{_on(grid)} fehlt die Spalte „{missing[0]}“"
-                + (f"; unbekannt ist stattdessen {unknown_texts}." if unknown_texts else "."),
+                f"Im Tabellenkopf{_on(grid)} fehlt die Spalte „{missing[0]}“{instead(missing[0], unknown)}.",
                 sheet=grid.sheet,
                 row=row,
                 column=missing[0],
-                found=unknown_texts or None,
+                found=", ".join(f"„{text}“" for text in unknown[:5]) or None,
                 expected=missing[0],
             )
         for column in _twice(header):
@@ -393,23 +393,28 @@ class TableReading(Reading):
                     expected=due[0],
                 )
 
-    def _rows(self, grid: Grid, place: _Place) -> tuple[list[list[str]], list[int]]:
-        """Data rows and their numbers. A row of one text is a note; one without key and with numbers is told later."""
+    def _rows(self, grid: Grid, place: _Place, second: SecondTable) -> tuple[list[list[str]], list[int], list[Break]]:
+        """Data rows, their numbers, and what stands between them.
+
+        A row of one text is a note; one without key and with numbers is told later.
+        """
         code = place.keys["territory_code"]
         header = grid.rows[place.top : place.first]
         width = max(position + 1 for _, position, _ in places(header))
         full = max(width, len(grid.rows[place.first]))
-        rows, numbers = [], []
+        rows, numbers, breaks = [], [], []
         for row, number in zip(grid.rows[place.first :], grid.numbers[place.first :], strict=True):
             filled = [position for position, cell in enumerate(row) if cell.strip()]
             if not filled or (len(filled) == 1 and not (filled[0] == code and _is_key(row[code], None))):
+                breaks.append(Break(number, row[filled[0]] if filled else ""))
                 continue
+            second.check_header(row, code, number)
             if len(row) < width or filled[-1] >= full:
                 self._tell_ragged(number, max(len(row), filled[-1] + 1), full, grid.sheet)
                 continue
             rows.append(row)
             numbers.append(number)
-        return rows, numbers
+        return rows, numbers, breaks
 
     def _tell_ragged(self, number: int, found: int, full: int, sheet: str | None) -> None:
         self.report.rows(
@@ -437,6 +442,7 @@ class TableReading(Reading):
                 one, so_far = dictionary[text], found[index]
                 found[index] = None if one is None or so_far is None else _joint(so_far, one)
             for text, where in unknown.items():
+                self._strange.append(text)
                 self._tell_label(text, where, aliases[0], list(dictionary.labels))
         keep = [index for index, one in enumerate(found) if one is not None]
         coordinates = [one for one in found if one is not None]
@@ -563,6 +569,12 @@ class TableReading(Reading):
         )
         return code
 
+    def _stated(self, sheet: _Sheet, place: _Place) -> list[str]:
+        """The periods the sheet's name, the title or, where these name none, the file's name say the table is for."""
+        if sheet.period is not None:
+            return [sheet.period]
+        return self._in_header(sheet.grid, place) or periods_in_name(self.source.file_name, self.layout.period)
+
     def _in_header(self, grid: Grid, place: _Place) -> list[str]:
         """The distinct periods above the first data row, label texts aside."""
         found: list[str] = []
@@ -616,53 +628,6 @@ class TableReading(Reading):
                 errors.append((off, int(year)))
         fitting = [year for off, year in errors if off <= _CLEAR]
         return fitting[0] + 1 if len(fitting) == 1 else None
-
-
-def _refuses_text(layout: Table, source: Source) -> str | None:
-    lines = source.head_lines[: _HEADER_DEPTH + _KEY_ROWS]
-    if _keys_in(layout, [_split(line, layout.delimiter) for line in lines]) is not None:
-        return None
-    for delimiter in ";,\t|":
-        if delimiter != layout.delimiter and _keys_in(layout, [_split(line, delimiter) for line in lines]) is not None:
-            name = {"\t": "ein Tabulator"}.get(delimiter, f"„{delimiter}“")
-            return f"zwischen den Spalten steht {name} und nicht „{layout.delimiter}“"
-    return "keine Zeile mit den vereinbarten Spaltenüberschriften"
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    return [cell.strip().strip('"') for cell in line.rstrip("\r").split(delimiter)]
-
-
-def _keys_in(layout: Table, rows: Sequence[Sequence[str]]) -> tuple[int, int, dict[str, int], list[int]] | None:
-    """The row of the key columns' texts, how many rows they take, and where each of them stands."""
-    columns = {name: {normalise(alias) for alias in aliases} for name, aliases in layout.columns.items()}
-    required = {name for name, aliases in layout.columns.items() if any(a not in layout.validity for a in aliases)}
-    labels = [{normalise(alias) for alias in aliases} for aliases in layout.label_columns]
-    known = set().union(*columns.values(), *labels)
-    for index in range(min(_HEADER_DEPTH, len(rows))):
-        if not any(normalise(cell) in known for cell in rows[index] if cell):
-            continue
-        for depth in range(1, _KEY_ROWS + 1):
-            texts = _texts_by_column(rows[index : index + depth])
-            found = {name: _position(texts, aliases) for name, aliases in columns.items()}
-            at = [_position(texts, aliases) for aliases in labels]
-            if all(found[name] is not None for name in required) and None not in at:
-                keys = {name: position for name, position in found.items() if position is not None}
-                return index, depth, keys, [position for position in at if position is not None]
-    return None
-
-
-def _texts_by_column(rows: Sequence[Sequence[str]]) -> list[set[str]]:
-    width = max((len(row) for row in rows), default=0)
-    columns = []
-    for position in range(width):
-        cells = [row[position] for row in rows if position < len(row) and row[position].strip()]
-        columns.append({normalise(cell) for cell in cells} | {normalise(" ".join(cells))})
-    return columns
-
-
-def _position(texts: list[set[str]], aliases: set[str]) -> int | None:
-    return next((position for position, found in enumerate(texts) if found & aliases), None)
 
 
 def _is_key(text: str, width: int | None) -> bool:

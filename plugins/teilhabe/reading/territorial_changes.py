@@ -17,7 +17,7 @@ from teilhabe.contracts import TerritorialChanges
 from teilhabe.errors import Evidence
 from teilhabe.reading.base import Columns, Reading
 from teilhabe.reading.headings import NO_NUMBER, find_day, headings, square_metres, without_mark
-from teilhabe.reading.labels import normalise
+from teilhabe.reading.labels import instead, normalise
 from teilhabe.reading.source import Cell, Source, cell_text
 
 _CHANGE_ID = re.compile(r"(\d{2}|stba)/\d{4}/\d{4}-[A-Z]", re.IGNORECASE)
@@ -137,10 +137,18 @@ class TerritorialChangesReading(Reading):
                 positions[heading.column] = at
             elif heading.required:
                 whose = {"old": "der abgebenden Gemeinde ", "new": "der aufnehmenden Gemeinde "}
+                agreed = {text for one in _HEADINGS for text in one.texts}
+                unknown = [
+                    text
+                    for at in side
+                    if not texts[at] & agreed
+                    for row in header
+                    if at < len(row) and (text := cell_text(row[at]).strip())
+                ]
                 raise self.report.error(
                     "header.missing_column",
                     f"Auf dem Blatt „{sheet}“ fehlt im Tabellenkopf die Spalte "
-                    f"{whose.get(heading.column[:3], '')}„{heading.label}“.",
+                    f"{whose.get(heading.column[:3], '')}„{heading.label}“{instead(heading.label, unknown)}.",
                     sheet=sheet,
                     column=heading.label,
                     expected=heading.label,

@@ -22,7 +22,7 @@ from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading.base import Columns, Reading
 from teilhabe.reading.coded import coded, constant, filled, plain
 from teilhabe.reading.keys import complete
-from teilhabe.reading.labels import Dictionary, clean, normalise
+from teilhabe.reading.labels import Dictionary, clean, instead, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import with_lost_zero
@@ -38,6 +38,13 @@ _MARKER = re.compile(r"(?<![\d-])\d-\d-\d(?![\d-])")
 _UNIT_COLUMN = re.compile(r"units?|(?:mass|mess)?einheit(?:en)?")
 
 Translate = Callable[[str], Any]
+
+
+def _strange(layout: TidyCsv, headers: list[str]) -> list[str]:
+    """Headers nobody agreed on, where the others are those of the layout."""
+    agreed = {normalise(text) for text in (*layout.texts(), *layout.ignore)}
+    strange = [header for header in headers if header.strip() and normalise(header) not in agreed]
+    return strange if 2 * len(strange) <= len(headers) else []
 
 
 def _recognised(layout: TidyCsv, headers: list[str]) -> str:
@@ -61,7 +68,8 @@ class TidyReading(Reading):
         known = {normalise(header) for header in headers}
         for aliases in [*layout.columns.values(), *layout.label_columns]:
             if not known & {normalise(alias) for alias in aliases}:
-                return f"im Kopf fehlt die Spalte „{aliases[0]}“ ({_recognised(layout, headers)})"
+                strange = instead(aliases[0], _strange(layout, headers))
+                return f"im Kopf fehlt die Spalte „{aliases[0]}“{strange} ({_recognised(layout, headers)})"
         return None
 
     def _tidy(self) -> Iterator[Columns]:
