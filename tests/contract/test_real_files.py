@@ -366,6 +366,125 @@ def test_ilsede_and_lahstedt_became_ilsede(real_files: Path) -> None:
     assert {row["change_type"] for row in merged.values()} == {"1"}
 
 
+def test_the_list_saved_with_power_query(real_files: Path) -> None:
+    rows, findings = read("register__territorial_changes", real_files / "territorial_changes/2024.xlsx")
+    assert len(rows) == 82 and not findings
+    borna = [row for row in rows if row["old_code"] == "14729050"]
+    assert {(row["new_code"], row["area_m2"], row["population"]) for row in borna} == {
+        ("14729220", "13738", "0"),
+        ("14729050", "62432560", "19470"),
+    }
+
+
+def test_the_list_of_2012_loads_without_its_regions(real_files: Path) -> None:
+    rows, findings = read("register__territorial_changes", real_files / "territorial_changes/2012.xls")
+    assert len(rows) == 313 and {row["period_code"] for row in rows} == {"2012"}
+    assert {finding.rule: finding.row_count for finding in findings} == {
+        "row.no_municipality": 7,
+        "row.no_giving_unit": 2,
+    }
+    assert not [finding for finding in findings if finding.severity == "critical"]
+    spantekow = [row for row in rows if row["old_code"] == "13075100"]
+    assert [(row["new_code"], row["area_m2"], row["population"]) for row in spantekow] == [
+        ("13075127", "13793665", "168")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("year", "inhabitants", "peine"),
+    [
+        ("2013", 80767463, "48377"),
+        ("2017", 82792351, "49901"),
+        ("2021", 83237124, "50461"),
+        ("2023", 84669326, "51521"),
+    ],
+)
+def test_every_edition_of_the_register(real_files: Path, year: str, inhabitants: int, peine: str) -> None:
+    """Population of Germany as published, and of the town of Peine as the sheet has it."""
+    rows, _ = read("register__municipalities", real_files / f"municipality_register/3112{year}_Auszug_GV.xlsx")
+    assert sum(int(row["population"] or 0) for row in rows) == inhabitants
+    assert {(row["period_code"], row["population_period_code"]) for row in rows} == {(f"{year}-12-31",) * 2}
+    town = one([row for row in rows if row["record_type"] == "60"], territory_code="03157006")
+    assert town["population"] == peine and town["ars"] == "031570006006"
+
+
+def test_the_police_table_of_2020(real_files: Path) -> None:
+    rows, findings = read(
+        "police__offences_district",
+        real_files / "police_pks_2020/KR-F-01-T01-Kreise-Faelle-HZ_xls.xlsx",
+        ReadingContext(period="2020"),
+    )
+    assert len(rows) == 117_894
+    flensburg = {"territory_code": "01001", "category": "------", "period_code": "2020"}
+    assert one(rows, measure_code="offences_known", **flensburg)["value"] == "8380"
+    assert one(rows, measure_code="suspects", nationality="foreign", **flensburg)["value"] == "1233"
+    assert not [finding for finding in findings if finding.severity != "info"]
+
+
+def test_leavers_under_a_reworded_headline(real_files: Path) -> None:
+    rows, findings = read("state_statistics__school_leavers", real_files / "lsn_genesis_2023/21111-02-06-4.csv")
+    peine = {"territory_code": "03157", "period_code": "SY2022"}
+    found = {(row["category"], row["sex"]): row["value"] for row in rows if all(row[k] == v for k, v in peine.items())}
+    assert found["total", "total"] == "1279" and found["without_certificate", "total"] == "87"
+    assert found["higher_education_entrance", "female"] == "239" and found["vocational_entrance", "total"] is None
+    assert {finding.severity for finding in findings} == {"info"}
+
+
+def test_the_local_elections_of_2021(real_files: Path) -> None:
+    path = next((real_files / "elections").glob("Kommunalwahlen_2021*"))
+    rows, findings = read("elections__local", path)
+    county = {"territory_code": "03157", "category": "county_council", "period_code": "2021"}
+    assert one(rows, measure_code="eligible_voters", **county)["value"] == "109679"
+    assert one(rows, measure_code="voters", **county)["value"] == "63785"
+    assert one(rows, measure_code="council_seats", sex="female", **county)["value"] == "14"
+    council = {"category": "county_council", "measure_code": "eligible_voters", "sex": "total"}
+    counties = [row for row in rows if all(row[k] == v for k, v in council.items())]
+    assert len(counties) == 45 and sum(int(row["value"]) for row in counties) == 6_498_064, (
+        "as the row of the state says"
+    )
+    assert not findings
+
+
+def test_town_districts_without_counts_have_no_rates(real_files: Path) -> None:
+    path = real_files / "employment_agency/2021_download/13211-02-05-4.csv"
+    rows, _ = read("employment_agency__unemployed_district", path)
+    districts = [row for row in rows if re.fullmatch("110(0[1-9]|1[0-2])\\d{3}", row["territory_code"])]
+    assert len(districts) == 936 and {
+        row["value"] for row in districts if row["period_code"] in ("2015", "2016", "2017")
+    } == {None}
+    berlin = {"territory_code": "11", "period_code": "2016", "measure_code": "unemployed", "nationality": "total"}
+    assert one(rows, age_band="total", category="total", **berlin)["value"] == "181018"
+
+
+def test_a_dissolved_county_of_the_flat_file_has_no_number(real_files: Path) -> None:
+    path = next((real_files / "lsn_ffcsv").glob("12411-01-01-4*"))
+    rows, _ = read("state_statistics__population_nationality", path)
+    without = [row for row in rows if row["value"] is None]
+    assert len({row["territory_code"] for row in without}) == 74 and len(without) == 222
+    assert {(row["obs_status"], row["conf_status"]) for row in without} == {("M", "F")}
+    assert "0" not in {row["value"] for row in rows}
+    assert one(rows, territory_code="03157", sex="total")["value"] == "137045"
+
+
+@pytest.mark.parametrize(
+    ("dataset_id", "name", "named"),
+    [
+        ("state_monitor__population", "lsn_integration_monitor/2021-12/indicator_2-3-3.csv", "Indikator 2-3-3"),
+        ("elections__local", "elections/14333-01-02-5_00.csv", "GENESIS-Tabelle 14333-01-02-5"),
+        ("state_statistics__day_care", "police_pks_2020/KR-F-01-T01-Kreise-Faelle-HZ_xls.xlsx", "Kriminalstatistik"),
+        ("state_statistics__day_care", "territorial_changes/2016.xls", "Liste der Gebietsänderungen"),
+        ("state_statistics__day_care", "municipality_register/GV100AD_31122022.txt", "Gebietsstand 31.12.2022"),
+        ("state_statistics__day_care", "elections/KW2011_Tab4a+4b.xlsx", "Kommunalwahlen 2011"),
+    ],
+)
+def test_a_refusal_names_the_table(real_files: Path, dataset_id: str, name: str, named: str) -> None:
+    with pytest.raises(ReadingError) as caught:
+        read(dataset_id, real_files / name)
+    message = caught.value.finding.message
+    assert ": Das ist " in message and named in message and message.count(".") >= 1
+    assert f"; vereinbart ist „{CONTRACTS[dataset_id].title_de}“" in message
+
+
 def test_the_right_file_for_the_wrong_dataset_is_named(real_files: Path) -> None:
     with pytest.raises(ReadingError) as caught:
         read("state_statistics__population", real_files / "lsn_genesis/12711-01-03-5_00.csv")
