@@ -101,7 +101,7 @@ class Source:
             raise self._encoding_error("ist in UTF-16 gespeichert („Unicode-Text“)", "UTF-16")
         utf8 = self.look.is_utf8
         with self.path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if not utf8 and (mixed := text.mixture(data[:])) is not None:
+            if not utf8 and (mixed := text.mixture(self.path, data)) is not None:
                 lines = f"Zeile {mixed.row} ist" + (f" (wie insgesamt {mixed.count} Zeilen)" if mixed.count > 1 else "")
                 raise self._encoding_error(
                     f"mischt zwei Zeichensätze: {lines} in {mixed.encoding} gespeichert, die übrigen in {mixed.others}",
@@ -118,7 +118,7 @@ class Source:
                         found = data[at : at + 4].decode("utf-8", "ignore")
                         what = f"enthält in Zeile {row} falsch umgewandelte Umlaute („{found}“)"
                     raise self._encoding_error(what, found, row)
-            if not utf8 and (at := text.dos_or_mac(data[:])) >= 0:
+            if not utf8 and (at := text.dos_or_mac(data)) >= 0:
                 row = _line_of(data, at)
                 what = f"hat in Zeile {row} Umlaute aus einem Zeichensatz von DOS oder alten Macs"
                 raise self._encoding_error(what, data[at : at + 1].decode("cp1252", "replace"), row)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import mmap
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,9 +43,11 @@ _UTF8_LETTERS = re.compile(
     rb"[\xc2\xc3\xc5][\x80-\xbf]|\xc4(?![\x84\x85\x91-\x97\xa0\xab\xbb])[\x80-\xbf]|\xe2[\x80-\x8b][\x80-\xbf]"
 )
 """Letters and signs of European texts in UTF-8; read as Windows-1252, none of these pairs stands in a German text."""
+_UTF8_LEADS = (b"\xc2", b"\xc3", b"\xc5", b"\xc4", b"\xe2")
 _DOS_OR_MAC = re.compile(rb"(?<=[A-Za-z])[\x80\x84\x86\x8a\x8e\x94\x99\x9f](?=[a-z])")
 """An umlaut of DOS (CP850) or of old Macs (Mac Roman); in Windows-1252 these are quotation marks, the euro, a dagger or
 capitals with a caron, which do not stand within a word."""
+_DOS_OR_MAC_LETTERS = (b"\x80", b"\x84", b"\x86", b"\x8a", b"\x8e", b"\x94", b"\x99", b"\x9f")
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def look(path: Path) -> Look:
                     decoder.decode(block)
                 except UnicodeDecodeError:
                     is_utf8 = False
-            returns = returns or block.count(b"\r") != block.count(b"\r\n") or b"\r\r" in block
+            returns = returns or _has_lone_return(block)
             if not hidden and not ascii_only:
                 hidden = bool(_HIDDEN.search(tail + block[:2])) or (
                     any(lead in block for lead in _LEADS) and bool(_HIDDEN.search(block))
@@ -112,6 +115,13 @@ def _is_odd(block: bytes, before: int) -> tuple[bool, int]:
     return bool((per_line % 2).any()), len(quotes) - int(until[-1])
 
 
+def _has_lone_return(block: bytes) -> bool:
+    if b"\r" not in block:
+        return False
+    data = np.frombuffer(block, dtype=np.uint8)
+    return bool((data[1:][data[:-1] == ord("\r")] != ord("\n")).any()) or block.endswith(b"\r")
+
+
 def _has_any(path: Path, signs: Sequence[bytes]) -> bool:
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
@@ -130,28 +140,40 @@ class Mixture:
     count: int
 
 
-def mixture(data: bytes) -> Mixture | None:
+def mixture(path: Path, data: mmap.mmap) -> Mixture | None:
     """Of a text that is not UTF-8: whether some of its lines are, so that no encoding fits the whole."""
+    if next(_found(data, _UTF8_LEADS, _UTF8_LETTERS), None) is None:
+        return None
     utf8, cp1252 = [], []
-    for number, line in enumerate(re.split(rb"\r*\n|\r", data), start=1):
-        if line.isascii():
-            continue
-        rest, found = _UTF8_LETTERS.subn(b"", line)
-        if found:
-            utf8.append(number)
-        if not rest.isascii():
-            cp1252.append(number)
-    if not utf8 or not cp1252:
+    with path.open(encoding="latin-1", newline=None) as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.isascii():
+                continue
+            rest, found = _UTF8_LETTERS.subn(b"", line.encode("latin-1"))
+            if found:
+                utf8.append(number)
+            if not rest.isascii():
+                cp1252.append(number)
+    if not cp1252:
         return None
     if len(utf8) < len(cp1252):
         return Mixture(utf8[0], "UTF-8", "Windows-1252", len(utf8))
     return Mixture(cp1252[0], "Windows-1252", "UTF-8", len(cp1252))
 
 
-def dos_or_mac(data: bytes) -> int:
+def dos_or_mac(data: mmap.mmap) -> int:
     """Where an umlaut of DOS or of an old Mac stands; -1 where there is none."""
-    found = _DOS_OR_MAC.search(data)
-    return found.start() if found else -1
+    return next(_found(data, _DOS_OR_MAC_LETTERS, _DOS_OR_MAC), -1)
+
+
+def _found(data: mmap.mmap, beginnings: Sequence[bytes], pattern: re.Pattern[bytes]) -> Iterator[int]:
+    """Where a pattern stands that begins with one of these bytes: looking for single bytes is ten times as fast."""
+    for beginning in beginnings:
+        at = data.find(beginning)
+        while at >= 0:
+            if pattern.match(data, at):
+                yield at
+            at = data.find(beginning, at + 1)
 
 
 def is_blank(line: str) -> bool:
