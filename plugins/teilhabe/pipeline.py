@@ -218,8 +218,12 @@ def poll(settings: Settings, contract: Contract, credentials: Credentials) -> li
                 seen = ops.seen_fingerprints(conn, contract.dataset_id, server.server)
                 conn.commit()  # a source may take its time
                 found = landing.settled(source, seen=seen)
-                if isinstance(source, landing.MailSource) and not found:
-                    source.let_go(seen)  # what a run that was killed has archived
+                if isinstance(source, landing.MailSource):
+                    from teilhabe.messages import mailroom
+
+                    mailroom.read(conn, settings, credentials, source, datetime.now(UTC))
+                    if not found:
+                        source.let_go(seen)  # what a run that was killed has archived
                 outcome.rows = len(found)
                 waiting += [Waiting(server.server, file) for file in found]
     return sorted(waiting, key=lambda w: (w.file.received_at or datetime.now(UTC), w.file.key))

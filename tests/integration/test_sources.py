@@ -3,6 +3,7 @@ delivery into the archive, as its contract says."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import getpass
 import grp
@@ -18,7 +19,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -30,12 +31,14 @@ import httpx
 import paramiko
 import pytest
 
-from teilhabe import landing, pipeline
+from teilhabe import landing, loading, pipeline
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.landing import Archive, Credentials, MailSource, ManifestEntry, settled
 from teilhabe.landing.s3 import S3Source
 from teilhabe.landing.sftp import SftpSource
 from teilhabe.landing.web import WebSource
+from teilhabe.messages import outbox
+from teilhabe.messages.policy import load_policy
 from teilhabe.settings import Settings
 from tests.authority import Authority, make_authority
 from tests.conftest import PROJECT, settings_for
@@ -713,6 +716,17 @@ class Post:
         with self.mailbox() as client:
             client.append("INBOX", "", at, message.as_bytes())
 
+    def append(self, *messages: bytes) -> None:
+        with self.mailbox() as client:
+            for message in messages:
+                client.append("INBOX", "", NOON, message)
+
+    def connection(self) -> dict[str, Any]:
+        return {
+            "conn_type": "imap", "host": "127.0.0.1", "port": self.source.port, "login": "amt", "password": "geheim",
+            "extra": {"ca_certificates": self.authority.pem},
+        }  # fmt: skip
+
     def flags(self) -> list[bool]:
         """Of every message in the inbox whether it counts as read."""
         with self.mailbox() as client:
@@ -892,6 +906,101 @@ class TestMail:
             replace(post.source, port=free_port()).list()
 
 
+def raw(*headers: str, files: Sequence[tuple[str, bytes]] = (), inside: bytes | None = None) -> bytes:
+    """A message byte for byte as a program wrote it, right or wrong; ``inside``: a message it returns."""
+    head = [*headers, "MIME-Version: 1.0"]
+    if not any(one.lower().startswith("content-type") for one in headers):
+        head.append("Content-Type: multipart/mixed; boundary=g")
+    parts = [b"--g\r\nContent-Type: text/plain\r\n\r\nText\r\n"]
+    for name, content in files:
+        parts.append(
+            b"--g\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
+            + f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'.encode()
+            + base64.encodebytes(content)
+        )
+    if inside is not None:
+        parts.append(b"--g\r\nContent-Type: message/rfc822\r\n\r\n" + inside + b"\r\n")
+    return "\r\n".join(head).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + b"".join(parts) + b"--g--\r\n"
+
+
+AMT = "From: Amt <zahlen@lengede.example>"
+REPORT = "Content-Type: multipart/report; report-type=delivery-status; boundary=g"
+ABSENT = (AMT, "Auto-Submitted: auto-replied", "Subject: Automatische Antwort: Nicht angenommen")
+
+
+def returned(mail_id: str, name: str = "Beanstandungen_84.xlsx") -> bytes:
+    ours = raw(
+        "From: koordinierung@landkreis.example",
+        f"Message-ID: {mail_id}",
+        "Auto-Submitted: auto-generated",
+        files=[(name, FILE)],
+    )
+    status = (
+        b"--g\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mail.example\r\n\r\n"
+        b"Final-Recipient: rfc822; zahlen@lengede.example\r\nAction: failed\r\nStatus: 5.2.2\r\n"
+        b"Diagnostic-Code: smtp; 552 5.2.2 Mailbox full\r\n\r\n"
+    )
+    whole = raw(
+        "From: MAILER-DAEMON@lengede.example",
+        REPORT,
+        "Subject: Undelivered Mail",
+        inside=ours.replace(b"=g", b"=h").replace(b"--g", b"--h"),
+    )
+    return whole.replace(b"--g\r\nContent-Type: message/rfc822", status + b"--g\r\nContent-Type: message/rfc822")
+
+
+class TestMailNobodyWrote:
+    @pytest.mark.parametrize("senders", [None, "*@lengede.example"])
+    @pytest.mark.parametrize("name", ["Beanstandungen_84.xlsx", "zahlen.csv"])
+    def test_it_delivers_nothing_whatever_it_carries(self, post: Post, senders: str | None, name: str) -> None:
+        own = "<0123456789abcdef0123456789abcdef@landkreis.example>"
+        post.append(
+            returned(own, name),
+            raw(*ABSENT, files=[(name, FILE)]),
+            raw(AMT, "Precedence: bulk", files=[(name, FILE)]),
+            raw(AMT, "List-Id: <liste.example>", files=[(name, FILE)]),
+            raw(AMT, "Subject: WG: Unzustellbar", inside=returned(own, name)),
+        )
+        post.put(("gut.csv", FILE))
+        source = replace(post.source, senders=senders)
+        assert [file.name for file in source.list()] == ["gut.csv"]
+        assert [notice.kind for notice in source.notices] == ["bounce", "reply", "bulk", "bulk"]
+        assert source.notices[0].report is not None
+        assert source.notices[0].report.mail_ids == {own}
+
+    @pytest.mark.parametrize("sender", ['"', "a@[", "<", "\udcff\udcfe <\udcff", "=?kein-satz?q?=FF?= <x@y.example>"])
+    def test_one_malformed_message_stops_no_other(self, post: Post, sender: str) -> None:
+        post.append(
+            raw(f"From: {sender}", "Date: Sun, 99 Foo 9999 99:99:99 +9999", "Subject: =?utf-8?b?####?="),
+            raw(
+                f"From: {sender}",
+                "Content-Type: multipart/mixed; boundary*=kein'satz'%GG; boundary",
+                files=[("a.csv", FILE)],
+            ),
+            raw(f"From: {sender}", 'Content-Type: text/plain; charset="x-keiner"; name*0*=kein%ZZ; name*9="'),
+            b"\x00\xff\xfe kein Kopf, keine Nachricht",
+            b"",
+        )
+        post.put(("gut.csv", FILE))
+        assert "gut.csv" in post.names()
+        assert post.source.let_go({file.fingerprint for file in post.source.list()}) >= 1
+
+    def test_a_message_no_program_can_read_is_told(self, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+        post.put(("schlecht.csv", FILE))
+        post.put(("gut.csv", FILE))
+        usual = landing.mail._parts
+
+        def parts(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
+            for name, content in usual(message):
+                if name == "schlecht.csv":
+                    raise IndexError(name)
+                yield name, content
+
+        monkeypatch.setattr(landing.mail, "_parts", parts)
+        assert post.names() == ["gut.csv"]
+        assert [notice.kind for notice in post.source.notices] == ["unreadable"]
+
+
 # From the contract's server into the archive
 
 
@@ -938,6 +1047,22 @@ def fetched(flow: Flow) -> list[tuple[Any, ...]]:
     assert landing.Archive(flow.settings.archive_url).local(entry.sha256, flow.drafts).read_bytes() == FILE
     assert pipeline.poll(flow.settings, contract, landing.environment_credentials) == [], "nothing is fetched twice"
     return flow.ask("select file_name, received_from, source, state from ops.delivery")
+
+
+def mailboxes(*patterns: str) -> tuple[str]:
+    """A server entry per pattern, all looking into the same mailbox."""
+    return (
+        "".join(
+            f"  - server: mailbox{number}\n    type: custom\n    customProperties:\n      - {{property: kind, value: imap}}\n"
+            f"      - {{property: connection, value: amt}}\n      - {{property: pattern, value: '{pattern}'}}\n"
+            for number, pattern in enumerate(patterns)
+        ),
+    )
+
+
+def polled(flow: Flow) -> None:
+    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    pipeline.poll(flow.settings, contract, landing.environment_credentials)
 
 
 class TestLine:
@@ -997,6 +1122,45 @@ class TestLine:
         assert fetched(flow) == [("zahlen.csv", "zahlen@lengede.example", "mailbox", "received")]
         assert post.flags() == [True]
         assert flow.ask("select received_at from ops.delivery") == [(NOON,)]
+
+    def test_a_returned_message_is_not_delivered_and_the_operators_hear_once(self, line: Line, post: Post) -> None:
+        flow = line(*mailboxes("*.csv"), **post.connection())
+        policy = load_policy(flow.settings)
+        with loading.session(flow.settings) as conn:
+            sent = conn.execute(
+                "insert into ops.message (kind, dedup_key, channel, recipient, subject, body_text, body_html, state, composed_at,"
+                " not_before) values ('verdict', 'v', 'smtp', 'zahlen@lengede.example', 'Nicht angenommen', '', '', 'sent', now(),"
+                " now()) returning message_id"
+            ).fetchone()
+            assert sent is not None
+            mail_id = outbox.outgoing(conn, policy, sent[0]).key[:32]
+            conn.commit()
+        post.append(
+            returned(f"<{mail_id}@landkreis.example>", "zahlen.csv"), raw(*ABSENT, files=[("zahlen.csv", FILE)])
+        )
+        polled(flow)
+        polled(flow)
+        assert flow.ask("select state, last_error from ops.message where kind = 'verdict'") == [
+            ("failed", "Not delivered to zahlen@lengede.example: 552 5.2.2 Mailbox full")
+        ]
+        [(subject, text)] = flow.ask("select subject, body_text from ops.message where subject ~ 'zugestellt'")
+        assert "Nachricht nicht zugestellt: zahlen@lengede.example" in subject
+        assert "Mailbox full" in text
+        assert flow.ask("select count(*) from ops.delivery") == [(0,)]
+        assert post.flags() == [True, True], "done with"
+
+    def test_files_nobody_agreed_on_reach_the_operators_once(self, line: Line, post: Post) -> None:
+        """Unless they are another dataset's, whose server looks into the same mailbox."""
+        flow = line(*mailboxes("*.csv", "Unterbringung_*.xlsx"), **post.connection())
+        post.put(("winmail.dat", FILE), ("Bericht.pdf", FILE), ("logo.png", FILE))
+        post.put(("Unterbringung_03157005.xlsx", FILE), ("zahlen.csv", FILE))
+        polled(flow)
+        polled(flow)
+        [(subject, text)] = flow.ask("select subject, body_text from ops.message where subject ~ 'Unerwartete'")
+        assert "zahlen@lengede.example" in subject
+        assert "„winmail.dat“, „Bericht.pdf“" in text
+        assert "Unterbringung" not in text
+        assert post.flags() == [False, False], "left for a person to look at, and for the other dataset"
 
     def test_a_run_killed_before_the_message_was_marked_marks_it_at_the_next_look(
         self, line: Line, post: Post, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,7 @@
-"""Attachments of messages in a mailbox, read over IMAP with TLS."""
+"""Attachments of messages in a mailbox, read over IMAP with TLS.
+
+What no person sent (``automatic``) delivers nothing; a message that cannot be understood keeps no other from being read.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,18 @@ import base64
 import email
 import email.policy
 import imaplib
+import logging
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.utils import parseaddr
+from email.message import EmailMessage, Message
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
+from teilhabe.landing import automatic
 from teilhabe.landing.base import (
     Credentials,
     Listing,
@@ -30,12 +34,34 @@ from teilhabe.landing.base import (
 )
 from teilhabe.landing.tls import is_untrusted, tls_context
 
+log = logging.getLogger(__name__)
+
 _SECONDS = 60.0
+_REPORT_BYTES = 200_000
+"""So much of a bounce says what it is about; the rest is our own attachment."""
 _ENCODED = 1.5
 """A message is about that much larger than the file in it (base64, headers)."""
 _NO_DELIVERY = (".p7s", ".asc", ".vcf", ".ics", ".png", ".jpg", ".jpeg", ".gif")
 """What mail programs add by themselves: signatures, cards, logos."""
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message that somebody should hear of although it delivers nothing, or something nobody asked for.
+
+    ``unexpected``: it has files of other names than agreed; ``unreadable``: it is not what a message has to be.
+    """
+
+    uid: str
+    fingerprint: str
+    kind: Literal["bounce", "reply", "bulk", "unexpected", "unreadable"]
+    sender: str | None = None
+    files: tuple[str, ...] = ()
+    report: automatic.Report | None = None
+
+
+Notices = list[Notice]
 
 
 @dataclass(frozen=True)
@@ -56,15 +82,22 @@ class MailSource:
     credentials: Credentials = field(default_factory=Credentials)
     limit: int | None = None
     keeps_files: bool = field(default=True, init=False)
+    notices: Notices = field(default_factory=list, init=False, compare=False, repr=False)
+    """What the last ``list`` met besides deliveries."""
 
     def list(self) -> Listing:
+        files: Listing = []
+        self.notices.clear()
         with self._mailbox() as (mailbox, validity):
-            return [
-                file
-                for uid in self._uids(mailbox)
-                for file in self._attachments(mailbox, validity, uid)
-                if is_delivery_name(file.name) and matches(self.pattern, file.name)
-            ]
+            for uid in self._uids(mailbox):
+                found, notice = self._look(mailbox, validity, uid)
+                files += [file for file in found if self._is_wanted(file.name)]
+                if notice is not None:
+                    self.notices.append(notice)
+        return files
+
+    def _is_wanted(self, name: str) -> bool:
+        return is_delivery_name(name) and matches(self.pattern, name)
 
     def fetch(self, file: RemoteFile, to: Path) -> None:
         limit = self._limit()
@@ -91,11 +124,18 @@ class MailSource:
         target = self.credentials.extra.get("done_folder")
         with self._mailbox(write=True) as (mailbox, validity):
             for uid in self._uids(mailbox):
-                files = self._attachments(mailbox, validity, uid)
+                files, _ = self._look(mailbox, validity, uid)
                 if files and all(file.fingerprint in archived for file in files):
                     _finish(mailbox, uid, str(target) if target else None)
                     done += 1
         return done
+
+    def dismiss(self, uids: Collection[str]) -> None:
+        """Let messages go that deliver nothing."""
+        target = self.credentials.extra.get("done_folder")
+        with self._mailbox(write=True) as (mailbox, _):
+            for uid in set(self._uids(mailbox)).intersection(uids):
+                _finish(mailbox, uid, str(target) if target else None)
 
     def _limit(self) -> int:
         return max_file_bytes() if self.limit is None else self.limit
@@ -105,26 +145,57 @@ class MailSource:
         found = _ok(mailbox.uid("SEARCH", "UNDELETED", criterion), "search")
         return tuple((found[0] or b"").decode().split())
 
-    def _attachments(self, mailbox: imaplib.IMAP4, validity: str, uid: str) -> Listing:
-        """All attachments of one message, if its sender is one of ours. One too large is told by its message's size."""
+    def _look(self, mailbox: imaplib.IMAP4, validity: str, uid: str) -> tuple[Listing, Notice | None]:
+        """All attachments of one message, and what else there is to say of it. No message keeps the next from being read."""
+        try:
+            return self._understood(mailbox, validity, uid)
+        except (TeilhabeError, imaplib.IMAP4.error, OSError):
+            raise
+        except Exception as error:
+            log.warning("%s: message %s cannot be read (%s)", self.host, uid, type(error).__name__)
+            return [], self._notice(validity, uid, "unreadable")
+
+    def _understood(self, mailbox: imaplib.IMAP4, validity: str, uid: str) -> tuple[Listing, Notice | None]:
+        """As ``_look``, if the sender is one of ours. An attachment too large is told by its message's size."""
         answer = _ok(mailbox.uid("FETCH", uid, "(UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER])"), "fetch")
         head = next((part for part in answer if isinstance(part, tuple)), None)
         if head is None:
-            return []
+            return [], None
         said = b" ".join(part[0] if isinstance(part, tuple) else part or b"" for part in answer)
         header = _parsed(head[1])
-        sender = parseaddr(str(header.get("From", "")))[1] or None
+        sender = automatic.sender(header)
+        if (kind := automatic.kind(header)) is not None:
+            return [], self._automatic(mailbox, validity, uid, kind, sender)
         if self.senders and not matches(self.senders.casefold(), (sender or "").casefold()):
-            return []
+            return [], None
         size = int(found[1]) if (found := _SIZE.search(said)) else 0
         at = _arrival(said)
         if size > self._limit() * _ENCODED:
-            return [self._file(validity, uid, 0, f"Nachricht {uid}.eml", size, at, sender)]
+            name = f"Nachricht {uid}.eml"
+            notice = None if self._is_wanted(name) else self._notice(validity, uid, "unexpected", sender, (name,))
+            return [self._file(validity, uid, 0, name, size, at, sender)], notice
         message = self._message(mailbox, uid)
-        return [
+        files = [
             self._file(validity, uid, number, name, len(content), at, sender)
             for number, (name, content) in enumerate(_parts(message) if message else ())
         ]
+        others = tuple(file.name for file in files if is_delivery_name(file.name) and not self._is_wanted(file.name))
+        return files, self._notice(validity, uid, "unexpected", sender, others) if others else None
+
+    def _automatic(
+        self, mailbox: imaplib.IMAP4, validity: str, uid: str, kind: automatic.Kind, sender: str | None
+    ) -> Notice:
+        raw = self._bytes(mailbox, uid, f"BODY.PEEK[]<0.{_REPORT_BYTES}>") or b""
+        message = _parsed(raw)
+        report = automatic.report(message, raw) if kind == "bounce" else None
+        try:
+            files = tuple(name for name, _ in _parts(message) if self._is_wanted(name))
+        except Exception:
+            files = ()
+        return self._notice(validity, uid, kind, sender, files, report)
+
+    def _notice(self, validity: str, uid: str, *said: Any) -> Notice:
+        return Notice(uid, f"{self.host}/{self.folder}/{validity}/{uid}", *said)
 
     def _file(
         self, validity: str, uid: str, number: int, name: str, size: int, at: datetime | None, sender: str | None
@@ -143,9 +214,13 @@ class MailSource:
         )
 
     def _message(self, mailbox: imaplib.IMAP4, uid: str) -> EmailMessage | None:
-        answer = _ok(mailbox.uid("FETCH", uid, "(UID BODY.PEEK[])"), "fetch")
-        body = next((part[1] for part in answer if isinstance(part, tuple)), None)
+        body = self._bytes(mailbox, uid, "BODY.PEEK[]")
         return _parsed(body) if body is not None else None
+
+    @staticmethod
+    def _bytes(mailbox: imaplib.IMAP4, uid: str, what: str) -> bytes | None:
+        answer = _ok(mailbox.uid("FETCH", uid, f"(UID {what})"), "fetch")
+        return next((part[1] for part in answer if isinstance(part, tuple)), None)
 
     @contextmanager
     def _mailbox(self, *, write: bool = False) -> Iterator[tuple[imaplib.IMAP4, str]]:
@@ -209,8 +284,8 @@ def _finish(mailbox: imaplib.IMAP4, uid: str, target: str | None) -> None:
 
 
 def _parts(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every attachment, those of forwarded messages included."""
-    for part in message.walk():
+    """Name and bytes of every attachment, those of forwarded messages included - unless a machine wrote these."""
+    for part in _walk(message):
         said = part.get_filename()
         if part.is_multipart() or not said or part.get_content_maintype() == "image":
             continue
@@ -224,6 +299,15 @@ def _parts(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
         yield name, content if isinstance(content, bytes) else b""
 
 
+def _walk(message: Message) -> Iterator[Message]:
+    yield message
+    is_message = message.get_content_type() == "message/rfc822"
+    payload = message.get_payload()
+    for part in [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []:
+        if not (is_message and automatic.kind(part) is not None):
+            yield from _walk(part)
+
+
 def _parsed(text: bytes) -> EmailMessage:
     message: EmailMessage = email.message_from_bytes(text, policy=email.policy.default)
     return message
@@ -233,9 +317,10 @@ def _arrival(said: bytes) -> datetime | None:
     """When the server took the message in: the Date in the message is whatever its sender's clock said."""
     found = re.search(rb'INTERNALDATE "([^"]+)"', said)
     try:
-        return datetime.strptime(found[1].decode().strip(), "%d-%b-%Y %H:%M:%S %z").astimezone(UTC) if found else None
-    except ValueError:
+        at = datetime.strptime(found[1].decode().strip(), "%d-%b-%Y %H:%M:%S %z").astimezone(UTC) if found else None
+    except (ValueError, OverflowError):
         return None
+    return at if at and at <= datetime.now(UTC) else None  # else the moment of pick-up counts
 
 
 def _ok(answer: tuple[str, list[Any]], what: str) -> list[Any]:

@@ -114,6 +114,10 @@ class _MailPolicy(EmailPolicy):
 _MAIL = _MailPolicy(linesep="\r\n", cte_type="7bit")
 
 
+MAIL_KEY = 32
+"""Characters of a message's key in its Message-ID."""
+
+
 def mail(message: Outgoing) -> EmailMessage:
     """Text, HTML and files as one mail; the same bytes whenever the same message is built."""
     built = EmailMessage(policy=_MAIL)
@@ -340,7 +344,7 @@ def _host(url: str) -> str:
 
 
 def _mail_id(key: str, message: Outgoing) -> str:
-    return f"<{key[:32]}@{message.sender.rpartition('@')[2]}>"
+    return f"<{key[:MAIL_KEY]}@{message.sender.rpartition('@')[2]}>"
 
 
 def _as_json(message: Outgoing) -> dict[str, object]:

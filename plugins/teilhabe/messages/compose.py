@@ -200,12 +200,13 @@ def operators(
     now: datetime,
     *,
     channel: Channel | None = None,
+    once: bool = False,
 ) -> int | None:
-    """An alert to the data engineers, once per cause (``key``) and day; it knows no quiet hours.
+    """An alert to the data engineers, once per cause (``key``) and day, or ``once`` for good; it knows no quiet hours.
 
     ``channel`` replaces the agreed one where that is what is broken.
     """
-    dedup = f"operators:{key}:{delivery_calendar.today(now).isoformat()}"
+    dedup = _once(key) if once else f"operators:{key}:{delivery_calendar.today(now).isoformat()}"
     if _is_written(conn, dedup):
         return None
     shown = "\n".join(plain(line, 2000) for line in text.split("\n"))
@@ -222,6 +223,15 @@ def operators(
         _About(),
         now,
     )
+
+
+def _once(key: str) -> str:
+    return f"operators:{key}"
+
+
+def is_told(conn: ops.Connection, key: str) -> bool:
+    """Whether the operators have had the alert that they get ``once``."""
+    return _is_written(conn, _once(key))
 
 
 def verdict_context(
@@ -370,6 +380,8 @@ def _repeat(
             "select incident_id from ops.incident where delivery_id = any(%s) and state <> 'fixed' order by incident_id",
             (refused,),
         ).fetchall()
+    if _was_repeated(conn, delivery, recipient.address, now, is_open=bool(still_open)):
+        return None
     is_personal = any(evidence.is_about_persons(conn, policy, contract, ops.delivery(conn, one)) for one in refused)
     periods, _ = _facts(conn, first)
     _, is_demo = _facts(conn, delivery)
@@ -392,6 +404,27 @@ def _repeat(
     )
     text = render(policy, "repeat", context)
     return _write(conn, policy, "repeat", dedup, text, recipient.address, recipient.channel, about, now)
+
+
+def _was_repeated(
+    conn: ops.Connection, delivery: ops.Delivery, address: str | None, now: datetime, *, is_open: bool
+) -> bool:
+    """The same answer to the same bytes once a day: whoever sends them on and on may be a machine that answers ours."""
+    return (
+        conn.execute(
+            """
+            select 1 from ops.message as m
+            inner join ops.message_delivery as md using (message_id)
+            inner join ops.delivery as d using (delivery_id)
+            where m.kind = 'repeat' and d.dataset_id = %s and d.sha256 = %s and m.recipient is not distinct from %s
+                and m.composed_at > %s and m.composed_at <= %s
+                and exists (select 1 from ops.message_incident as mi where mi.message_id = m.message_id) = %s
+            limit 1
+            """,
+            (delivery.dataset_id, delivery.sha256, address, now - timedelta(days=1), now, is_open),
+        ).fetchone()
+        is not None
+    )
 
 
 def _members(conn: ops.Connection, container_id: int) -> list[int]:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from teilhabe.contracts import Contract, contract_path, load_contract
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.messages import compose
 from teilhabe.messages.channels import (
+    MAIL_KEY,
     Channel,
     Drop,
     File,
@@ -50,8 +51,11 @@ FOLDER = "outbox"
 KEY_FILE = "messages.key"
 RESENDABLE = ("failed", "uncertain", "undeliverable")
 
+_REMEMBERED = 20_000
+"""A message that comes back is looked for among so many of the last ones."""
 _LOCK_SECONDS = 60
 _HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
 _SKEW = timedelta(minutes=5)
 """What was sent later than this from now was sent by a clock that has been put back since."""
 
@@ -174,6 +178,30 @@ def outgoing(conn: ops.Connection, policy: Policy, message_id: int) -> Outgoing:
     )
 
 
+def by_mail_id(conn: ops.Connection, policy: Policy, mail_ids: Collection[str]) -> list[dict[str, Any]]:
+    """The messages that went out under these Message-IDs."""
+    if not mail_ids:
+        return []
+    keys = {mail_id.strip("<>").partition("@")[0] for mail_id in mail_ids}
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            "select message_id, dedup_key, kind, subject, recipient, state from ops.message"
+            " where state in ('sent', 'uncertain') order by message_id desc limit %s",
+            (_REMEMBERED,),
+        ).fetchall()
+    return [row for row in rows if _key(policy, row)[:MAIL_KEY] in keys]
+
+
+def mark_returned(conn: ops.Connection, row: dict[str, Any], addresses: Collection[str], reason: str) -> None:
+    """A message that came back has failed, unless it also went to somebody who got it; then it says whom it did not reach."""
+    there = {one.casefold() for one in (row["recipient"] or "").split(", ")}
+    state = row["state"] if addresses and there - set(addresses) else "failed"
+    conn.execute(
+        "update ops.message set state = %s, last_error = %s where message_id = %s",
+        (state, f"Not delivered to {', '.join(addresses) or row['recipient']}: {reason}", row["message_id"]),
+    )
+
+
 @dataclass
 class _Round:
     settings: Settings
@@ -260,22 +288,33 @@ def _readdress(conn: ops.Connection, this: _Round, row: dict[str, Any], done: Se
 
 
 def _held_back(conn: ops.Connection, policy: Policy, row: dict[str, Any], now: datetime) -> datetime | None:
-    """Until when an office is left in peace: over the quiet hours, and when it has got its share of this hour."""
+    """Until when an office is left in peace: over the quiet hours, and when it has got its share of this hour or day.
+
+    The day's share also ends what no header tells: two machines that answer each other.
+    """
     if row["kind"] == "operators":
         return None
     moment = policy.next_moment(now)
     if moment > now:
         return moment
-    limit = policy.rate_limit_per_hour
+    room = [
+        _room(conn, row["recipient"], span, limit, now)
+        for span, limit in ((_HOUR, policy.rate_limit_per_hour), (_DAY, policy.rate_limit_per_day))
+    ]
+    return max((moment for moment in room if moment is not None), default=None)
+
+
+def _room(conn: ops.Connection, recipient: str, span: timedelta, limit: int, now: datetime) -> datetime | None:
+    """When one more message keeps the limit again; None where it does now."""
     found = conn.execute(
         """
         select sent_at from ops.message
         where recipient = %s and kind <> 'operators' and sent_at > %s and sent_at < %s
         order by sent_at desc offset %s limit 1
         """,
-        (row["recipient"], now - _HOUR, now + _SKEW, limit - 1),
+        (recipient, now - span, now + _SKEW, limit - 1),
     ).fetchone()
-    return found[0] + _HOUR if found else None
+    return found[0] + span if found else None
 
 
 def _send_one(conn: ops.Connection, this: _Round, row: dict[str, Any], done: Sent) -> None:

@@ -108,6 +108,7 @@ class Policy(Strict):
     desk_url: str | None = Field(pattern=r"^https?://\S+$")
     quiet_hours: QuietHours | None
     rate_limit_per_hour: int = Field(ge=1)
+    rate_limit_per_day: int = Field(ge=1)
     reminder_days: int = Field(ge=0)
     reply_days: int = Field(ge=1)
     escalation_days: int = Field(ge=0)
