@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from teilhabe import wording
+from teilhabe import saying, wording
 from teilhabe.delivery_calendar import OFFICE_TIME
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ def body(question: Question, findings: Sequence[Finding], contract: Contract) ->
 
     More people may read the question than may take out the file, so numbers the contract keeps secret are not in it.
     """
-    from teilhabe.messages import evidence  # heavy, and the DAG file wants the two words above only
-
     until = question.expires_at.astimezone(OFFICE_TIME)
     warnings = [finding for finding in findings if finding.severity == "warning"]
     lines = [
@@ -39,16 +37,17 @@ def body(question: Question, findings: Sequence[Finding], contract: Contract) ->
         f"Ohne Antwort werden sie am {wording.spell_date(until.date())} um {until:%H:%M} Uhr übernommen.",
         "",
     ]
+    secrecy = contract.secrecy_method
     for finding in warnings[:_SHOWN_FINDINGS]:
-        rows = "1 Zeile" if finding.row_count == 1 else f"{evidence.number(finding.row_count)} Zeilen"
-        said = evidence.without_secrets(finding.message, contract)
-        lines.append(f"- {_text(said)} ({rows}, Regel {_text(finding.rule)})")
-        for place in finding.evidence[:_SHOWN_ROWS]:
-            where = " ".join(filter(None, [f"Zeile {place.row}" if place.row else "", place.column or ""]))
-            lines.append(f"    - {_text(where)}: {_text(evidence.shown(place.found, contract) or 'leer')}")
+        said = saying.say(finding, secrecy, with_place=False, with_count=False).rstrip(".")
+        lines.append(f"- {_text(said)} ({saying.counted(finding)})")
+        for one in finding.evidence[:_SHOWN_ROWS]:
+            where = saying.place(finding, one).words()
+            found = saying.found_in_full(one, secrecy) or saying.EMPTY
+            lines.append(f"    - {_text(f'{where}: {found}' if where else found)}")
     if len(warnings) > _SHOWN_FINDINGS:
         rest = len(warnings) - _SHOWN_FINDINGS
-        lines.append(f"- … und {evidence.number(rest)} weitere Warnung{'en' if rest != 1 else ''}")
+        lines.append(f"- … und {saying.number(rest)} weitere Warnung{'en' if rest != 1 else ''}")
     return "\n".join(lines)
 
 

@@ -28,8 +28,11 @@ class Place:
 class Evidence:
     """One place in the delivered file where a rule was broken.
 
-    ``expected`` where it differs from place to place; else the finding says what was expected. ``column_number`` where one
-    number of the row is at fault and the others are not; ``sheet`` where the finding is about several.
+    ``column`` is a header as it stands in the file, or the column's number from 1 (``"2"``) or letters (``"B"``).
+    ``subject`` is what the number is about ("Peine (03157), März 2024"), ``found`` the delivered text alone.
+    ``expected`` where it differs from place to place, else the finding says it; it may repeat delivered numbers, the
+    finding's never does. ``column_number`` where one number of the row is at fault and the others are not; ``sheet`` where it
+    is another one than the finding's.
     """
 
     row: int | None
@@ -38,14 +41,17 @@ class Evidence:
     expected: str | None = None
     column_number: int | None = None
     sheet: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule said about a delivery.
+    """What a rule said about a delivery, in parts; ``saying.say`` makes the sentence for whoever reads it.
 
-    ``message`` is one German sentence naming file, row, column, found and expected as far as they are known;
-    ``row_count`` counts all affected rows, ``evidence`` lists at most ``EVIDENCE_LIMIT`` of them.
+    ``what`` is the sentence without the file's name, with ``{place}``, ``{subject}``, ``{found}`` and ``{expected}`` where
+    these parts belong. ``message`` is the whole sentence with nothing secret in it, for readers that want no parts, and all
+    there is where ``what`` is None. ``row_count`` counts the affected rows of the file (or, of a finding that names no row,
+    its places); ``evidence`` lists at most ``EVIDENCE_LIMIT`` places.
     """
 
     severity: Severity
@@ -58,8 +64,7 @@ class Finding:
     expected: str | None = None
     row_count: int = 1
     evidence: tuple[Evidence, ...] = ()
-    sentence: str = ""
-    """What is wrong, without the place; ``{found}`` stands for what was found there."""
+    what: str | None = None
     held_back: bool = False
     """The rows were left out and the others taken over: the finding stops nothing."""
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teilhabe.errors import Finding, Place, ReadingError
+from teilhabe.saying import say
 
 if TYPE_CHECKING:
-    from teilhabe.contracts import Contract
+    from teilhabe.contracts import Contract, SecrecyMethod
     from teilhabe.reading import Reading
     from teilhabe.validation import Verdict
 
@@ -97,7 +98,7 @@ def judge(
     else:
         lost = held.lost()
     if lost is not None:
-        verdict.findings.append(_too_many(verdict.findings[0], lost, len(places)))
+        verdict.findings.append(_too_many(lost, len(places)))
         return verdict
     unread = places - {row.place for row in held.rows} - {replace(row.place, column=None) for row in held.rows}
     if any((place.sheet, place.row) in held.met for place in unread):
@@ -117,8 +118,8 @@ def judge(
     return without
 
 
-def excluded(verdict: Verdict) -> list[Excluded]:
-    """The rows that were left out, each with the first reason."""
+def excluded(verdict: Verdict, secrecy: SecrecyMethod) -> list[Excluded]:
+    """The rows that were left out, each with the first reason, without numbers that are secret."""
     reasons: dict[Place, Excluded] = {}
     contested = None
     for finding in verdict.findings:
@@ -128,7 +129,7 @@ def excluded(verdict: Verdict) -> list[Excluded]:
         for evidence in finding.evidence:
             if evidence.row is not None:
                 place = Place(evidence.sheet or finding.sheet, evidence.row, evidence.column_number)
-                reason = _sentence(finding, evidence.found)
+                reason = say(finding, secrecy, at=evidence, with_place=False, with_count=False).rstrip(".")
                 reasons.setdefault(place, Excluded(place, finding.rule, reason, evidence.found, None))
     rows: list[Excluded] = []
     seen: set[Place] = set()
@@ -143,23 +144,19 @@ def excluded(verdict: Verdict) -> list[Excluded]:
     return rows + [one for place, one in reasons.items() if place not in seen]
 
 
-def _sentence(finding: Finding, found: str | None) -> str:
-    return finding.sentence.replace("{found}", found if found is not None else "leer")
-
-
 def _consequence(finding: Finding) -> Finding:
     """What is found only because rows are missing is told, and stops nothing."""
     return replace(finding, severity="warning")
 
 
-def _too_many(first: Finding, lost: str, count: int) -> Finding:
+def _too_many(lost: str, count: int) -> Finding:
     from teilhabe.observations import number_in_words
 
-    file = first.message.split("“")[0] + "“"
     return Finding(
         "critical",
         TOO_MANY,
-        f"{file}: Wegen fehlerhafter Zeilen fiele {lost} weg, darum wird nichts übernommen.",
+        "",
         found=f"{number_in_words(count)} fehlerhafte Stellen",
         expected="einzelne fehlerhafte Zeilen",
+        what=f"Wegen fehlerhafter Zeilen fiele {lost} weg, darum wird nichts übernommen.",
     )

@@ -109,7 +109,7 @@ class Table:
         codes: dict[str, npt.NDArray[np.int64]] = {}
         texts: dict[str, list[str]] = {}
         for name in frame.columns:
-            if name in ("value", "_row_number", "_column_number"):
+            if name in ("value", "_row_number", "_column_number"):  # ``_sheet`` is a text like any other
                 continue
             column = frame[name].astype("category")
             known = [str(text) for text in column.cat.categories]

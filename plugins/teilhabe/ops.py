@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 from psycopg.rows import class_row, dict_row
 
-from teilhabe.errors import EVIDENCE_LIMIT, EVIDENCE_SHOWN, Evidence, Finding
+from teilhabe import saying
+from teilhabe.errors import EVIDENCE_LIMIT, EVIDENCE_SHOWN, Finding
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
@@ -340,8 +341,8 @@ def record_findings(conn: Connection, delivery_id: int, findings: Iterable[Findi
         row = conn.execute(
             """
             insert into ops.finding (delivery_id, severity, rule, message, sheet, row_number, column_name, found, expected,
-                row_count, held_back)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning finding_id
+                row_count, what, held_back)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning finding_id
             """,
             (
                 delivery_id,
@@ -354,16 +355,18 @@ def record_findings(conn: Connection, delivery_id: int, findings: Iterable[Findi
                 finding.found,
                 finding.expected,
                 finding.row_count,
+                finding.what,
                 finding.held_back,
             ),
         ).fetchone()
         assert row is not None  # noqa: S101
         kept = finding.evidence[: max(room, EVIDENCE_SHOWN)]
         room -= len(kept)
-        copy = "copy ops.evidence (finding_id, position, row_number, column_name, found) from stdin"
+        columns = "row_number, column_name, found, expected, column_number, sheet, subject"
+        copy = f"copy ops.evidence (finding_id, position, {columns}) from stdin".encode()
         with conn.cursor() as cursor, cursor.copy(copy) as out:
             for n, one in enumerate(kept, start=1):
-                out.write_row((row[0], n, one.row, one.column, one.found))
+                out.write_row((row[0], n, *astuple(one)))
 
 
 def record_datasets(conn: Connection, contracts: Iterable[Contract]) -> None:
@@ -547,28 +550,16 @@ def findings(conn: Connection, delivery_id: int) -> list[Finding]:
             " order by array_position(array['critical', 'warning', 'info'], severity), finding_id",
             (delivery_id,),
         ).fetchall()
-        result = []
-        for row in rows:
-            evidence = cursor.execute(
-                "select row_number, column_name, found from ops.evidence where finding_id = %s and position <= %s order by position",
-                (row["finding_id"], EVIDENCE_SHOWN),
-            ).fetchall()
-            result.append(
-                Finding(
-                    severity=row["severity"],
-                    rule=row["rule"],
-                    message=row["message"],
-                    sheet=row["sheet"],
-                    row=row["row_number"],
-                    column=row["column_name"],
-                    found=row["found"],
-                    expected=row["expected"],
-                    row_count=row["row_count"],
-                    held_back=row["held_back"],
-                    evidence=tuple(Evidence(e["row_number"], e["column_name"], e["found"]) for e in evidence),
-                )
+        return [
+            saying.from_row(
+                row,
+                cursor.execute(
+                    "select * from ops.evidence where finding_id = %s and position <= %s order by position",
+                    (row["finding_id"], EVIDENCE_SHOWN),
+                ).fetchall(),
             )
-        return result
+            for row in rows
+        ]
 
 
 def _one(conn: Connection, where: str, parameters: Sequence[Any], suffix: str = "") -> Delivery | None:

@@ -128,8 +128,13 @@ create table if not exists ops.finding (
     row_count bigint not null default 1,
     found_at timestamptz not null default now()
 );
+alter table ops.finding add column if not exists what text;
 create index if not exists finding_by_delivery on ops.finding (delivery_id);
 comment on table ops.finding is 'The verdict in sentences: one row per delivery and rule that was broken.';
+comment on column ops.finding.message is 'The whole sentence, without numbers the contract keeps secret.';
+comment on column ops.finding.what is
+    'The sentence with {place}, {subject}, {found} and {expected} where these parts belong; they may be secret. Null: message is all.';
+comment on column ops.finding.row_count is 'Affected rows of the file, each counted once; of a finding that names no row, its places.';
 
 create table if not exists ops.evidence (
     finding_id bigint not null references ops.finding (finding_id) on delete cascade,
@@ -139,6 +144,13 @@ create table if not exists ops.evidence (
     found text,
     primary key (finding_id, position)
 );
+alter table ops.evidence add column if not exists expected text;
+alter table ops.evidence add column if not exists column_number integer;
+alter table ops.evidence add column if not exists sheet text;
+alter table ops.evidence add column if not exists subject text;
+comment on column ops.evidence.expected is 'What was expected in this place; null: what the finding says.';
+comment on column ops.evidence.sheet is 'The sheet of a workbook; null: that of the finding, or the file has none.';
+comment on column ops.evidence.subject is 'What the number is about: territory, period and group, or a field of a form.';
 comment on table ops.evidence is 'The rows behind a finding, at most 100,000 in a delivery; row_count of the finding is complete.';
 
 alter table ops.finding add column if not exists held_back boolean not null default false;

@@ -12,7 +12,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from teilhabe import delivery_calendar, excluded_rows, incidents, landing, loadi
 from teilhabe.building import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
+from teilhabe.saying import with_sentence
 from teilhabe.senders import sender_by_content, sender_code, unknown_sender
 from teilhabe.settings import Settings
 
@@ -365,14 +366,16 @@ def _load_if_approved(
 
 
 def _not_approved(delivery: ops.Delivery) -> Finding:
-    return Finding(
+    finding = Finding(
         "critical",
         "delivery.not_approved",
-        f"Datei „{delivery.file_name}“: Sie wurde wegen der Warnungen nach Rückfrage nicht übernommen; erwartet wird eine "
-        "berichtigte Fassung oder eine Bestätigung der Zahlen.",
+        "",
         found="nicht freigegeben",
         expected="berichtigte oder bestätigte Zahlen",
+        what="Sie wurde wegen der Warnungen nach Rückfrage nicht übernommen; erwartet wird eine berichtigte Fassung oder eine "
+        "Bestätigung der Zahlen.",
     )
+    return with_sentence(finding, None, delivery.file_name)
 
 
 def _load_one(
@@ -626,7 +629,7 @@ def _unpack(
                 extract(member, local)
             beside = enclosed({local: (local, member.name) for local, member in files.items()}, contract)
         except ReadingError as error:
-            ops.record_findings(conn, delivery.delivery_id, [error.finding])
+            ops.record_findings(conn, delivery.delivery_id, _with_sentences(contract, [error.finding], delivery))
             ops.set_state(conn, delivery.delivery_id, "quarantined", rules_version=rules)
             conn.commit()
             outcome.status, outcome.message = "refused", error.finding.rule
@@ -689,20 +692,22 @@ def _bare_name(delivery: ops.Delivery) -> str:
     return delivery.file_name.rsplit("/", 1)[-1] if delivery.container_id is not None else delivery.file_name
 
 
-def _with_full_name(findings: list[Finding], delivery: ops.Delivery) -> list[Finding]:
-    bare = f"„{_bare_name(delivery)}“"
-    return [replace(f, message=f.message.replace(bare, f"„{delivery.file_name}“", 1)) for f in findings]
+def _with_sentences(contract: Contract, findings: list[Finding], delivery: ops.Delivery) -> list[Finding]:
+    """With the sentences everyone may read, which call the file by its full name."""
+    return [with_sentence(finding, contract.secrecy_method, delivery.file_name) for finding in findings]
 
 
 def _returns_to_old(delivery: ops.Delivery, later: int) -> Finding:
-    return Finding(
+    finding = Finding(
         "warning",
         "delivery.returns_to_old",
-        f"Datei „{delivery.file_name}“: Sie ist bytegleich mit Lieferung {delivery.duplicate_of}, die inzwischen durch "
-        f"Lieferung {later} ersetzt ist; erwartet wird eine neue Fassung, es gilt weiter Lieferung {later}.",
+        "",
         found=f"bytegleich mit Lieferung {delivery.duplicate_of}",
         expected="eine neue Fassung",
+        what=f"Sie ist {{found}}, die inzwischen durch Lieferung {later} ersetzt ist; erwartet wird {{expected}}, es gilt "
+        f"weiter Lieferung {later}.",
     )
+    return with_sentence(finding, None, delivery.file_name)
 
 
 def _judge_one(
@@ -750,12 +755,12 @@ def _judge_one(
             conn.commit()
             outcome.message = ops.WAITS_FOR_REGISTER
             return "received"
-        verdict.findings = _with_full_name(verdict.findings, delivery)
-        stranger = unknown_sender(contract, delivery.received_from, delivery.file_name)
+        stranger = unknown_sender(contract, delivery.received_from)
         verdict.findings += [stranger] if stranger else []
+        verdict.findings = _with_sentences(contract, verdict.findings, delivery)
         state: ops.State = "validated" if verdict.accepted else "quarantined"
         ops.record_findings(conn, delivery.delivery_id, verdict.findings)
-        excluded_rows.record(conn, delivery.delivery_id, holding_back.excluded(verdict))
+        excluded_rows.record(conn, delivery.delivery_id, holding_back.excluded(verdict, contract.secrecy_method))
         ops.set_state(
             conn,
             delivery.delivery_id,
@@ -784,13 +789,15 @@ def _leaves_keys_open(verdict: Verdict) -> bool:
 
 
 def _waits_for_register(delivery: ops.Delivery) -> Finding:
-    return Finding(
+    finding = Finding(
         "info",
         ops.WAITS_FOR_REGISTER,
-        f"Datei „{delivery.file_name}“: Ihre Gebietsschlüssel lassen sich erst prüfen, wenn ein Gemeindeverzeichnis geladen ist; "
-        "bis dahin wartet die Lieferung, die meldende Stelle braucht nichts zu tun.",
+        "",
         expected="ein geladenes Gemeindeverzeichnis",
+        what="Ihre Gebietsschlüssel lassen sich erst prüfen, wenn ein Gemeindeverzeichnis geladen ist; bis dahin wartet die "
+        "Lieferung, die meldende Stelle braucht nichts zu tun.",
     )
+    return with_sentence(finding, None, delivery.file_name)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def sender_by_content(contract: Contract, territories: Collection[str | None]) -
     return own if own in {sender.territory_code for sender in contract.senders} else None
 
 
-def unknown_sender(contract: Contract, address: str | None, file_name: str) -> Finding | None:
+def unknown_sender(contract: Contract, address: str | None) -> Finding | None:
     """A warning when an address is none of the contract's; the coordination board and the office itself are known."""
     bare = bare_address(address)
     if not contract.senders or not bare or bare == contract.contact.casefold() or _known(contract, [bare]):
@@ -48,10 +48,11 @@ def unknown_sender(contract: Contract, address: str | None, file_name: str) -> F
     return Finding(
         "warning",
         "sender.unknown",
-        f"Datei „{file_name}“: Der Absender „{bare}“ ist für diese Lieferung nicht vereinbart; erwartet wird eine der "
-        f"vereinbarten Adressen ({known}). Bitte die Adresse der Koordinierungsstelle melden.",
+        "",
         found=bare,
         expected=known,
+        what="Der Absender „{found}“ ist für diese Lieferung nicht vereinbart; erwartet wird eine der vereinbarten Adressen "
+        "({expected}). Bitte die Adresse der Koordinierungsstelle melden.",
     )
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import astuple
 from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
@@ -103,7 +104,7 @@ class StatisticalExpectation(BatchExpectation):
                 "observed_value": broken.count,
                 "element_count": broken.compared,
                 "unexpected_count": broken.count,
-                "details": {"evidence": [[e.row, e.column, e.found, e.expected] for e in broken.evidence]},
+                "details": {"evidence": [list(astuple(e)) for e in broken.evidence]},
             },
         }
 

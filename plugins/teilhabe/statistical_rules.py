@@ -559,7 +559,7 @@ class PeriodToBeComplete(Rule):
             kept &= table.among(
                 "territory_code", [c for c in table.texts["territory_code"] if c.startswith(self.within)]
             )
-        evidence = [Evidence(None, None, text, "einen Eintrag") for text in self._missing_periods(seen, table, kept)]
+        evidence = [_missing(period) for period in self._missing_periods(seen, table, kept)]
         missing, compared = self._missing_cells(seen, table, kept)
         evidence += missing
         return Broken(compared + len(evidence), len(evidence), tuple(evidence[:EVIDENCE_SHOWN]))
@@ -619,9 +619,7 @@ class PeriodToBeComplete(Rule):
     ) -> Evidence:
         place = f"{names[code]} ({code})" if names.get(code) else territory_in_words(code)
         group = seen.place(table, like, ("territory_code", "period_code")) if self.by and is_partly else ""
-        return Evidence(
-            None, None, ", ".join(filter(None, (place, spell_period(period), group))) + ": fehlt", "einen Eintrag"
-        )
+        return _missing(", ".join(filter(None, (place, spell_period(period), group))))
 
     def _territories(self, seen: Observations, table: Table, period: str, kept: Mask) -> list[str]:
         if self.level == "municipality" and len(self.within) == 5 and (day := period_end(period)):
@@ -643,12 +641,12 @@ class PeriodToBeComplete(Rule):
             if self.from_start_of_year or self.consecutive:
                 for number in sorted(set(range(first, max(numbers) + 1)) - set(numbers)):
                     code = f"{year}{number}" if year[-1] in "QH" else f"{year}{number:02d}"
-                    yield f"{spell_period(code)}: fehlt"
+                    yield spell_period(code)
         years = sorted(int(period[:4]) for period in found if len(period) in (4, 10) and period[:4].isdigit())
         if self.consecutive and years:
             example = next(period for period in sorted(found) if period[:4].isdigit())
             for gap in sorted(set(range(years[0], years[-1] + 1)) - set(years)):
-                yield f"{spell_period(str(gap) + example[4:])}: fehlt"
+                yield spell_period(str(gap) + example[4:])
 
 
 class TerritoriesToMatchPreviousPeriod(Rule):
@@ -659,7 +657,7 @@ class TerritoriesToMatchPreviousPeriod(Rule):
 
     type = "expect_territories_to_match_previous_period"
     rule = "territory.unexplained"
-    sentence_de = "Ein Gebiet ist verschwunden oder neu, ohne dass eine Gebietsänderung bekannt ist."
+    sentence_de = "Ein Gebiet hat keine Werte mehr oder ist neu, ohne dass eine Gebietsänderung bekannt ist."
     expected_de = "dieselben Gebiete wie im Vorzeitraum"
     source = "Units end by dissolution, merger or a new key (official list of territorial changes); offices re-key up to two years off."
     advice = "warning"
@@ -669,10 +667,12 @@ class TerritoriesToMatchPreviousPeriod(Rule):
 
     def broken(self, seen: Observations) -> Broken:
         table = seen.with_earlier
+        is_listed = np.zeros((len(table.texts["period_code"]), len(table.texts["territory_code"])), dtype=bool)
+        is_listed[table.codes["period_code"], table.codes["territory_code"]] = True
         kept = self._kept(table) & ~np.isnan(table.value)
         if self.level is not None:
             kept &= table.of_level(self.level)
-        there = np.zeros((len(table.texts["period_code"]), len(table.texts["territory_code"])), dtype=bool)
+        there = np.zeros_like(is_listed)
         there[table.codes["period_code"][kept], table.codes["territory_code"][kept]] = True
         number = {code: n for n, code in enumerate(table.texts["period_code"])}
         names = _names(table)
@@ -688,13 +688,15 @@ class TerritoriesToMatchPreviousPeriod(Rule):
                 if not code.startswith(self.within) or self._is_explained(seen.context, code, before, now) is not False:
                     continue
                 place = f"{names[code]} ({code})" if names.get(code) else territory_in_words(code)
-                what = "verschwunden" if one[at] else "neu"
                 evidence.append(
                     Evidence(
-                        None, None, f"{place}, {spell_period(now)}: {what}",
+                        None,
+                        None,
+                        _how_it_changed(bool(other[at]), bool(is_listed[number[before if other[at] else now], at])),
                         f"dieselben Gebiete wie {spell_period(before)} oder eine Gebietsänderung",
+                        subject=f"{place}, {spell_period(now)}",
                     )
-                )  # fmt: skip
+                )
         return Broken(compared, len(evidence), tuple(evidence[:EVIDENCE_SHOWN]))
 
     @staticmethod
@@ -832,12 +834,32 @@ def places_of(
             Evidence(
                 int(table.row[at]) or None,
                 str(int(table.column[at])) if table.column[at] else None,
-                f"{seen.place(table, at)}: {number_in_words(float(table.value[at]))}",
+                number_in_words(float(table.value[at])),
                 expected(at),
+                sheet=(table.text("_sheet", at) or None) if "_sheet" in table.codes else None,
+                subject=seen.place(table, at),
             )
             for at in shown.tolist()
         ),
     )
+
+
+def _of_parts(have: int, want: int) -> str:
+    """What a sum is made of; a single part is none."""
+    if have == 1:
+        return " (so viel steht schon bei einem Teil)" if want > 1 else " (so viel steht bei dem einzigen Teil)"
+    return " (Summe der gelieferten Teile)" if have < want else " (Summe der Teile)"
+
+
+def _how_it_changed(has_come: bool, is_in_the_other: bool) -> str:
+    """A territory that is listed without a value has not gone, nor was it new when it got one."""
+    if has_come:
+        return "erstmals mit Wert" if is_in_the_other else "neu"
+    return "ohne Wert" if is_in_the_other else "verschwunden"
+
+
+def _missing(subject: str) -> Evidence:
+    return Evidence(None, None, "fehlt", "einen Eintrag", subject=subject)
 
 
 def _first_of(group: Rows, size: int, rows: Rows) -> Rows:
@@ -881,9 +903,7 @@ def _sums(
         at: ("mindestens " if have < want else "")
         + number_in_words(round(whole, 2))
         + (f" ± {number_in_words(round(wide, 1))}" if wide >= 0.5 else "")
-        + " (Summe "
-        + (f"von {have} " if have < want else "der ")
-        + ("Teile)" if have != 1 else "Teil)")
+        + _of_parts(have, want)
         for at, whole, wide, have, want in zip(
             totals[wrong].tolist(), added[wrong].tolist(), slack[wrong].tolist(), count[wrong].tolist(),
             wanted[wrong].tolist(), strict=True,

@@ -17,7 +17,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,7 @@ from teilhabe.history import History, NoHistory
 from teilhabe.observations import ROW_LIMIT, build_context, number_in_words
 from teilhabe.periods import period_end
 from teilhabe.register import KeyCheck
+from teilhabe.saying import EMPTY, EXPECTED, FOUND, PLACE, SUBJECT, affected_rows, with_sentence
 from teilhabe.scale_rules import ValuesToKeepTheirScale
 from teilhabe.statistical_catalogue import RULES, parse_rule
 from teilhabe.statistical_rules import Rule
@@ -669,7 +670,7 @@ class _Judge:
                 _text(row, shown),
                 self._meant(expectation, row),
                 column_number=int(row["_column_number"]) or None,
-                sheet=row.get("_sheet"),
+                sheet=_text(row, "_sheet"),
             )
             for places in self._places[number]
             for row in places.astype(object).to_dict("records")
@@ -888,7 +889,8 @@ def _judge_profile(
             Evidence(
                 None,
                 None,
-                f"{frame.loc[index, 'period_code']}: {_text(frame.loc[index], expectation.column)}",
+                _text(frame.loc[index], expectation.column),
+                subject=spell_period(str(frame.loc[index, "period_code"])),
             )
             for index in broken[:EVIDENCE_LIMIT]
         ]
@@ -916,7 +918,7 @@ class _Whole:
     """The delivery kept as one table for expectations of scope ``observations``; nothing is kept when there are none."""
 
     def __init__(self, contract: Contract, *, wanted: bool) -> None:
-        self._columns = [*contract.column_names, "_row_number", "_column_number"]
+        self._columns = [*contract.column_names, "_row_number", "_column_number", "_sheet"]
         self._wanted = wanted
         self._rows = 0
         self._chunks: list[pa.Table] = []
@@ -926,7 +928,7 @@ class _Whole:
         if self._rows > ROW_LIMIT:
             self._chunks.clear()
         elif self._wanted:
-            self._chunks.append(chunk.select(self._columns))
+            self._chunks.append(chunk.select([name for name in self._columns if name in chunk.column_names]))
 
     def judge(self, expectations: Sequence[Expectation], context: Context, file_name: str) -> Iterator[Finding]:
         if not expectations or not self._rows:
@@ -935,10 +937,10 @@ class _Whole:
             yield Finding(
                 "info",
                 "observations.not_checked",
-                f"Datei „{file_name}“: Mit {number_in_words(self._rows)} Zeilen ist sie zu groß, um Summen, Anteile und "
-                f"Vorzeiträume zu prüfen; erwartet sind höchstens {number_in_words(ROW_LIMIT)} Zeilen.",
-                found=f"{self._rows} Zeilen",
-                expected=f"höchstens {ROW_LIMIT} Zeilen",
+                "",
+                found=f"{number_in_words(self._rows)} Zeilen",
+                expected=f"höchstens {number_in_words(ROW_LIMIT)} Zeilen",
+                what=f"Mit {FOUND} ist sie zu groß, um Summen, Anteile und Vorzeiträume zu prüfen; erwartet sind {EXPECTED}.",
             )
             return
         _great_expectations()
@@ -957,35 +959,24 @@ def _finding(
     expectation: Expectation, contract: Contract, file_name: str, count: int, evidence: Sequence[Evidence]
 ) -> Finding:
     terms = {column.name: column.office_term or column.name for column in contract.columns}
-    first = evidence[0] if evidence else Evidence(None, None, None)
     name = expectation.shown_column or expectation.column
-    if expectation.scope == "observations" and first.row is None:
+    first = evidence[0] if evidence else Evidence(None, None, None)
+    if first.row is None:
         name = None  # what is missing stands in no column
-    term = terms.get(name or "", name)
-    place = "".join(
-        part
-        for part in (
-            f", Zeile {first.row}" if first.row else "",
-            f", Spalte {first.column}" if first.column else "",
-            f" („{term}“)" if term else "",
-        )
-    )
-    found = first.found if first.found is not None else "leer"
-    expected = first.expected or expectation.expected_de
-    others = f" Insgesamt {count} Fälle." if count > 1 else ""
-    return Finding(
+    finding = Finding(
         severity=expectation.severity,
         rule=expectation.rule,
-        message=f"Datei „{file_name}“{place}: {expectation.sentence_de.rstrip('.')}; "
-        f"gefunden „{found}“, erwartet {expected}.{others}",
+        message="",
+        sheet=first.sheet,
         row=first.row,
-        column=term,
-        found=found,
-        expected=expected,
-        row_count=count,
-        evidence=tuple(replace(e, column=e.column or term) for e in evidence),
-        sentence=f"{expectation.sentence_de.rstrip('.')}; gefunden „{{found}}“",
+        column=terms.get(name or "", name),
+        found=first.found if first.found is not None else EMPTY,
+        expected=expectation.expected_de,
+        row_count=affected_rows(evidence, count),
+        evidence=tuple(evidence),
+        what=f"{PLACE}{expectation.sentence_de.rstrip('.')}; gefunden „{SUBJECT}{FOUND}“, erwartet {EXPECTED}.",
     )
+    return with_sentence(finding, contract.secrecy_method, file_name)
 
 
 def _value_place(row: Mapping[Hashable, Any] | pd.Series) -> str | None:
@@ -1001,6 +992,8 @@ def _text(row: Mapping[Hashable, Any] | pd.Series, column: str | None) -> str | 
         return None
     if isinstance(value, float):
         return f"{value:.10g}"
+    if column == "period_code":
+        return spell_period(str(value))
     if column == "territory_name" and "territory_code" in row:
         return f"{row['territory_code']} {value}".strip()
     return str(value)

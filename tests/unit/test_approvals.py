@@ -52,4 +52,4 @@ def test_signs_that_turn_a_line_around_are_taken_out(contract: Contract) -> None
 def test_a_secret_number_is_not_in_the_question(contract: Contract) -> None:
     text = body(contract, "gefunden „2“, erwartet etwa 40", "2", rows=1234)
     assert "„2“" not in text and text.count("geheim") == 2 and "1.234 Zeilen" in text
-    assert "(1 Zeile," in body(contract, "x")
+    assert "(1 Zeile)" in body(contract, "x", "7")

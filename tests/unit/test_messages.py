@@ -14,6 +14,7 @@ from typing import Any
 import openpyxl
 import pytest
 
+from teilhabe import saying
 from teilhabe.contracts import Contract, load_contracts, parse_contract
 from teilhabe.errors import ContractError, Evidence, Finding
 from teilhabe.messages import compose, evidence
@@ -64,7 +65,8 @@ def finding(*places: tuple[int, str, str], **said: Any) -> Finding:
     given: dict[str, Any] = {
         "severity": "critical",
         "rule": "value.not_a_number",
-        "message": f"Datei „zahlen.csv“, Zeile {row}, Spalte {column}: „{found}“ ist keine Zahl.",
+        "message": "",
+        "what": "{place}„{found}“ ist keine Zahl",
         "row": row,
         "column": column,
         "found": found,
@@ -147,7 +149,7 @@ def test_a_verdict_says_what_where_how_by_when_and_whom_to_ask(policy: Policy) -
         "konnte nicht übernommen werden",
         "bis zum 10.03.2026",
         "- Datei: zahlen.csv\n- Eingegangen: 03.03.2026, 12:00 Uhr\n- Zeitraum: 31.12.2025\n",
-        "- Fehler: Zeile 2, Spalte Value: „ca. 15000“ ist keine Zahl. Erwartet: eine Zahl.\n",
+        "- Fehler: Zeile 2, Spalte „Value“: „ca. 15000“ ist keine Zahl. Erwartet: eine Zahl.\n",
         "| Zeile | Spalte | Gefunden  | Erwartet  |\n| 2     | Value  | ca. 15000 | eine Zahl |\n",
         "„Beanstandungen_42.xlsx“ im Anhang",
         "- So liefern Sie: Als Datei über den Eingangsordner des Landkreises\n- Bis wann: 10.03.2026\n",
@@ -224,19 +226,17 @@ def test_nothing_in_a_file_can_pass_for_a_part_of_the_message(policy: Policy, ba
 def test_of_a_file_about_persons_neither_name_nor_cell_is_repeated(policy: Policy) -> None:
     persons = finding(
         rule="file.person_level",
-        message="Datei „Ali Muster.csv“: Die Datei enthält Angaben zu einzelnen Personen.",
+        what="Die Datei enthält Angaben zu einzelnen Personen.",
         found=None,
     )
-    other = finding(
-        (2, "Name", "Ali Muster"), message="Datei „Ali Muster.csv“, Zeile 2: eine Warnung.", severity="warning"
-    )
+    other = finding((2, "Name", "Ali Muster"), severity="warning")
     said = verdict(policy, [persons, other], delivery=delivery(file_name="Ali Muster.csv"), is_personal=True)
     assert "Ali" not in said.subject + said.text + said.html
     assert "nur zusammengefasste Zahlen" in said.text
 
 
 def test_of_a_file_only_the_workbook_takes_for_one_about_persons_no_finding_is_quoted(policy: Policy) -> None:
-    other = finding((2, "Name", "Ali Muster"), message="Datei „x.csv“, Zeile 2: „Ali Muster“ ist keine Zahl.")
+    other = finding((2, "Name", "Ali Muster"))
     said = verdict(policy, [other], is_personal=True)
     assert "Muster" not in said.subject + said.text + said.html
     assert "anscheinend Angaben zu einzelnen Personen" in said.text
@@ -285,23 +285,16 @@ def test_secret_numbers_are_not_repeated(policy: Policy) -> None:
      ("1,5", "1,5"), ("12,3", "12,3"), ("x", "x")],
 )  # fmt: skip
 def test_which_texts_are_secret(found: str, shown: str) -> None:
-    assert evidence.shown(found, HOUSING) == shown
-    assert evidence.shown(found, FOREIGNERS) == found
-
-
-def test_no_sentence_quotes_a_secret_number() -> None:
-    text = "Datei „Tabelle 3.xlsx“, Blatt „Januar 2“, Zeile 4, Spalte 3: zu klein; gefunden „Summe 4, Teile 12“, erwartet „3“."
-    assert evidence.bare(text, HOUSING) == "Zu klein; gefunden „Summe [geheim], Teile 12“, erwartet „[geheim]“."
-    assert evidence.bare(text, FOREIGNERS) == "Zu klein; gefunden „Summe 4, Teile 12“, erwartet „3“."
-    assert evidence.without_secrets("Blatt „Januar 2“: x", HOUSING) == "Blatt „Januar 2“: x"
+    assert saying.masked(found, HOUSING.secrecy_method) == shown
+    assert saying.masked(found, FOREIGNERS.secrecy_method) == found
 
 
 def test_a_hundred_thousand_findings_are_a_short_message(policy: Policy) -> None:
     many = finding(*[(n, "Value", f"ca. {n}") for n in range(2, 202)], row_count=100_000)
-    kinds = [finding(rule=f"rule.{n}", message=f"Datei „zahlen.csv“: Grund {n}.", found=None) for n in range(400)]
+    kinds = [finding(rule=f"rule.{n}", what=f"Grund {n}.", found=None) for n in range(400)]
     said = verdict(policy, [many, *kinds])
     assert len(said.text) < 6_000
-    assert "Gezeigt sind 10 von insgesamt 100.000 betroffenen Zeilen." in said.text
+    assert "Gezeigt sind 10 von insgesamt 100.000 betroffenen Stellen." in said.text
     assert "und 386 weitere Beanstandungen" in said.text
 
 
@@ -483,19 +476,15 @@ def test_the_workbook_repeats_the_offices_rows_and_marks_the_cells(tmp_path: Pat
         write(tmp_path, ROWS),
         [
             finding((2, "Value", "ca. 15000")),
-            finding(
-                (4, "4", "-5"), message="Datei „zahlen.csv“, Zeile 4, Spalte 4 („Value“): Zu klein; gefunden „-5“."
-            ),
-            finding(
-                (4, "Gebietsschlüssel", "0325499"), message="Datei „zahlen.csv“, Zeile 4: „0325499“ ist kein Schlüssel."
-            ),
+            finding((4, "4", "-5"), column="Value", what="{place}Zu klein; gefunden „{found}“"),
+            finding((4, "Gebietsschlüssel", "0325499"), what="{place}„{found}“ ist kein Schlüssel"),
         ],
     )
     assert texts(content) == [
-        ["Zeile", "", "", "", "", "Beanstandung"],
-        ["1", "Year", "Gebietseinheit", "GeoCode", "Value", ""],
-        ["2", "2022", "Peine", "K03157", "ca. 15000", "„ca. 15000“ ist keine Zahl."],
-        ["4", "2022", "X", "K0325499", "-5", "Zu klein; gefunden „-5“.\n„0325499“ ist kein Schlüssel."],
+        ["Zeile", "Beanstandung", "1", "2", "3", "4"],
+        ["1", "", "Year", "Gebietseinheit", "GeoCode", "Value"],
+        ["2", "„ca. 15000“ ist keine Zahl.", "2022", "Peine", "K03157", "ca. 15000"],
+        ["4", "Zu klein; gefunden „-5“.\n„0325499“ ist kein Schlüssel.", "2022", "X", "K0325499", "-5"],
         [""] * 6,
         [
             "Gezeigte Stellen: 3. Die vollständige Liste: http://desk.example/deliveries/42",
@@ -534,7 +523,7 @@ def test_a_workbook_shows_its_sheets_with_the_header_above(tmp_path: Path) -> No
     [(name, rows)] = cells(made(path, [finding((5, "B", "viele"), sheet=None)])).items()
     assert name == "Januar"
     shown = [[str(cell.value or "") for cell in row] for row in rows]
-    assert [row[:3] for row in shown[1:4]] == [
+    assert [[row[0], *row[2:4]] for row in shown[1:4]] == [
         ["1", "Meldung", ""],
         ["3", "Gemeinde", "Personen"],
         ["5", "Ilsede", "viele"],
@@ -545,7 +534,7 @@ def test_a_workbook_shows_its_sheets_with_the_header_above(tmp_path: Path) -> No
 def test_secret_cells_are_hidden_in_the_workbook(tmp_path: Path) -> None:
     path = write(tmp_path, "Gemeinde;Plätze;Belegt\nPeine;120;3\nIlsede;viele;4\n")
     content = made(path, [finding((3, "Plätze", "viele"))], HOUSING)
-    assert texts(content)[2][:4] == ["3", "Ilsede", "viele", "[geheim]"]
+    assert texts(content)[2] == ["3", "„viele“ ist keine Zahl.", "Ilsede", "viele", "[geheim]"]
 
 
 def test_nothing_is_made_of_a_file_about_persons(tmp_path: Path) -> None:

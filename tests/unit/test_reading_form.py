@@ -96,10 +96,11 @@ def test_a_field_that_may_be_empty_and_one_that_may_not(filled: Any) -> None:
     assert read(FORM, filled(changed(7, 2, 4))).values(measure_code="homeless_accommodated") == ["4"]
     finding = read(FORM, filled(changed(6, 2, None))).finding("value.missing")
     assert (finding.severity, finding.sheet, finding.row, finding.column) == (
-        "critical", "Meldung", 6, "Betriebsbereite Plätze",
+        "critical", "Meldung", 6, "2",
     )  # fmt: skip
     hole = read(FORM, filled(changed(11, 3, None))).finding("value.missing")
-    assert (hole.row, hole.column) == (11, "Asylverfahren / privat untergebracht")
+    assert (hole.row, hole.column) == (11, "3")
+    assert "Blatt „Meldung“, Zelle C11 („Asylverfahren / privat untergebracht“): Die Zelle ist leer" in hole.message
 
 
 def test_inserted_lines_and_moved_columns_do_no_harm(filled: Any) -> None:
@@ -135,7 +136,7 @@ def test_two_months_in_one_form(filled: Any) -> None:
     rows = form()
     rows.insert(5, ["Berichtsmonat", "2024-02"])
     finding = refused(FORM, filled(rows))
-    assert (finding.rule, finding.found) == ("period.contradiction", "2024-02")
+    assert (finding.rule, finding.found) == ("period.contradiction", "Februar 2024")
 
 
 def test_the_key_of_a_form(filled: Any) -> None:

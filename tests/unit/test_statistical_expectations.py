@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from teilhabe import statistical_rules, validation
+from teilhabe import saying, statistical_rules, validation
 from teilhabe.contracts import Contract, load_contracts
 from teilhabe.errors import ContractError, Evidence, Finding
 from teilhabe.history import KEY_COLUMNS, NoHistory, latest
@@ -104,6 +104,7 @@ def judged(type_: Any, rows: Any, **given: Any) -> Seen:
     with judging(frame, context):
         result = run_expectations(frame, [expectation])[0]
     evidence = [Evidence(*place) for place in result["details"]["evidence"]]
+    evidence = [replace(one, found=saying.found_in_full(one, None), subject=None) for one in evidence]
     assert result["success"] == (result["unexpected_count"] == 0)
     return Seen(result["success"], result["element_count"], evidence, result["unexpected_count"])
 
@@ -807,7 +808,7 @@ def test_a_finding_names_place_period_and_group_in_one_sentence() -> None:
         "Datei „zahlen.csv“, Zeile 3, Spalte 4 („Wert“): Ein Teil ist größer als die Summe; "
         "gefunden „Peine (03157), 2023, weiblich: 1.200“, erwartet höchstens 4."
     )
-    assert (found.row, found.severity, found.expected) == (3, "critical", "höchstens 4")
+    assert (found.row, found.severity, found.evidence[0].expected) == (3, "critical", "höchstens 4")
 
 
 def test_a_delivery_too_large_to_be_held_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1021,4 +1022,4 @@ def test_federal_tables_are_accepted_and_their_wrong_cells_named(
     found = statistical(dataset_id, real_files / file)
     assert {f.rule for f in found} == rules, [f.message for f in found]
     if named:
-        assert named in [e.found for f in found for e in f.evidence]
+        assert named in [saying.found_in_full(e, None) for f in found for e in f.evidence]

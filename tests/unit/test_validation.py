@@ -119,8 +119,8 @@ def test_a_good_delivery_has_no_findings(judge: Judge) -> None:
         ({"territory_code": "09162000"}, "info", "key.unchecked", "Regionalschlüssel", "09162000"),
         ({"territory_name": "Hohenhameln"}, "critical", "name.of_other_key", "Gebiet", "03157001 Hohenhameln"),
         ({"territory_name": "Stralsund"}, "warning", "name.disagrees", "Gebiet", "03157001 Stralsund"),
-        ({"period_code": "2024-12-31"}, "critical", "period.future", "Stichtag", "2024-12-31"),
-        ({"period_code": "1994-12-31"}, "critical", "period.too_early", "Stichtag", "1994-12-31"),
+        ({"period_code": "2024-12-31"}, "critical", "period.future", "Stichtag", "31.12.2024"),
+        ({"period_code": "1994-12-31"}, "critical", "period.too_early", "Stichtag", "31.12.1994"),
         ({"period_code": "31.12.2023"}, "critical", "period.malformed", "Stichtag", "31.12.2023"),
         ({"value": "-5"}, "critical", "value.negative", "Bevölkerungsstand", "-5"),
         ({"value": "90000001"}, "critical", "value.too_large", "Bevölkerungsstand", "90000001"),
@@ -140,8 +140,8 @@ def test_one_rule_one_finding_that_names_file_row_column_found_and_expected(
     finding = only(judge(row(period_code="2022-12-31"), row(**changes), row(sex="male")))
     assert (finding.severity, finding.rule, finding.row, finding.row_count) == (severity, rule, 11, 1)
     assert finding.found == found
-    place = "Zeile 11, Spalte 3" if shown == "Bevölkerungsstand" else "Zeile 11"
-    assert finding.message.startswith(f"Datei „zahlen.csv“, {place} („{shown}“): ")
+    column = f"3 („{shown}“)" if shown == "Bevölkerungsstand" else f"„{shown}“"
+    assert finding.message.startswith(f"Datei „zahlen.csv“, Zeile 11, Spalte {column}: ")
     assert finding.message.endswith(f"; gefunden „{found}“, erwartet {finding.expected}.")
     assert finding.message.count("\n") == 0
 
@@ -215,7 +215,7 @@ def test_evidence_is_capped_the_count_is_complete(judge: Judge, monkeypatch: pyt
         assert finding.row_count == 250
         assert [e.row for e in finding.evidence] == [11 + 2 * n for n in range(200)]
         assert set(finding.evidence) == {Evidence(e.row, "3", "-1", column_number=3) for e in finding.evidence}
-        assert "Insgesamt 250 Fälle." in finding.message
+        assert "Insgesamt 250 Zeilen." in finding.message
 
 
 def test_evidence_is_found_deep_in_a_long_file(judge: Judge) -> None:
@@ -267,15 +267,15 @@ def test_a_period_without_any_value_is_told(judge: Judge) -> None:
         None,
         True,
     )
-    assert [e.found for e in finding.evidence] == ["2022-12-31: 0"]
+    assert [(e.subject, e.found) for e in finding.evidence] == [("31.12.2022", "0")]
     assert finding.message.startswith("Datei „zahlen.csv“")
-    assert "gefunden „2022-12-31: 0“" in finding.message
+    assert "gefunden „31.12.2022: 0“" in finding.message
 
 
 @pytest.mark.parametrize(
     ("column", "expected"),
-    [("row_count", "2023-12-31: 4"), ("territory_count", "2023-12-31: 2"), ("value_count", "2023-12-31: 3"),
-     ("suppressed_count", "2023-12-31: 1")],
+    [("row_count", "4"), ("territory_count", "2"), ("value_count", "3"),
+     ("suppressed_count", "1")],
 )  # fmt: skip
 def test_the_profile_counts_per_period_across_chunks(judge: Judge, column: str, expected: str) -> None:
     rows = [
@@ -289,7 +289,7 @@ def test_the_profile_counts_per_period_across_chunks(judge: Judge, column: str, 
         scope="delivery",
     )  # fmt: skip
     finding = only(judge(*rows, suite=(impossible,), chunk_size=2))
-    assert expected in [e.found for e in finding.evidence]
+    assert ("31.12.2023", expected) in [(e.subject, e.found) for e in finding.evidence]
     assert finding.row_count == 2
 
 

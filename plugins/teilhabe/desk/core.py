@@ -12,12 +12,11 @@ from fastapi import Request, status
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from teilhabe import delivery_calendar, landing, loading, ops, wording
-from teilhabe.contracts import SUFFIX, Contract, load_contracts
+from teilhabe import delivery_calendar, landing, loading, ops, saying, wording
+from teilhabe.contracts import SUFFIX, Contract, SecrecyMethod, load_contracts
 from teilhabe.desk import protection, words
 from teilhabe.desk.accounts import Account, Scope
-from teilhabe.messages import evidence
-from teilhabe.reading import persons
+from teilhabe.errors import Finding
 from teilhabe.settings import Settings, secret
 
 Clock = Callable[[], datetime]
@@ -106,9 +105,10 @@ class Desk:
         take out the file itself.
         """
         contract = self.contracts().get(dataset_id)
-        if contract is None or account.may_edit(dataset_id):
-            return rows
-        return [_discreet(row, contract) for row in rows]
+        for_whom: saying.Audience = "editor" if account.may_edit(dataset_id) else "everyone"
+        # Without a contract nothing says which numbers are secret.
+        secrecy: SecrecyMethod = contract.secrecy_method if contract else "min5"
+        return [_repeatable(row, secrecy, for_whom) for row in rows]
 
     def page(
         self, request: Request, account: Account, template: str, status_code: int = 200, **shown: Any
@@ -149,18 +149,18 @@ class Desk:
         return secret(self.settings, "desk_csrf.key")
 
 
-def _discreet(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
+def _repeatable(row: dict[str, Any], secrecy: SecrecyMethod, for_whom: saying.Audience) -> dict[str, Any]:
     kept = dict(row)
-    if "message" in row:
-        # Without the name of a file that may name a person.
-        repeat = evidence.bare if row["rule"] == persons.RULE else evidence.without_secrets
-        kept["message"] = repeat(row["message"], contract)
-    if row.get("is_personal"):
+    if for_whom == "everyone" and row.get("is_personal"):
         kept["file_name"] = wording.UNNAMED_FILE
-    if row.get("evidence"):
-        kept["evidence"] = [[at, column, evidence.shown(found, contract)] for at, column, found in row["evidence"]]
-    if "found" in row:
-        kept["found"] = evidence.shown(row["found"], contract)
+    if "what" in row:
+        finding = saying.from_row(row, row.get("evidence") or ())
+        hides = None if for_whom == "editor" else secrecy
+        kept["message"] = saying.say(finding, secrecy, for_whom=for_whom)
+        kept["counted"] = saying.counted(finding)
+        kept["places"] = [saying.shown_place(finding, one, hides) for one in finding.evidence]
+    elif "message" in row and "rule" in row:
+        kept["message"] = saying.say(Finding("critical", row["rule"], row["message"]), secrecy, for_whom=for_whom)
     return kept
 
 

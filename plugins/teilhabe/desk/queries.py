@@ -290,7 +290,7 @@ def findings(conn: ops.Connection, delivery_id: int, *, limit: int, offset: int)
         f"""
         select f.*, i.incident_id, i.state as incident_state,
             (
-                select jsonb_agg(jsonb_build_array(e.row_number, e.column_name, e.found) order by e.position)
+                select jsonb_agg(to_jsonb(e) order by e.position)
                 from ops.evidence as e where e.finding_id = f.finding_id and e.position <= 10
             ) as evidence,
             count(*) over () as total
@@ -310,12 +310,11 @@ def findings(conn: ops.Connection, delivery_id: int, *, limit: int, offset: int)
 
 
 def all_evidence(conn: ops.Connection, delivery_id: int) -> list[Row]:
-    """Severity, sentence, rule, sheet, row, column, found, expected, affected rows: a line per row of evidence."""
+    """A finding per row of evidence, with that row alone."""
     return _rows(
         conn,
         f"""
-        select f.severity, f.message, f.rule, f.sheet, coalesce(e.row_number, f.row_number) as row_number,
-            coalesce(e.column_name, f.column_name) as column_name, coalesce(e.found, f.found) as found, f.expected, f.row_count
+        select f.*, case when e.finding_id is not null then jsonb_build_array(to_jsonb(e)) end as evidence
         from ops.finding as f
         left join ops.evidence as e on e.finding_id = f.finding_id
         where f.delivery_id = %(delivery_id)s
@@ -442,7 +441,7 @@ def incident_evidence(conn: ops.Connection, found: Row) -> Row | None:
         conn,
         """
         select f.*, (
-            select jsonb_agg(jsonb_build_array(e.row_number, e.column_name, e.found) order by e.position)
+            select jsonb_agg(to_jsonb(e) order by e.position)
             from ops.evidence as e where e.finding_id = f.finding_id and e.position <= 50
         ) as evidence
         from ops.finding as f where f.delivery_id = %(delivery_id)s and f.rule = %(rule)s

@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import astuple
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
@@ -350,8 +351,17 @@ def _csv(rows: list[queries.Row]) -> bytes:
     """A list as German spreadsheets open it: semicolons, a byte order mark, no cell a formula."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
-    writer.writerow(("Art", "Meldung", "Regel", "Blatt", "Zeile", "Spalte", "Gefunden", "Erwartet", "Zeilen insgesamt"))
-    writer.writerows([_harmless(cell) for cell in row.values()] for row in rows)
+    head = ("Art", "Meldung", "Regel", "Blatt", "Zelle", "Zeile", "Spalte", "Gefunden", "Erwartet", "Zeilen insgesamt")
+    writer.writerow(head)
+    for row in rows:
+        place = row["places"][0] if row["places"] else None
+        cells = [
+            row["severity"],
+            row["message"],
+            row["rule"],
+            *(astuple(place) if place else [row["sheet"], *[None] * 5]),
+        ]
+        writer.writerow([_harmless(cell) for cell in (*cells, row["row_count"])])
     return out.getvalue().encode("utf-8-sig")
 
 

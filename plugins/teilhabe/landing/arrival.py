@@ -7,11 +7,12 @@ it has said before about the same dataset (``ops.not_before``). A time a person 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from teilhabe.errors import Finding, TeilhabeError
 from teilhabe.landing.base import RemoteFile
+from teilhabe.saying import with_sentence
 
 RULE = "delivery.received_in_future"
 
@@ -33,9 +34,10 @@ def arrival(file: RemoteFile, now: datetime) -> Arrival:
         return Arrival(file.received_at, by_own_clock=file.by_own_clock)
     if not file.is_stated:
         return Arrival(now, by_own_clock=True)
-    sentence = f"Datei „{file.name}“: {_to_come(file.received_at, now)}"
+    finding = Finding("critical", RULE, "", what=_to_come(file.received_at, now))
     found, expected = f"{file.received_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC", "ein Zeitpunkt bis jetzt"
-    return Arrival(now, by_own_clock=True, problem=Finding("critical", RULE, sentence, found=found, expected=expected))
+    problem = replace(with_sentence(finding, None, file.name), found=found, expected=expected)
+    return Arrival(now, by_own_clock=True, problem=problem)
 
 
 def stated(received_at: datetime, now: datetime) -> datetime:

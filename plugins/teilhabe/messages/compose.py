@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
 
-from teilhabe import delivery_calendar, ops, wording
+from teilhabe import delivery_calendar, ops, saying, wording
 from teilhabe.errors import Finding
 from teilhabe.incidents import HELD
 from teilhabe.messages import evidence
@@ -48,11 +48,7 @@ Failed = Callable[[str, Exception], None]
 
 
 _UNQUOTED = "Beanstandungen einer Datei, deren Inhalt hier nicht wiedergegeben wird."
-_PERSONAL = Finding(
-    "critical",
-    persons.RULE,
-    "Die Datei enthält anscheinend Angaben zu einzelnen Personen; ihr Inhalt wird hier nicht wiedergegeben.",
-)
+_PERSONAL = Finding("critical", persons.RULE, saying.PERSONAL)
 
 
 @dataclass(frozen=True)
@@ -249,6 +245,7 @@ def verdict_context(
     is_personal: bool = False,
 ) -> dict[str, Any]:
     """What the text of a verdict is made of; ``findings`` without those that follow from others, which are counted."""
+    secrecy = contract.secrecy_method
     told = [finding for finding in findings if finding.severity != "info"]
     if is_personal:
         # Whatever else was found quotes the file.
@@ -256,16 +253,14 @@ def verdict_context(
     shown = [
         Shown(
             wording.SEVERITIES[finding.severity][0],
-            plain(evidence.sentence(finding, contract), _SENTENCE),
-            plain(finding.expected)
-            if finding.expected and f"erwartet {finding.expected}" not in finding.message
-            else None,
+            plain(saying.say(finding, secrecy), _SENTENCE),
+            plain(expected) if (expected := saying.expected_beside(finding, secrecy)) else None,
         )
         for finding in told[:KINDS_SHOWN]
     ]
     placed = [] if is_personal else [f for f in told if any(one.row is not None for one in f.evidence)]
     places = [
-        (one.row, _column(one.column, finding.column), evidence.shown(one.found, contract), finding.expected)
+        (one.sheet or finding.sheet or "", one.row, astuple(saying.shown_place(finding, one, secrecy)))
         for finding in placed
         for one in finding.evidence
         if one.row is not None
@@ -280,8 +275,9 @@ def verdict_context(
         "findings": shown,
         "more_kinds": len(told) - len(shown),
         "consequence_count": consequence_count,
-        "places": sorted(places[:PLACES_SHOWN], key=lambda place: place[0]),
-        "place_count": sum(finding.row_count for finding in placed),
+        "places": [cells for *_, cells in sorted(places[:PLACES_SHOWN], key=lambda place: place[:2])],
+        "place_count": sum(max(finding.row_count, len(finding.evidence)) for finding in placed),
+        "row_count": _row_count(placed),
         "reply_by": wording.spell_date(reply_by),
         "ways": ways(contract),
         "attachment": attachment,
@@ -445,7 +441,7 @@ def _closing(
     if not recipient.wants("closing") or _is_written(conn, dedup):
         return None
     periods, is_demo = _facts(conn, delivery)
-    matters = _matters(conn, policy, contract, [(change.incident_id, change.message) for change in mended])
+    matters = _matters(conn, policy, contract, [(change.incident_id, change.rule, change.message) for change in mended])
     context = {
         "dataset": contract.title_de,
         "period": spell_periods(periods),
@@ -533,7 +529,8 @@ def _to_escalate(conn: ops.Connection, policy: Policy, today: date) -> list[dict
         return cursor.execute(
             """
             select dataset_id, sender_code, period_code,
-                array_agg(incident_id order by incident_id) as ids, array_agg(message order by incident_id) as messages
+                array_agg(incident_id order by incident_id) as ids, array_agg(message order by incident_id) as messages,
+                array_agg(rule order by incident_id) as rules
             from ops.incident as i
             where state in ('open', 'reopened') and cause_id is null
                 and (severity = 'critical' or rule like 'calendar.%%')
@@ -561,7 +558,7 @@ def _escalation(
     recipient = policy.recipient(contract, row["sender_code"])
     if not recipient.wants("escalation") or _is_written(conn, dedup):
         return None
-    matters = _matters(conn, policy, contract, list(zip(row["ids"], row["messages"], strict=True)))
+    matters = _matters(conn, policy, contract, list(zip(row["ids"], row["rules"], row["messages"], strict=True)))
     context = {
         "dataset": contract.title_de,
         "office": recipient.name,
@@ -673,12 +670,12 @@ def _incidents(conn: ops.Connection, delivery_id: int, changes: Iterable[Change]
 
 
 def _matters(
-    conn: ops.Connection, policy: Policy, contract: Contract, incidents: Sequence[tuple[int, str]]
+    conn: ops.Connection, policy: Policy, contract: Contract, incidents: Sequence[tuple[int, str, str]]
 ) -> list[str]:
     """What incidents are about, a sentence each; of a file about single persons nothing is quoted."""
     rows = conn.execute(
         "select incident_id, delivery_id from ops.incident where incident_id = any(%s) and delivery_id is not null",
-        ([incident_id for incident_id, _ in incidents],),
+        ([incident_id for incident_id, _, _ in incidents],),
     ).fetchall()
     shown_by = dict(rows)
     is_personal = {
@@ -688,10 +685,16 @@ def _matters(
     said = [
         _UNQUOTED
         if is_personal.get(shown_by.get(incident_id, 0))
-        else plain(evidence.bare(message, contract), _SENTENCE)
-        for incident_id, message in incidents
+        else plain(_matter(conn, shown_by.get(incident_id), rule, message, contract), _SENTENCE)
+        for incident_id, rule, message in incidents
     ]
     return list(dict.fromkeys(said))
+
+
+def _matter(conn: ops.Connection, delivery_id: int | None, rule: str, message: str, contract: Contract) -> str:
+    """The finding behind an incident without place and count; what has none, or is no longer found, as it was put down."""
+    found = next((f for f in ops.findings(conn, delivery_id) if f.rule == rule), None) if delivery_id else None
+    return saying.say(found, contract.secrecy_method, with_place=False, with_count=False) if found else message
 
 
 def _is_from_before(conn: ops.Connection, delivery_id: int) -> bool:
@@ -721,9 +724,11 @@ def _reply_by(policy: Policy, due: Iterable[date | None], now: datetime) -> date
     return min(agreed) if agreed else next_working_day(today + timedelta(days=policy.reply_days))
 
 
-def _column(place: str | None, term: str | None) -> str | None:
-    """The number of a column says less than its name."""
-    return f"{place} ({term})" if place and term and place.isdecimal() and place != term else place or term
+def _row_count(findings: Sequence[Finding]) -> int | None:
+    """How many rows of the file findings are about, each counted once; None where only some of the places are kept."""
+    if any(len(finding.evidence) < finding.row_count for finding in findings):
+        return None
+    return len({(one.sheet or f.sheet, one.row) for f in findings for one in f.evidence if one.row is not None})
 
 
 def _capital(text: str) -> str:

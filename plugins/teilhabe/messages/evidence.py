@@ -1,8 +1,9 @@
-"""The workbook beside a verdict: the office's own rows and columns, the faulty cells marked, the sentence beside them.
+"""The workbook beside a verdict: the complaint in front of the office's own row, the faulty cells marked.
 
-Only rows with a finding and the header above them, at most as many as agreed; every cell is written as text, so nothing an
-office (or whoever sent the file) put into it is computed. A file that looks as if it were about single persons yields
-nothing, and a number the contract keeps secret is not repeated.
+It prints on landscape pages of one width: of a wide table only the first columns and those around a marked cell are shown,
+under the letters or numbers they have in the file. Only rows with a finding and the header above them, at most as many as
+agreed; every cell is written as text, so nothing an office (or whoever sent the file) put into it is computed. A file that
+looks as if it were about single persons yields nothing, and a number the contract keeps secret is not repeated.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teilhabe import landing
-from teilhabe.contracts import Contract, SecrecyMethod
+from teilhabe import landing, saying
+from teilhabe.contracts import Contract
 from teilhabe.errors import ReadingError
 from teilhabe.reading import persons
 from teilhabe.reading.labels import normalise
@@ -32,18 +33,17 @@ if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
     from teilhabe import ops
-    from teilhabe.errors import Finding
+    from teilhabe.errors import Evidence, Finding
     from teilhabe.messages.policy import Policy
 
 log = logging.getLogger(__name__)
 
 REMARK = "Beanstandung"
 _ROW = "Zeile"
-_HIDDEN = "[geheim]"
-_SMALLEST: Mapping[SecrecyMethod, int] = {"min3": 3, "min3+secondary": 3, "min5": 5}
-"""Numbers from one up to (not including) this one are secret under the method."""
-
 _COLUMNS = 200
+_PAGE_COLUMNS = 12
+"""As many columns of the file are read on a printed page."""
+_FIRST_COLUMNS = 3
 _CELL = 500
 _HEADER_ROWS = 15
 _LOOK_UP = 500
@@ -51,10 +51,6 @@ _LOOK_UP = 500
 _LARGEST_FILE = 200_000_000
 """Bytes of a text that is searched for its rows; beyond it the desk has to do."""
 
-_PREFIX = re.compile(r"^Datei „.*?“[^:]{0,300}: ", re.DOTALL)
-_NAMED = re.compile(r"^Datei „.*?“(?: \(„[^“]*“\))?[:,] ", re.DOTALL)
-_COUNT = re.compile(r" \(insgesamt \d+ Zeilen\)|\s*Insgesamt \d+ Fälle\.")
-_QUOTED = re.compile(r"(gefunden )?„([^„“]*)“")
 _NUMBER = re.compile(r"-?\d[\d.,]*\d|-?\d")
 _YEAR_OR_DATE = re.compile(r"(19|20)\d\d|\d{1,2}\.\d{1,2}\.\d{2,4}|\d{4}-\d\d(-\d\d.*)?")
 
@@ -155,7 +151,7 @@ def workbook(
     None where no finding names a row, or the file is neither a text nor a workbook that can be opened.
     """
     source = Source(path, file_name, Report(file_name))
-    total = sum(f.row_count for f in findings if f.severity != "info" and any(e.row is not None for e in f.evidence))
+    total = sum(max(f.row_count, len(f.evidence)) for f in findings if f.severity != "info" and _places(f))
     while rows:
         try:
             sheets = _sheets(source, contract, findings, rows)
@@ -163,50 +159,11 @@ def workbook(
             return None
         if not any(sheet.marks for sheet in sheets.values()):
             return None
-        content = _written(sheets, contract, total, complete_at)
+        content = _written(sheets, contract, total, complete_at, is_text=source.kind == "text")
         if len(content) <= size:
             return content
         rows //= 2
     return None
-
-
-def number(value: int) -> str:
-    """With the German mark of thousands."""
-    return f"{value:,}".replace(",", ".")
-
-
-def bare(message: str, contract: Contract) -> str:
-    """A finding's sentence without place and count, as it may be repeated: the file it begins with may name a person."""
-    text = without_secrets(_COUNT.sub("", _PREFIX.sub("", message, count=1)).strip(), contract)
-    return text[:1].upper() + text[1:]
-
-
-def sentence(finding: Finding, contract: Contract) -> str:
-    """A finding's sentence as a message quotes it: without secret numbers, and without the file, which is named above it."""
-    text = without_secrets(_NAMED.sub("", finding.message, count=1), contract)
-    return text[:1].upper() + text[1:]
-
-
-def shown(found: str | None, contract: Contract) -> str | None:
-    """A delivered text as it may be repeated: numbers the contract keeps secret are not."""
-    smallest = _SMALLEST.get(contract.secrecy_method)
-    if found is None or smallest is None:
-        return found
-    digits = "".join(str(n) for n in range(1, smallest))
-    # A number by itself: no part of a longer one, of a key or a date, and no ordinal ("3. Quartal").
-    alone = rf"(?<![\w/-])(?<!\d[.,])-?[{digits}](?:[.,]0+)?(?![\w/-]|[.,]\d|\.\s?[^\W\d])"
-    return re.sub(alone, _HIDDEN, found)
-
-
-def without_secrets(text: str, contract: Contract) -> str:
-    """A sentence in which no secret number is quoted, neither as what was found nor by itself."""
-
-    def quoted(match: re.Match[str]) -> str:
-        what, inner = match.groups()
-        kept = shown(inner, contract) if what or _NUMBER.fullmatch(inner) else inner
-        return f"{what or ''}„{kept}“"
-
-    return _QUOTED.sub(quoted, text)
 
 
 # -------------------------------------------------------------------------------------------------------- what to show
@@ -226,18 +183,20 @@ def _wanted(findings: Sequence[Finding], contract: Contract, limit: int) -> dict
     """(sheet, row) -> what is held against it, the most severe first, until the limit of rows."""
     wanted: dict[tuple[str | None, int], list[_Mark]] = {}
     for finding in findings:
-        for one in finding.evidence if finding.severity != "info" else ():
-            if one.row is None:
-                continue
-            place = (finding.sheet, one.row)
+        for one in _places(finding) if finding.severity != "info" else ():
+            assert one.row is not None  # noqa: S101 - places without a row are none
+            place = (one.sheet or finding.sheet, one.row)
             if place not in wanted and len(wanted) >= limit:
                 continue
-            text = finding.message
-            if finding.found and one.found is not None:
-                text = text.replace(f"„{finding.found}“", f"„{one.found}“")
-            text = bare(text, contract)
-            wanted.setdefault(place, []).append(_Mark(one.column or finding.column, one.found, text))
+            sentence = saying.say(finding, contract.secrecy_method, at=one, with_place=False, with_count=False)
+            wanted.setdefault(place, []).append(_Mark(one.column or finding.column, one.found, sentence))
     return wanted
+
+
+def _places(finding: Finding) -> list[Evidence]:
+    """The rows a finding is about; one that ended the reading names a single one."""
+    places = finding.evidence or (saying.first_place(finding),)
+    return [one for one in places if one.row is not None]
 
 
 def _of_text(source: Source, marks: dict[int, list[_Mark]]) -> _Sheet:
@@ -354,7 +313,7 @@ def _place(mark: _Mark, cells: Cells, headers: Mapping[str, int]) -> int | None:
 # ------------------------------------------------------------------------------------------------------------- writing
 
 
-def _written(sheets: Mapping[str, _Sheet], contract: Contract, total: int, complete_at: str) -> bytes:
+def _written(sheets: Mapping[str, _Sheet], contract: Contract, total: int, complete_at: str, *, is_text: bool) -> bytes:
     from openpyxl import Workbook
 
     book = Workbook()
@@ -362,9 +321,9 @@ def _written(sheets: Mapping[str, _Sheet], contract: Contract, total: int, compl
     listed = sum(len(marks) for sheet in sheets.values() for marks in sheet.marks.values())
     for name, sheet in sheets.items():
         if sheet.marks:
-            _write_sheet(book, name, sheet, contract)
-    of_all = f" von {number(total)} beanstandeten" if total > listed else ""
-    rest = f"Gezeigte Stellen: {number(listed)}{of_all}. Die vollständige Liste: {complete_at}"
+            _write_sheet(book, name, sheet, contract, is_text)
+    of_all = f" von {saying.number(total)} beanstandeten" if total > listed else ""
+    rest = f"Gezeigte Stellen: {saying.number(listed)}{of_all}. Die vollständige Liste: {complete_at}"
     last = book.worksheets[-1]
     _put(last, last.max_row + 2, 1, rest)
     book.properties.creator = "teilhabe"
@@ -373,38 +332,80 @@ def _written(sheets: Mapping[str, _Sheet], contract: Contract, total: int, compl
     return out.getvalue()
 
 
-def _write_sheet(book: Workbook, name: str, sheet: _Sheet, contract: Contract) -> None:
-    from openpyxl.styles import Alignment, Font, PatternFill
+def _write_sheet(book: Workbook, name: str, sheet: _Sheet, contract: Contract, is_text: bool) -> None:
+    from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
     from openpyxl.utils import get_column_letter
 
     page = book.create_sheet(_sheet_name(book, name))
-    width = max(len(row) for row in sheet.rows.values())
     marked, head = PatternFill("solid", fgColor="F6C7C3"), PatternFill("solid", fgColor="EEF2F6")
     bold, wrapped = Font(bold=True), Alignment(wrap_text=True, vertical="top")
-    for column, text in ((1, _ROW), (width + 2, REMARK)):
+    line = Border(bottom=Side("thin", color="C9D2DB"))
+    places = _marked_places(sheet)
+    shown = _shown_columns(sheet, places)
+    titles = [_ROW, REMARK, *(str(n + 1) if is_text else get_column_letter(n + 1) for n in shown)]
+    for column, text in enumerate(titles, start=1):
         cell = _put(page, 1, column, text)
         cell.font, cell.fill = bold, head
-    headers: dict[str, int] = {}
     for at, number in enumerate(sorted(sheet.rows), start=2):
         cells, marks = sheet.rows[number], sheet.marks.get(number, [])
-        _put(page, at, 1, str(number))
-        places = {_place(mark, cells, headers) for mark in marks}
-        for n in range(max([len(cells), *(place + 1 for place in places if place is not None)])):
-            text = cells[n] if n < len(cells) else ""
-            cell = _put(page, at, n + 2, shown(text.strip(), contract) or "")
-            if n in places:
+        _put(page, at, 1, str(number)).alignment = wrapped
+        remark = "\n".join(dict.fromkeys(mark.sentence for mark in marks))
+        _put(page, at, 2, remark, 2000).alignment = wrapped
+        for column, n in enumerate(shown, start=3):
+            text = cells[n].strip() if n < len(cells) else ""
+            cell = _put(page, at, column, saying.masked(text, contract.secrecy_method) or "")
+            cell.alignment = wrapped
+            if n in places.get(number, ()):
                 cell.fill, cell.font = marked, bold
             elif not marks:
                 cell.fill = head
-        if marks:
-            remark = "\n".join(dict.fromkeys(mark.sentence for mark in marks))
-            _put(page, at, width + 2, remark, 2000).alignment = wrapped
-        else:
+        for cells_of_row in page.iter_rows(at, at, 1, len(shown) + 2):
+            for cell in cells_of_row:
+                cell.border = line
+    page.column_dimensions["A"].width, page.column_dimensions["B"].width = 7, 60
+    for column, n in enumerate(shown, start=3):
+        longest = max(len(row[n]) if n < len(row) else 0 for row in sheet.rows.values())
+        page.column_dimensions[get_column_letter(column)].width = min(24, max(9, longest + 2))
+    page.freeze_panes = "C2"
+    _set_up_page(page)
+
+
+def _set_up_page(page: Worksheet) -> None:
+    """A4, landscape, one page wide; the header again on each."""
+    page.page_setup.orientation = "landscape"
+    page.page_setup.paperSize = page.PAPERSIZE_A4
+    page.page_setup.fitToWidth, page.page_setup.fitToHeight = 1, 0
+    page.sheet_properties.pageSetUpPr.fitToPage = True
+    page.print_title_rows = "1:1"
+    page.page_margins.left = page.page_margins.right = 0.4
+    page.oddFooter.center.text = "Seite &P von &N"
+
+
+def _marked_places(sheet: _Sheet) -> dict[int, set[int]]:
+    """Row -> columns (from 0) of its marked cells."""
+    headers: dict[str, int] = {}
+    found: dict[int, set[int]] = {}
+    for number in sorted(sheet.rows):
+        cells, marks = sheet.rows[number], sheet.marks.get(number, [])
+        if not marks:
             headers.update({normalise(text): n for n, text in enumerate(cells) if text.strip()})
-    for n in range(1, width + 2):
-        page.column_dimensions[get_column_letter(n)].width = 9 if n == 1 else 18
-    page.column_dimensions[get_column_letter(width + 2)].width = 80
-    page.freeze_panes = "B2"
+        found[number] = {place for mark in marks if (place := _place(mark, cells, headers)) is not None}
+    return found
+
+
+def _shown_columns(sheet: _Sheet, places: Mapping[int, set[int]]) -> list[int]:
+    """All columns of a table that fits on a page; else the first ones, which say what a row is about, and the marked ones."""
+    marked = set().union(*places.values())
+    width = max([len(row) for row in sheet.rows.values()] + [place + 1 for place in marked])
+    filled = [
+        n for n in range(width) if n in marked or any(n < len(row) and row[n].strip() for row in sheet.rows.values())
+    ]
+    if len(filled) <= _PAGE_COLUMNS:
+        return filled
+    near = {n + step for n in marked for step in (-1, 0, 1)}
+    first = set(filled[:_FIRST_COLUMNS])
+    chosen = [n for n in filled if n in first or n in near]
+    return chosen if len(chosen) <= _PAGE_COLUMNS else [n for n in filled if n in first or n in marked]
 
 
 def _put(page: Worksheet, row: int, column: int, text: str, length: int = _CELL) -> Any:

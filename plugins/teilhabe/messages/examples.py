@@ -77,12 +77,13 @@ def _verdict(facts: _Facts, sender: str | None) -> Example:
     finding = Finding(
         "critical",
         "value.not_a_number",
-        f"Datei „{_FILE}“, Zeile 3, Spalte {names[-1]}: „{_WRONG}“ ist keine Zahl und kein vereinbartes Zeichen.",
+        "",
         row=3,
         column=names[-1],
         found=_WRONG,
         expected="eine Zahl oder ein vereinbartes Zeichen",
         evidence=(Evidence(3, names[-1], _WRONG),),
+        what="{place}„{found}“ ist keine Zahl und kein vereinbartes Zeichen",
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / _FILE

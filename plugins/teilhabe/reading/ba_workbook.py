@@ -246,7 +246,8 @@ class BaWorkbookReading(Reading):
             "„{found}“ ist keine vereinbarte Ausprägung; diese Zeile wird nicht geladen",
             [Evidence(index + 1, None, label)],
             sheet=self.sheet,
-            expected=f"vereinbart, aber nicht „{label}“",
+            expected="eine vereinbarte Ausprägung",
+            apart=label,
         )
 
 

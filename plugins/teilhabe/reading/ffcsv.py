@@ -132,7 +132,8 @@ class FfcsvReading(Reading):
                     "„{found}“ ist keine vereinbarte Ausprägung; diese Zeilen werden nicht geladen",
                     [Evidence(number, variable, code)],
                     column=variable,
-                    expected=f"vereinbart, aber nicht „{code}“",
+                    expected="eine vereinbarte Ausprägung",
+                    apart=code,
                 )
                 return None
             coordinates = self._dictionary[code]

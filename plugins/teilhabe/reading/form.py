@@ -202,7 +202,8 @@ class FormReading(Reading):
             "„{found}“ ist kein vereinbartes Feld; der Wert wird nicht geladen",
             [Evidence(row + 1, None, text)],
             sheet=self.sheet,
-            expected=f"vereinbart, aber nicht „{text}“",
+            expected="ein vereinbartes Feld",
+            apart=text,
         )
 
     # The table

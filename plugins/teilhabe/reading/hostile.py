@@ -331,11 +331,12 @@ def _check_start(member: Member, block: bytes) -> None:
 
 def _check_ratio(member: Member, size: int, packed: int) -> None:
     if size > member.limits.ratio_from and size > member.limits.ratio * max(packed, 1):
-        raise _bomb(
-            member.report,
-            member.name,
-            f"{size // max(packed, 1)}-fach gepackt",
-            f"höchstens {member.limits.ratio}-fach",
+        raise member.report.error(
+            "zip.bomb",
+            f"Im ZIP-Archiv ist die Datei {_quoted(member.name)} so stark gepackt, wie es bei Tabellen nicht vorkommt; es wird "
+            "nicht entpackt. Bitte die Datei selbst senden, ohne ZIP-Archiv.",
+            found="auffällig stark gepackt",
+            expected="eine Datei mit Zahlen",
         )
 
 

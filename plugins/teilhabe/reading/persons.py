@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+from teilhabe import saying
 from teilhabe.contracts import Contract
 from teilhabe.reading import kinds
 from teilhabe.reading.labels import normalise
@@ -20,7 +21,7 @@ from teilhabe.reading.report import Report
 from teilhabe.reading.source import Cell, Source, cell_text
 from teilhabe.reading.text import lines_of
 
-RULE = "file.person_level"
+RULE = saying.PERSON_LEVEL
 
 _HEADER_ROWS = 60
 _SAMPLE_ROWS = 200

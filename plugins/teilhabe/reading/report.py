@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding, ReadingError, Severity
+from teilhabe.saying import PLACE, affected_rows, say
+from teilhabe.wording import spell_period
 
 MAX_KINDS = 500
 """Findings of different kinds before the reading ends: nobody reads more, and a hostile file could make millions."""
@@ -18,7 +20,7 @@ class _Open:
     sheet: str | None
     sentence: str
     expected: str | None
-    count: int = 0
+    places: int = 0
     evidence: list[Evidence] = field(default_factory=list)
 
 
@@ -41,16 +43,18 @@ class Report:
         sheet: str | None = None,
         expected: str | None = None,
         count: int | None = None,
+        apart: str | None = None,
     ) -> None:
-        """Add rows to the finding ``rule``/``column``. ``sentence`` ends the message after '<file>, Zeile n: '.
+        """Add rows to the finding ``rule``/``column``. ``sentence`` follows file and place; ``{found}`` stands for the text.
 
-        Row numbers count within a sheet, so each sheet has a finding of its own and the finding names it.
+        Row numbers count within a sheet, so each sheet has a finding of its own and the finding names it. ``apart`` keeps
+        what differs in it in findings of their own.
         """
-        key = (rule, column, expected, sheet)
+        key = (rule, column, apart or expected, sheet)
         if key not in self._open:
             self._check_kinds()
         entry = self._open.setdefault(key, _Open(severity, rule, column, sheet, sentence, expected))
-        entry.count += len(evidence) if count is None else count
+        entry.places += len(evidence) if count is None else max(count, len(evidence))
         entry.evidence.extend(evidence[: EVIDENCE_LIMIT - len(entry.evidence)])
 
     def note(self, severity: Severity, rule: str, sentence: str, **parts: str | int | None) -> None:
@@ -60,7 +64,7 @@ class Report:
 
     def _check_kinds(self) -> None:
         if len(self._open) + len(self._closed) >= MAX_KINDS:
-            first = self.findings[0].message.partition(": ")[2] or self.findings[0].message
+            first = say(self.findings[0], None, for_whom="editor", with_count=False).rstrip(".")
             raise self.error(
                 "file.too_many_findings",
                 f"Die Datei weicht auf mehr als {MAX_KINDS} verschiedene Arten von der Vereinbarung ab, zuerst so: {first}",
@@ -73,7 +77,14 @@ class Report:
         return ReadingError(self._finding("critical", rule, sentence, **parts))
 
     def _finding(self, severity: Severity, rule: str, sentence: str, **parts: str | int | None) -> Finding:
-        return Finding(severity, rule, f"Datei „{self.file_name}“: {sentence}", **parts)  # type: ignore[arg-type]
+        for name in ("found", "expected"):  # a period, which readers know by its code
+            if isinstance(text := parts.get(name), str):
+                parts[name] = spell_period(text)
+        return self._said(Finding(severity, rule, "", what=sentence, **parts))  # type: ignore[arg-type]
+
+    def _said(self, finding: Finding) -> Finding:
+        """With its sentence for whoever has the file; what others are told depends on the contract."""
+        return replace(finding, message=say(finding, None, file=self.file_name, for_whom="editor"))
 
     @property
     def findings(self) -> list[Finding]:
@@ -81,25 +92,18 @@ class Report:
 
     def _close(self, entry: _Open) -> Finding:
         first = entry.evidence[0] if entry.evidence else Evidence(None, None, None)
-        where = [f"Datei „{self.file_name}“"]
-        if entry.sheet:
-            where.append(f"Blatt „{entry.sheet}“")
-        if first.row is not None:
-            where.append(f"Zeile {first.row}")
-        if first.column:
-            where.append(f"Spalte {first.column}")
-        more = f" (insgesamt {entry.count} Zeilen)" if entry.count > 1 else ""
-        sentence = entry.sentence.replace("{found}", first.found if first.found is not None else "")
-        return Finding(
-            entry.severity,
-            entry.rule,
-            f"{', '.join(where)}: {sentence[:1].upper()}{sentence[1:]}{more}.",
-            sheet=entry.sheet,
-            row=first.row,
-            column=first.column,
-            found=first.found,
-            expected=entry.expected,
-            row_count=entry.count,
-            evidence=tuple(entry.evidence),
-            sentence=entry.sentence,
+        return self._said(
+            Finding(
+                entry.severity,
+                entry.rule,
+                "",
+                sheet=entry.sheet,
+                row=first.row,
+                column=entry.column or first.column,
+                found=first.found,
+                expected=entry.expected,
+                row_count=affected_rows(entry.evidence, entry.places),
+                evidence=tuple(entry.evidence),
+                what=PLACE + entry.sentence,
+            )
         )

@@ -247,7 +247,8 @@ class StackedTableReading(Reading):
                 "„{found}“ ist keine vereinbarte Einheit; diese Zeilen werden nicht geladen",
                 [Evidence(index + 1, None, text) for index in where],
                 sheet=grid.sheet,
-                expected=f"vereinbart, aber nicht „{text}“",
+                expected="eine vereinbarte Einheit",
+                apart=text,
                 count=len(where),
             )
         for kind in self.layout.values:

@@ -464,7 +464,8 @@ class TableReading(Reading):
             [Evidence(number, column, text) for number in where[:EVIDENCE_LIMIT]],
             column=column,
             sheet=self.sheet,
-            expected=f"vereinbart, aber nicht „{text}“",
+            expected="eine vereinbarte Ausprägung",
+            apart=text,
             count=len(where),
         )
 

@@ -306,7 +306,8 @@ class TidyReading(Reading):
                 "„{found}“ ist keine vereinbarte Ausprägung; diese Zeilen werden nicht geladen",
                 [Evidence(number, self._headers[position], text) for number in numbers.take(where).to_pylist()],
                 column=self._headers[position],
-                expected=f"vereinbart, aber nicht „{text}“",
+                expected="eine vereinbarte Ausprägung",
+                apart=text,
                 count=entry["counts"],
             )
 
