@@ -971,7 +971,8 @@ def _finding(
         row=first.row,
         column=terms.get(name or "", name),
         found=first.found if first.found is not None else EMPTY,
-        expected=expectation.expected_de,
+        # A statistical rule may repeat numbers of the file there, which only the place itself may hold.
+        expected=(expectation.scope != "observations" and first.expected) or expectation.expected_de,
         row_count=affected_rows(evidence, count),
         evidence=tuple(evidence),
         what=f"{PLACE}{expectation.sentence_de.rstrip('.')}; gefunden „{SUBJECT}{FOUND}“, erwartet {EXPECTED}.",

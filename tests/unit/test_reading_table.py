@@ -74,7 +74,7 @@ def test_a_finding_about_a_row_names_its_sheet(tmp_path: Path) -> None:
     )
     finding = read(MONTHS, path).finding("value.not_a_number")
     assert (finding.sheet, finding.row, finding.row_count) == ("Februar 2024", 4, 2)
-    assert "Blatt „Februar 2024“, Zeile 4" in finding.message
+    assert "Blatt „Februar 2024“, Zelle C4" in finding.message
 
 
 def test_a_sheet_whose_name_is_no_month(tmp_path: Path) -> None:
