@@ -125,8 +125,9 @@ def place(finding: Finding, one: Evidence) -> Place:
     """Where a place of a finding is. Rows of a sheet are rows of a workbook: there a column is a letter."""
     sheet = one.sheet or finding.sheet
     at = one.column or None
-    if one.column_number is not None and not (at or "").isdecimal():
-        at, label = str(one.column_number), at or finding.column
+    label: str | None
+    if one.column_number is not None and at and not at.isdecimal():  # of a place without a column it is the number's
+        at, label = str(one.column_number), at
     elif cell_letters(at) is not None if sheet else (at or "").isdecimal():
         label = finding.column if finding.column != at else None
     else:

@@ -96,10 +96,10 @@ def test_a_field_that_may_be_empty_and_one_that_may_not(filled: Any) -> None:
     assert read(FORM, filled(changed(7, 2, 4))).values(measure_code="homeless_accommodated") == ["4"]
     finding = read(FORM, filled(changed(6, 2, None))).finding("value.missing")
     assert (finding.severity, finding.sheet, finding.row, finding.column) == (
-        "critical", "Meldung", 6, "2",
+        "critical", "Meldung", 6, "Betriebsbereite Plätze",
     )  # fmt: skip
     hole = read(FORM, filled(changed(11, 3, None))).finding("value.missing")
-    assert (hole.row, hole.column) == (11, "3")
+    assert (hole.row, hole.column) == (11, "Asylverfahren / privat untergebracht")
     assert "Blatt „Meldung“, Zelle C11 („Asylverfahren / privat untergebracht“): Die Zelle ist leer" in hole.message
 
 
