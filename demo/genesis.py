@@ -50,6 +50,7 @@ def handouts(county: County) -> Iterable[Handout]:
         yield unemployed_municipal(county, year)
         yield unemployed_district(county, year)
         yield employees_residence(county, year)
+        yield employees_workplace(county, year)
     for year in YEARS:
         yield day_care(county, year)
 
@@ -490,8 +491,31 @@ def employees(county: County, code: str, year: int) -> tuple[int, int, int, int]
     )
 
 
+def at_work(county: County, code: str, year: int) -> tuple[int, ...]:
+    """Employees at the place of work: more than live there commute out of these districts."""
+    return tuple(round(number * 0.82) for number in employees(county, code, year))
+
+
 def employees_residence(county: County, year: int) -> Handout:
     """Table 13111-02-02-5: employees at the place of residence by nationality and sex."""
+    rows = []
+    for code, name in territories(year, with_state=False):
+        parts = county.parts(code, max(year - 1, STOCK_YEARS[0])) if len(code) == 5 else [code]
+        rows.append(
+            (code, name, [sum(column) for column in zip(*(employees(county, p, year) for p in parts), strict=True)])
+        )
+    return _employees("employees_residence", "13111-02-02-5", "Wohnort", year, rows)
+
+
+def employees_workplace(county: County, year: int) -> Handout:
+    """Table 13111-01-03-4, the districts of 13111-01-03-5: employees at the place of work by nationality and sex."""
+    rows = [(code, name, at_work(county, code, year)) for code, name in districts()]
+    return _employees("employees_workplace", "13111-01-03-4", "Arbeitsort", year, rows)
+
+
+def _employees(
+    dataset: str, table: str, where: str, year: int, figures: Iterable[tuple[str, str, Sequence[int]]]
+) -> Handout:
     head = [
         f"30.06.{year};;;;;;;",
         line("", "", *["Nationalität"] * 6),
@@ -500,17 +524,14 @@ def employees_residence(county: County, year: int) -> Handout:
         line("", "", *(_SEXES * 2)),
     ]
     rows = []
-    for code, name in territories(year, with_state=False):
-        parts = county.parts(code, max(year - 1, STOCK_YEARS[0])) if len(code) == 5 else [code]
-        men, women, foreign_men, foreign_women = (
-            sum(column) for column in zip(*(employees(county, part, year) for part in parts), strict=True)
-        )
+    for code, name, (men, women, foreign_men, foreign_women) in figures:
         rows.append(line(code, name, men + women, men, women, foreign_men + foreign_women, foreign_men, foreign_women))
-    title = ["Sozialversicherungspflichtig Beschäftigte am Wohnort", "nach Geschlecht und Nationalität - Stichtag 30.06. -",
-             "regionale Tiefe: Gemeinden, Samt-/Verbandsgemeinden", "Sozialversicherungspflichtig Beschäftigte",
-             "Sozialversicherungspfl. Beschäftigte (Wohnort) (Anzahl)"]  # fmt: skip
-    return _table("employment_agency__employees_residence", "13111-02-02-5", title, head, rows,
-                  received("employment_agency__employees_residence", f"{year}-06-30"))  # fmt: skip
+    depth = "Gemeinden, Samt-/Verbandsgemeinden" if table.endswith("5") else "Kreise und krfr. Städte"
+    title = [f"Sozialversicherungspflichtig Beschäftigte am {where}", "nach Geschlecht und Nationalität - Stichtag 30.06. -",
+             f"regionale Tiefe: {depth}", "Sozialversicherungspflichtig Beschäftigte",
+             f"Sozialversicherungspfl. Beschäftigte ({where}) (Anzahl)"]  # fmt: skip
+    dataset_id = f"employment_agency__{dataset}"
+    return _table(dataset_id, table, title, head, rows, received(dataset_id, f"{year}-06-30"))
 
 
 # ------------------------------------------------------------------------------------------------------------- helpers

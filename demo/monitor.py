@@ -36,6 +36,7 @@ def handouts(county: County) -> Iterator[Handout]:
             ("school_leavers", "4-1-4"): _leavers(county, stocks),
             ("employees", "5-2-1"): _employees(county, stocks),
             ("minimum_income", "6-2-1"): _minimum_income(county, stocks),
+            ("minimum_income_rate", "6-2-2"): _minimum_income_rate(county, stocks),
         }
         for (dataset, number), rows in tables.items():
             dataset_id = f"state_monitor__{dataset}"
@@ -192,6 +193,28 @@ def _minimum_income(county: County, years: list[int]) -> Iterator[Row]:
                     yield year, code, (group, "Quote"), round(number / every * 1000)
 
     return _detailed(["Nationalität", "Units"], rows())
+
+
+_OLDER = {"im Alter bis unter 18 Jahren": 1.7, "im Alter von 18 bis unter 65 Jahren": 1.0,
+          "im Alter von 65 Jahren und älter": 0.4}  # fmt: skip
+
+
+def _minimum_income_rate(county: County, years: list[int]) -> Iterator[Row]:
+    """Rates per 1,000 by age and nationality; the state's is that of its districts taken together, near enough for a demo."""
+
+    def rows() -> Iterator[tuple[int, str, tuple[object, ...], object]]:
+        for year in years:
+            for text, factor in _OLDER.items():
+                for group, times in (("Deutsche", 1.0), ("Ausländerinnen und Ausländer", 5.2)):
+                    rates = {
+                        code: min(900, round(56 * district.unemployed / 0.053 * factor * times))
+                        for code, district in DISTRICTS.items()
+                    }
+                    rates["03"] = round(sum(rates.values()) / len(rates))
+                    for code, rate in rates.items():
+                        yield year, code, (text, group), rate
+
+    return _detailed(["Altersgruppe", "Nationalität"], rows())
 
 
 def _sum_of(numbers: dict[str, dict[str, tuple[int, int]]]) -> dict[str, tuple[int, int]]:

@@ -187,6 +187,9 @@ def _layout(contract: Contract, layout: Layout, measures: Mapping[str, str]) -> 
             "period_code": "Zeitraum",
         }
         keys = [[words[name], "führende Spalte der Tabelle", "Pflicht"] for name in layout.keys]
+    if isinstance(layout, StackedTable):
+        also = {**layout.kinds, **layout.headers}
+        facts += [f"statt „{text}“ auch {' / '.join(others)}" for text, others in also.items()]
     out = [_tag("h3", layout.name), _tag("p", "; ".join(facts) + ".")]
     if keys:
         out.append(
