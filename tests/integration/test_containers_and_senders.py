@@ -110,6 +110,23 @@ def test_one_bad_file_in_a_zip_keeps_only_itself_out_and_is_named_with_its_zip(f
     assert "„jahre.zip/schlecht.csv“" in flow.findings(number)[0].message
 
 
+def test_what_lies_beside_a_table_in_a_zip_is_told_and_no_delivery(flow: Flow) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("zahlen.csv", year(2022))
+        archive.writestr("Beschreibung.pdf", b"%PDF-1.7 ...")
+        archive.writestr("liesmich.txt", "Alle Angaben ohne Gewähr")
+    flow.hand_in(FOREIGNERS, stream.getvalue(), "jahr.zip")
+    flow.run(FOREIGNERS)
+    assert named(flow) == {"jahr.zip": "unpacked", "jahr.zip/zahlen.csv": "loaded"}
+    [(container,)] = flow.ask("select delivery_id from ops.delivery where state = 'unpacked'")
+    assert [(f.severity, f.rule, f.found) for f in flow.findings(container)] == [
+        ("info", "zip.enclosure", "Beschreibung.pdf"),
+        ("info", "zip.enclosure", "liesmich.txt"),
+    ]
+    assert not flow.ask("select 1 from ops.incident"), "its table loads"
+
+
 def test_a_zip_with_one_file_is_a_container_too(flow: Flow) -> None:
     flow.deliver(FOREIGNERS, zipped(einzeln=year(2022)), "zahlen.zip")
     assert named(flow) == {"zahlen.zip": "unpacked", "zahlen.zip/einzeln.csv": "loaded"}

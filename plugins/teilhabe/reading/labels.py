@@ -164,7 +164,8 @@ def headline(row: Sequence[str], first: int, dictionary: Dictionary, period: str
 
 
 _NAMES_A_PART = re.compile(
-    r"auslaend|deutsche|nationalit|staatsang|maennlich|weiblich|frauen|maenner|prozent|quote|anteil|je1000"
+    r"auslaend|deutsche|nationalit|staatsang|fluecht|migrat|maennlich|weiblich|frauen|maenner|divers|darunter|davon"
+    r"|prozent|quote|anteil|je1000|unter\d|bisunter|\djahre|undaelter|teilzeit|vollzeit|geringfueg"
 )
 """Words that would make other numbers of the columns below them."""
 
