@@ -141,16 +141,13 @@ class Standing:
     state: str
     """``delivered``, ``late``, ``due``, ``overdue`` or, where nothing was ever due, ``not_yet_due``."""
     missing: list[str]
-    """Periods that stayed away although earlier ones had come, the latest one aside."""
+    """Periods that stayed away although earlier ones had come or follow-up had begun, the latest one aside."""
     next_period: str | None
     next_due_on: date | None
 
 
 def latest_due(conn: ops.Connection, day: date) -> list[Standing]:
-    """One row per dataset and sender, as it stood on ``day``.
-
-    A period counts as delivered here also when a later one was: the office has moved on, ``missing`` keeps the gap.
-    """
+    """One row per dataset and sender, as it stood on ``day``. Whoever delivered a later period only still owes the earlier."""
     with conn.cursor(row_factory=class_row(Standing)) as cursor:
         return cursor.execute(
             """
@@ -161,15 +158,16 @@ def latest_due(conn: ops.Connection, day: date) -> list[Standing]:
                 from ops.delivery_calendar_at(%(day)s)
             ),
             arrived as (
-                select dataset_id, sender_code, min(reference_end) as first_end, max(reference_end) as last_end
+                select dataset_id, sender_code, min(reference_end) as first_end
                 from calendar where delivery_id is not null group by dataset_id, sender_code
             ),
             gap as (
                 select c.dataset_id, c.sender_code, array_agg(c.period_code order by c.reference_end) as missing
                 from calendar as c
                 inner join arrived as a on a.dataset_id = c.dataset_id and a.sender_code is not distinct from c.sender_code
-                where c.state = 'overdue' and c.reference_end > a.first_end
-                    and (c.nearness > 1 or c.reference_end < a.last_end)
+                cross join ops.follow_up as f
+                where c.state = 'overdue' and c.nearness > 1
+                    and (c.reference_end > a.first_end or c.due_on >= f.since)
                 group by c.dataset_id, c.sender_code
             ),
             following as (
@@ -177,11 +175,9 @@ def latest_due(conn: ops.Connection, day: date) -> list[Standing]:
                 from calendar where state = 'not_yet_due' and nearness > 1
                 order by dataset_id, sender_code, due_on
             )
-            select l.dataset_id, l.sender_code, l.period_code, l.due_on, l.grace_until,
-                case when l.delivery_id is null and a.last_end > l.reference_end then 'delivered' else l.state end as state,
+            select l.dataset_id, l.sender_code, l.period_code, l.due_on, l.grace_until, l.state,
                 coalesce(g.missing, '{}') as missing, f.period_code as next_period, f.due_on as next_due_on
             from calendar as l
-            left join arrived as a on a.dataset_id = l.dataset_id and a.sender_code is not distinct from l.sender_code
             left join gap as g on g.dataset_id = l.dataset_id and g.sender_code is not distinct from l.sender_code
             left join following as f on f.dataset_id = l.dataset_id and f.sender_code is not distinct from l.sender_code
             where l.nearness = 1

@@ -10,6 +10,7 @@ rows are always locked in the order of their ids, so nobody waits in a circle.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg.rows import class_row
 
+from teilhabe import consequences, ops
 from teilhabe.delivery_calendar import due_entries, today
 from teilhabe.errors import IncidentError, Severity
 from teilhabe.holidays import add_working_days
@@ -47,19 +49,6 @@ _CALENDAR = [OVERDUE, SILENT]
 
 _Key = tuple[str, str | None, str | None, str]
 """Dataset, sender, period and rule."""
-
-_SUMS = frozenset({
-    "parts.sum", "parts.exceed_total", "part.exceeds_whole", "territory.sum", "ratio.differs", "values.carried_forward",
-})  # fmt: skip
-"""Rules of arithmetic between numbers of a file: one wrong number breaks several."""
-_EXPECTATIONS = frozenset({
-    "change.to_vintage", "change.to_period", "values.copied", "territory.unexplained", "period.incomplete",
-})  # fmt: skip
-"""Rules that hold a file against those before it: a wrong number or a lost row breaks them as well."""
-_COMPARISONS = _SUMS | _EXPECTATIONS
-
-_LOST_ROWS = frozenset({"key.unlisted", "label.unknown"})
-"""Warnings because of which rows are missing from every comparison."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +186,7 @@ def follow(conn: Connection, contract: Contract, delivery_id: int, now: datetime
             incident, action = _see(conn, own.get(rule), delivery, period, finding, now)
             seen[rule] = incident.incident_id
             changes += [incident.change(action)] if action else []
-    causes = _causes(shown)
+    causes = consequences.causes(ops.findings(conn, delivery_id))
     for rule, incident_id in seen.items():
         _set_cause(conn, incident_id, seen.get(causes.get(rule, "")))
     still_shown = set(seen.values())
@@ -360,39 +349,27 @@ def _shown(conn: Connection, delivery_id: int) -> dict[str, _Finding]:
         return {finding.rule: finding for finding in cursor}
 
 
-def _causes(shown: Mapping[str, _Finding]) -> dict[str, str]:
-    """Rule -> the rule it follows from, in one verdict.
-
-    Comparisons follow from the first finding that spoils the numbers: a critical one about the structure or the cells of the
-    file, or one that loses rows. Without any, the worst broken sum is the cause of the other sums and, where it is critical,
-    of what no longer fits the files before. Everything else is a defect of its own.
-    """
-    spoils = [
-        finding.rule
-        for finding in shown.values()
-        if finding.rule not in _COMPARISONS and (finding.severity == "critical" or finding.rule in _LOST_ROWS)
-    ]
-    if spoils:
-        return {rule: spoils[0] for rule in shown if rule in _COMPARISONS}
-    sums = sorted(
-        (finding for finding in shown.values() if finding.rule in _SUMS), key=lambda finding: finding.severity
-    )
-    if not sums:
-        return {}
-    follow = _COMPARISONS if sums[0].severity == "critical" else _SUMS
-    return {rule: sums[0].rule for rule in shown if rule in follow and rule != sums[0].rule}
-
-
 def _period(contract: Contract, delivery: _Delivery) -> str | None:
     """The period a delivery is about: the last of its periods, of those the calendar asks for where there are any.
 
     A period that cannot be, because it ends after the file came or before the series begins, tells nothing.
     """
     first = period_end(contract.calendar.first_period) or date.min
-    ends = {code: end for code in delivery.periods if (end := period_end(code)) is not None}
+    told = delivery.periods or _named_periods(contract, delivery.file_name)
+    ends = {code: end for code in told if (end := period_end(code)) is not None}
     possible = {code: end for code, end in ends.items() if first <= end <= today(delivery.received_at)}
     owed = {entry.period_code for entry in due_entries(contract, {end.year for end in possible.values()})}
+    if not delivery.periods:  # a number in a name may be that of a table or of the day it was saved
+        possible = {code: end for code, end in possible.items() if code in owed} if len(possible) == 1 else {}
     return max(possible, key=lambda code: (code in owed, possible[code], code), default=None)
+
+
+def _named_periods(contract: Contract, file_name: str) -> set[str]:
+    """What the name of a file says that could not be read, in the words of any of its layouts."""
+    from teilhabe.reading.periods import periods_in_name
+
+    templates = {period for layout in contract.layouts if (period := getattr(layout, "period", None))}
+    return {code for template in templates for code in periods_in_name(file_name, template)}
 
 
 def _is_outdated(conn: Connection, contract: Contract, delivery: _Delivery, period: str | None, rule: str) -> bool:
@@ -434,21 +411,49 @@ def _was_meant(
     What was missing when it came tells: not its own period, which had been accepted or is asked for by nobody, but one of
     these, which was over. A refused revision of an old period thus waits for its own, unless another one was missing, too.
     """
+    own_end = period_end(period)
+    if own_end is None:
+        return False
+    had, owed = _had_and_owed(conn, contract, refused, [period])
+    return (period in had or period not in owed) and _was_missing(conn, contract, refused, accepted)
+
+
+def _was_missing(conn: Connection, contract: Contract, refused: _Delivery | _Incident, accepted: Iterable[str]) -> bool:
+    """Whether one of the periods ``accepted`` was over and asked for when a refused file came, and had not come itself."""
     received_at = refused.received_at
     if received_at is None:
         return False
-    ends = {code: end for code in accepted if (end := period_end(code)) is not None and end <= today(received_at)}
-    own_end = period_end(period)
-    if not ends or own_end is None:
-        return False
+    ended = [code for code in accepted if (end := period_end(code)) is not None and end <= today(received_at)]
+    had, owed = _had_and_owed(conn, contract, refused, ended)
+    return any(code in owed and code not in had for code in ended)
+
+
+def _had_and_owed(
+    conn: Connection, contract: Contract, refused: _Delivery | _Incident, periods: Sequence[str]
+) -> tuple[set[str], set[str]]:
+    """The periods accepted from a sender before a refused file came, and those the calendar asks for in these years."""
     rows = conn.execute(
         "select distinct unnest(periods) from ops.delivery where dataset_id = %s and state = 'loaded'"
         " and sender_code is not distinct from %s and (received_at, delivery_id) < (%s, %s)",
-        (contract.dataset_id, refused.sender_code, received_at, refused.delivery_id),
+        (contract.dataset_id, refused.sender_code, refused.received_at, refused.delivery_id),
     ).fetchall()
-    had = {code for (code,) in rows}
-    owed = {entry.period_code for entry in due_entries(contract, {end.year for end in (own_end, *ends.values())})}
-    return (period in had or period not in owed) and any(code in owed and code not in had for code in ends)
+    years = {end.year for code in periods if (end := period_end(code)) is not None}
+    return {code for (code,) in rows}, {entry.period_code for entry in due_entries(contract, years)}
+
+
+_SAVED_AGAIN = re.compile(
+    r"\(\d{1,2}\)|[\s_-]*(neu|korrigiert|korrektur|berichtigt|final|kopie|copy|v\d{1,2})(?![a-z])"
+)
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    """Whether two names are those of one file, saved again: ``Kunden_2024-03.xlsx`` and ``Kunden_2024-03 (1) neu.csv``."""
+
+    def bare(name: str) -> str:
+        stem = name.rsplit("/", 1)[-1].casefold().rsplit(".", 1)[0]
+        return re.sub(r"[\W_]+", "", _SAVED_AGAIN.sub("", stem))
+
+    return bool(one) and bare(one) == bare(other)
 
 
 def _see(
@@ -617,7 +622,12 @@ def _mends(
         return False
     if not is_same_sender and incident.file_name != delivery.file_name:
         return False  # of a file whose sender nobody knew only the name tells what replaces it
-    if incident.period_code is None or incident.period_code in delivery.periods:
+    if incident.period_code is None:
+        # Nothing tells what it should have been: the same file, or what was missing when it came.
+        return _is_same_file(incident.file_name or "", delivery.file_name) or _was_missing(
+            conn, contract, incident, delivery.periods
+        )
+    if incident.period_code in delivery.periods:
         return True
     return (
         is_same_sender

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import delivery_calendar, incidents, loading, ops
+from teilhabe import consequences, delivery_calendar, incidents, loading, ops
 from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.errors import Evidence, Finding, IncidentError, TeilhabeError
 from teilhabe.incidents import Change
@@ -21,7 +21,8 @@ from teilhabe.settings import Settings
 from teilhabe.statistical_catalogue import RULES
 from tests.conftest import PROJECT
 
-ANY = next(iter(load_contracts(PROJECT / "agencies").values()))
+CONTRACTS = load_contracts(PROJECT / "agencies")
+ANY = next(iter(CONTRACTS.values()))
 NOW = datetime(2024, 5, 6, 9, 0, tzinfo=UTC)  # a Monday
 MUNICIPALITIES = [f"03157{number}" for number in ("001", "002", "005", "006", "007", "008", "009")]
 PEINE, LENGEDE = MUNICIPALITIES[3], MUNICIPALITIES[2]
@@ -226,10 +227,29 @@ def test_a_period_that_cannot_be_tells_nothing(office: Office, nonsense: str) ->
     assert office.deliver(periods=("2024-03",)) == ["period.future fixed"]
 
 
-def test_what_could_not_be_read_is_mended_by_whatever_comes_next(office: Office) -> None:
+def test_what_could_not_be_read_is_mended_by_what_replaces_it(office: Office) -> None:
     office.deliver(found("file.unreadable"), periods=())
     assert office.one()["period_code"] is None
     assert office.deliver(periods=("2024-04",)) == ["file.unreadable fixed"]
+
+
+def test_what_could_not_be_read_is_not_mended_by_another_good_file(office: Office) -> None:
+    office.deliver(periods=("2024-02",), name="Kunden_2024-02.csv")
+    office.deliver(periods=("2024-03",), name="Kunden_2024-03.csv")
+    office.deliver(found("file.encoding"), periods=(), name="Nachtrag.csv")
+    assert office.deliver(periods=("2024-02",), name="Kunden_2024-02 (1).csv") == []
+    assert office.deliver(periods=("2024-02",), name="Nachtrag_neu.xlsx") == ["file.encoding fixed"]
+
+
+def test_the_name_of_a_file_that_could_not_be_read_says_for_when_it_is(office: Office) -> None:
+    month = next(
+        c for c in CONTRACTS.values() if any("{month}" in str(getattr(one, "period", "")) for one in c.layouts)
+    )
+    office.contract = office.contract.model_copy(update={"layouts": month.layouts})
+    office.deliver(found("file.encoding"), periods=(), name="Kunden_2024-03.csv")
+    assert office.one()["period_code"] == "2024-03"
+    assert office.deliver(periods=("2024-02",), name="Kunden_2024-02.csv") == []
+    assert office.deliver(periods=("2024-03",), name="anders.csv") == ["file.encoding fixed"]
 
 
 def test_what_was_said_beside_an_unreadable_file_tells_its_period(office: Office) -> None:
@@ -383,9 +403,24 @@ def causes(office: Office) -> dict[str, str | None]:
     return {row["rule"]: rules.get(row["cause_id"]) for row in rows}
 
 
-def test_sums_that_do_not_add_up_follow_from_the_key_that_is_wrong(office: Office) -> None:
-    office.deliver(found("key.unknown"), found("territory.sum", "warning"), found("change.to_period", "warning"))
-    assert causes(office) == {"key.unknown": None, "territory.sum": "key.unknown", "change.to_period": "key.unknown"}
+def test_a_wrong_total_beside_a_wrong_key_is_a_fault_of_its_own(office: Office) -> None:
+    """Sums are compared only where all parts are there: mending the key would not mend the total."""
+    office.deliver(
+        found("key.unknown", "critical", 4),
+        found("territory.sum", "warning", 9),
+        found("change.to_period", "warning", 9),
+    )
+    assert set(causes(office).values()) == {None}
+
+
+def test_a_total_in_another_row_does_not_follow_from_a_number_that_was_misread(office: Office) -> None:
+    office.deliver(found("value.ambiguous_thousands", "critical", 4), found("parts.sum", "critical", 4, 9))
+    assert causes(office) == {"value.ambiguous_thousands": None, "parts.sum": None}
+
+
+def test_a_total_of_the_rows_that_were_misread_follows(office: Office) -> None:
+    office.deliver(found("value.ambiguous_thousands", "critical", 4, 9), found("parts.sum", "critical", 4))
+    assert causes(office) == {"value.ambiguous_thousands": None, "parts.sum": "value.ambiguous_thousands"}
 
 
 def test_a_missing_municipality_follows_from_its_key_that_is_not_in_the_register(office: Office) -> None:
@@ -394,16 +429,21 @@ def test_a_missing_municipality_follows_from_its_key_that_is_not_in_the_register
 
 
 def test_of_several_sums_one_wrong_number_breaks_the_worst_is_the_cause(office: Office) -> None:
-    office.deliver(found("territory.sum", "warning"), found("parts.exceed_total"), found("change.to_period", "warning"))
-    exceeded = "parts.exceed_total"
-    assert causes(office) == {"territory.sum": exceeded, exceeded: None, "change.to_period": exceeded}
-
-
-def test_a_sum_that_is_only_doubtful_explains_no_change(office: Office) -> None:
     office.deliver(
-        found("territory.sum", "warning"), found("change.to_period", "warning"), found("parts.sum", "warning")
+        found("parts.sum", "warning", 4),
+        found("parts.exceed_total", "critical", 4),
+        found("change.to_period", "warning", 4),
     )
-    assert causes(office) == {"territory.sum": None, "change.to_period": None, "parts.sum": "territory.sum"}
+    exceeded = "parts.exceed_total"
+    assert causes(office) == {"parts.sum": exceeded, exceeded: None, "change.to_period": exceeded}
+
+
+def test_the_county_follows_from_the_total_of_a_municipality_in_the_same_column(office: Office) -> None:
+    town = Finding("critical", "parts.sum", "x", evidence=(Evidence(7, "3", "12"),))
+    county = Finding("warning", "territory.sum", "x", evidence=(Evidence(2, "3", "120"),))
+    other = Finding("warning", "territory.sum", "x", evidence=(Evidence(2, "4", "120"),))
+    assert consequences.causes([town, county]) == {"territory.sum": "parts.sum"}
+    assert consequences.causes([town, other]) == {}
 
 
 def test_defects_of_cells_are_causes_of_their_own(office: Office) -> None:
@@ -412,18 +452,19 @@ def test_defects_of_cells_are_causes_of_their_own(office: Office) -> None:
 
 
 def test_what_outlives_its_cause_stands_for_itself(office: Office) -> None:
-    office.deliver(found("key.unknown"), found("territory.sum", "warning"))
-    assert office.deliver(found("territory.sum", "warning")) == ["territory.sum seen", "key.unknown fixed"]
-    assert causes(office) == {"key.unknown": None, "territory.sum": None}
+    office.deliver(found("key.unknown"), found("period.incomplete", "warning"))
+    assert office.deliver(found("period.incomplete", "warning")) == ["period.incomplete seen", "key.unknown fixed"]
+    assert causes(office) == {"key.unknown": None, "period.incomplete": None}
 
 
 def test_cause_and_consequence_are_closed_together(office: Office) -> None:
-    office.deliver(found("key.unknown"), found("territory.sum", "warning"))
-    assert office.deliver() == ["key.unknown fixed", "territory.sum fixed"]
+    office.deliver(found("key.unknown"), found("period.incomplete", "warning"))
+    assert office.deliver() == ["key.unknown fixed", "period.incomplete fixed"]
 
 
 def test_the_comparisons_are_rules_there_are() -> None:
-    assert {rule.rule for rule in RULES.values()} >= incidents._COMPARISONS
+    ours = {rule.rule for rule in RULES.values()}
+    assert ours >= set().union(*(one.rules for one in consequences.DEPENDENCIES))
 
 
 # A period that is wrong, but possible
@@ -775,7 +816,7 @@ def test_a_waiver_may_be_prolonged(office: Office) -> None:
 
 
 def test_what_follows_from_an_incident_goes_along_with_it(office: Office) -> None:
-    office.deliver(found("key.unknown"), found("territory.sum", "warning"))
+    office.deliver(found("key.unknown"), found("period.incomplete", "warning"))
     cause = office.rows()[0]["incident_id"]
     assert len(incidents.acknowledge(office.conn, cause, "m", office.clock)) == 2
     assert len(incidents.waive(office.conn, cause, "m", office.clock, "Umstellung", date(2024, 6, 30))) == 2

@@ -175,15 +175,15 @@ def test_the_standing_is_the_latest_delivery_that_was_due_and_the_next(conn: ops
     assert (found.next_period, found.next_due_on) == ("2024-05", date(2024, 6, 10))
 
 
-def test_an_office_that_has_moved_on_is_not_asked_again_but_the_gap_stays(conn: ops.Connection) -> None:
+def test_an_office_that_delivered_a_later_month_still_owes_the_earlier(conn: ops.Connection) -> None:
     monthly = contract()
     arrive(conn, monthly, "2024-02-05", "2024-01")
     arrive(conn, monthly, "2024-05-19", "2024-05")
     found = standing(conn, monthly)
     assert (found.period_code, found.state, found.missing) == (
         "2024-04",
-        "delivered",
-        ["2024-02", "2024-03", "2024-04"],
+        "overdue",
+        ["2024-02", "2024-03"],
     )
 
 
@@ -199,7 +199,7 @@ def test_status_lists_what_is_open_and_not_what_follows_from_it(conn: ops.Connec
     monthly = contract()
     known = f"test_status__{uuid.uuid4().hex[:8]}"
     office = monthly.model_copy(update={"dataset_id": known})
-    for rules in (["key.unknown", "territory.sum"], ["values.copied"]):
+    for rules in (["key.unknown", "period.incomplete"], ["values.copied"]):
         arrive(conn, office, "2024-02-05", "2024-01")
         [[number]] = conn.execute(
             "select max(delivery_id) from ops.delivery where dataset_id = %s", (known,)
