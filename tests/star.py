@@ -85,9 +85,9 @@ class Star:
         self.dbt("build", "--exclude", "tag:staging")
         self.publish()
 
-    def build(self, *, force: bool = False, build_rows: int = Settings.build_rows) -> None:
-        """As the warehouse run builds and publishes; ``build_rows`` at once."""
-        building.build(replace(self.settings, build_rows=build_rows), force=force)
+    def build(self, *, force: bool = False, build_rows: int = Settings.build_rows) -> int:
+        """As the warehouse run builds and publishes, ``build_rows`` at once; returns the build."""
+        return building.build(replace(self.settings, build_rows=build_rows), force=force)
 
     def publish(self, manifest: Path | None = None) -> releasing.Release:
         """What a run does after its dbt build; ``manifest`` is that of the last run by hand where none is given."""

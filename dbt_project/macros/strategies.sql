@@ -48,6 +48,15 @@
                     select 1 from {{ ref('int_delivery__counted') }} as counted
                     where counted.delivery_id = held.delivery_id
                 )
+            union
+            -- taken in by a build that failed before it was listed anywhere
+            select delivery.delivery_id from {{ source('ops', 'delivery') }} as delivery
+            where
+                delivery.state in ('held', 'withdrawn')
+                and not exists (
+                    select 1 from {{ ref('int_delivery__counted') }} as counted
+                    where counted.delivery_id = delivery.delivery_id
+                )
         );
     insert into {{ arg_dict.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arg_dict.temp_relation }}

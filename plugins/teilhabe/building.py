@@ -18,7 +18,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from teilhabe import dbt_run, loading, locks, ops, releasing, warehouse
+from teilhabe import dbt_run, holding, loading, locks, ops, releasing, warehouse
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
@@ -31,7 +31,6 @@ Node = dict[str, Any]
 LAYERS = ("staging", "intermediate", "marts")
 """In the order they build. Seeds belong to the first."""
 
-_SHOWN_FAILURES = 5
 _BUILT_BY = "dbt_project.sha256"
 """What the dbt project looked like when the last successful build began with it."""
 
@@ -62,39 +61,68 @@ def build(settings: Settings, run_id: str | None = None, *, force: bool = False)
     One dbt process for all layers: its start takes longer than most of what it builds. More rows than
     ``settings.build_rows`` are taken in by one pass after the other, so memory does not grow with history. It writes beside
     what readers see and ends at the first failure; only what passed all tests is published, once, after the last pass. The
-    deliveries count as built only after that; ``WarehouseError`` names what failed. A build waits for another one to end.
+    deliveries count as built only after that. A build waits for another one to end.
+
+    Deliveries a failure comes from are held back, and the rest is built without them; they are tried again when the code has
+    changed.
+
+    Raises:
+        WarehouseError: it failed, and not because of deliveries that can be named; the sentence says of what.
     """
     with loading.session(settings) as conn:
         locks.wait_alone(conn, "teilhabe.build")
         ops.record_datasets(conn, load_contracts(settings.agencies).values())
+        holding.release(conn, everything=force or not _same_code(settings))
         new = ops.deliveries_to_build(conn)
         build_id = ops.start_build(conn, new, code_version=code_version(settings), run_id=run_id, force=force)
         conn.commit()
+        guesses = holding.Guesses()
         try:
-            with ops.step(conn, "build", run_id=run_id) as outcome:
-                nodes = []
-                for arguments, taken_in_until in _passes(settings, conn, build_id, force=force):
-                    conn.commit()  # dbt is another process: whoever waited for this transaction would wait for dbt
-                    nodes += dbt(settings, "build", "--fail-fast", *arguments, taken_in_until=taken_in_until)
-                outcome.rows = len(nodes)
-                outcome.message = "; ".join(["all layers", *needless_corrections(settings)])
-            for layer, ran in _by_layer(nodes).items():
-                started, finished = _span(ran)
-                ops.record_outcome(
-                    conn, "build", started=started, finished=finished, rows=len(ran), message=layer, run_id=run_id
-                )
-            releasing.approve(settings, build_id)
-            with ops.step(conn, "publish", run_id=run_id) as outcome:
-                release = releasing.publish(settings, build_id, territorial_state=settings.territorial_state)
-                outcome.rows = release.added + release.removed
-                outcome.message = str(release)
+            for _ in range(holding.MOST_ROUNDS):
+                try:
+                    _build_once(settings, conn, build_id, run_id, force=force)
+                    break
+                except WarehouseError as error:
+                    if not holding.hold_back(settings, conn, build_id, error, guesses):
+                        raise
+            else:
+                raise WarehouseError(f"The build failed {holding.MOST_ROUNDS} times, each time by other deliveries.")
         except WarehouseError as error:
+            holding.let_go(conn, guesses, passed=False)
             ops.finish_build(conn, build_id, succeeded=False, message=str(error))
             conn.commit()
             raise
         ops.finish_build(conn, build_id, succeeded=True, message=None)
+        holding.let_go(conn, guesses, passed=True)
         (settings.work / _BUILT_BY).write_text(_models_version(settings), encoding="utf-8")
         return build_id
+
+
+def _build_once(settings: Settings, conn: ops.Connection, build_id: int, run_id: str | None, *, force: bool) -> None:
+    """Build, test and publish what is loaded now."""
+    with ops.step(conn, "build", run_id=run_id) as outcome:
+        nodes = []
+        for arguments, taken_in_until in _passes(settings, conn, build_id, force=force):
+            conn.commit()  # dbt is another process: whoever waited for this transaction would wait for dbt
+            nodes += dbt(settings, "build", "--fail-fast", *arguments, taken_in_until=taken_in_until)
+        outcome.rows = len(nodes)
+        outcome.message = "; ".join(["all layers", *needless_corrections(settings)])
+    for layer, ran in _by_layer(nodes).items():
+        started, finished = _span(ran)
+        ops.record_outcome(
+            conn, "build", started=started, finished=finished, rows=len(ran), message=layer, run_id=run_id
+        )
+    releasing.approve(settings, build_id)
+    with ops.step(conn, "publish", run_id=run_id) as outcome:
+        release = releasing.publish(settings, build_id, territorial_state=settings.territorial_state)
+        outcome.rows = release.added + release.removed
+        outcome.message = str(release)
+
+
+def _same_code(settings: Settings) -> bool:
+    """Whether the last successful build began with the dbt project as it lies there now."""
+    built_by = settings.work / _BUILT_BY
+    return built_by.is_file() and built_by.read_text(encoding="utf-8") == _models_version(settings)
 
 
 def _passes(
@@ -106,9 +134,7 @@ def _passes(
     alone; of staging only the touched datasets are tested again. Unit tests hold the arithmetic of the code; they run in its
     test suite, not on every delivery.
     """
-    built_by = settings.work / _BUILT_BY
-    same_code = built_by.is_file() and built_by.read_text(encoding="utf-8") == _models_version(settings)
-    touched = ops.light_build(conn, build_id) if same_code else None
+    touched = ops.light_build(conn, build_id) if _same_code(settings) else None
     everything, light = ["--exclude-resource-type", "unit_test"], ["--exclude-resource-type", "unit_test", "seed"]
     if touched is not None:
         everything = [*light, "--select", *(f"stg_{id_}" for id_ in touched), "tag:intermediate", "tag:marts"]
@@ -215,7 +241,7 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
             log.info("dbt: %s", line)
     nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
     if done.returncode:
-        raise WarehouseError(_failure(arguments, nodes, done.stdout + done.stderr))
+        raise holding.BuildError(_failure(arguments, nodes, done.stdout + done.stderr), nodes)
     return list(nodes)
 
 
@@ -257,10 +283,9 @@ def code_version(settings: Settings) -> str:
 
 
 def _failure(arguments: Sequence[str], nodes: Sequence[Node], output: str) -> str:
-    failed = [n for n in nodes if n["status"] in ("error", "fail", "runtime error")]
+    failed = [n for n in nodes if n["status"] in holding.FAILED]
     if not failed:
         last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
         return f"dbt {' '.join(arguments)} did not run: {last.strip()}"
-    names = ", ".join(n["unique_id"].split(".", 2)[-1] for n in failed[:_SHOWN_FAILURES])
-    more = f" and {len(failed) - _SHOWN_FAILURES} more" if len(failed) > _SHOWN_FAILURES else ""
-    return f"dbt {' '.join(arguments)} failed in {names}{more}: {' '.join(str(failed[0]['message']).split())[:500]}"
+    names = ", ".join(n["unique_id"].split(".", 2)[-1] for n in failed)
+    return f"dbt {' '.join(arguments)} failed in {names}: {holding.without_rows(str(failed[0]['message']))}"

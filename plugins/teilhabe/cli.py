@@ -1,6 +1,6 @@
 """The command line. Commands say what they do and end with 0 only when it was done.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done, but deliveries were refused.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done, but deliveries were refused or held back.
 """
 
 from __future__ import annotations
@@ -183,6 +183,10 @@ def run(
                 services.down(settings)
     for sentence in report.refused:
         out.print(f"[yellow]refused:[/yellow] {escape(sentence)}", highlight=False)
+    for sentence in report.held:
+        out.print(f"[yellow]held back:[/yellow] {escape(sentence)}", highlight=False)
+    for sentence in report.left:
+        out.print(f"[yellow]left:[/yellow] {escape(sentence)}", highlight=False)
     for sentence in report.failed:
         err.print(f"[red]failed:[/red] {escape(sentence)}", highlight=False)
     out.print(
@@ -191,7 +195,7 @@ def run(
     )
     if report.failed:
         raise typer.Exit(FAILED)
-    if report.refused:
+    if report.refused or report.held:
         raise typer.Exit(REFUSED)
 
 

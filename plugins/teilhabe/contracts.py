@@ -18,6 +18,7 @@ import yaml
 from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard, SchemaProperty, Support
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
+from teilhabe import naming
 from teilhabe.errors import ContractError
 from teilhabe.periods import period_end
 
@@ -660,6 +661,8 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
         raise fail("apiVersion", f"must be v3.1.x, found {standard.apiVersion!r}.")
     if standard.id != dataset_id:
         raise fail("id", f"must be '{dataset_id}' as folder and file say, found {standard.id!r}.")
+    if problem := naming.problem_of_id(dataset_id):
+        raise fail("id", problem)
     schema = need(standard.schema_, "schema")
     if len(schema) != 1:
         raise fail("schema", f"must hold exactly one table, found {len(schema)}.")
@@ -876,6 +879,8 @@ def _check_columns(contract: Contract, path: Path) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ContractError(f"{path}: schema[0].properties: column '{name}' is there twice.")
+    if long := naming.too_long(names):
+        raise ContractError(f"{path}: schema[0].properties: '{long}' is longer than {naming.LONGEST} bytes.")
     if contract.is_observation:
         for name in OBSERVATION_COLUMNS:
             if name not in names:

@@ -66,12 +66,22 @@ def _result(result: Any) -> dict[str, Any]:
         "depends_on": {"nodes": list(getattr(getattr(result.node, "depends_on", None), "nodes", []))},
         "status": str(result.status),
         "message": result.message,
+        **(_asked(result.node) if str(result.status) not in ("pass", "success", "skipped", "warn") else {}),
         "execution_time": result.execution_time,
         "timing": [
             {"name": t.name, "started_at": t.started_at.isoformat(), "completed_at": t.completed_at.isoformat()}
             for t in result.timing
             if t.started_at and t.completed_at
         ],
+    }
+
+
+def _asked(node: Any) -> dict[str, Any]:
+    """What a node that failed has asked the database, so that its rows can be looked at again."""
+    checks = [one for one in getattr(node, "constraints", []) if str(getattr(one.type, "value", one.type)) == "check"]
+    return {
+        "compiled_code": getattr(node, "compiled_code", None),
+        "checks": [one.expression for one in checks if one.expression],
     }
 
 

@@ -16,6 +16,7 @@ from psycopg import sql
 from teilhabe import ops, warehouse
 from teilhabe.ahead import read_ahead
 from teilhabe.errors import WarehouseError
+from teilhabe.naming import INDEX_SUFFIX
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from teilhabe.settings import Settings
 
 LINEAGE_COLUMNS = {"_delivery_id": "bigint", "_row_number": "integer", "_column_number": "integer"}
-
-INDEX_SUFFIX = "_by_delivery"
-"""What the index of a raw table is called behind the table's name."""
 
 _DELIMITER = "\x1f"
 """A character no office writes, so that hardly any text needs quoting."""

@@ -528,6 +528,34 @@ def light_build(conn: Connection, build_id: int) -> list[str] | None:
     return [dataset_id for (dataset_id,) in rows]
 
 
+def taken_in_by(conn: Connection, build_id: int) -> list[int]:
+    """Deliveries a build takes in for the first time, those held back since left out."""
+    rows = conn.execute(
+        "select b.delivery_id from ops.build_delivery as b inner join ops.delivery as d using (delivery_id)"
+        " where b.build_id = %s and not b.takes_out and d.state = 'loaded' order by b.delivery_id",
+        (build_id,),
+    )
+    return [delivery_id for (delivery_id,) in rows]
+
+
+def takes_out(conn: Connection, build_id: int, delivery_id: int) -> None:
+    """A delivery that an earlier build took in is left out by this one."""
+    conn.execute(
+        "insert into ops.build_delivery (build_id, delivery_id, takes_out) values (%s, %s, true)"
+        " on conflict (build_id, delivery_id) do update set takes_out = true",
+        (build_id, delivery_id),
+    )
+
+
+def held_by(conn: Connection, build_id: int) -> list[tuple[int, str, str, str]]:
+    """What a build held back: delivery, dataset, file and reason."""
+    return conn.execute(
+        "select delivery_id, dataset_id, file_name, coalesce(hold_reason, '') from ops.delivery"
+        " where state = 'held' and held_in_build = %s order by delivery_id",
+        (build_id,),
+    ).fetchall()
+
+
 def finish_build(conn: Connection, build_id: int, *, succeeded: bool, message: str | None) -> None:
     """Close a build; only a successful one counts its deliveries as built - those held back while it ran are none of them."""
     if succeeded:

@@ -194,6 +194,11 @@ create table if not exists ops.build (
     finished_at timestamptz,
     message text
 );
+-- What installations made before deliveries could be held lack.
+alter table ops.delivery add column if not exists hold_reason text;
+alter table ops.delivery add column if not exists held_in_build bigint references ops.build (build_id);
+comment on column ops.delivery.hold_reason is 'Why a build could not take it in; also of one withdrawn since: its rows never count.';
+comment on column ops.delivery.held_in_build is 'The build that held it back.';
 create table if not exists ops.build_delivery (
     build_id bigint not null references ops.build (build_id),
     delivery_id bigint not null references ops.delivery (delivery_id),
@@ -213,7 +218,7 @@ select d.delivery_id, d.dataset_id, d.received_at as known_from,
 from ops.delivery as d
 where d.state = 'loaded'
     or (
-        d.state in ('withdrawn', 'held')
+        d.state = 'withdrawn' and d.hold_reason is null
         and exists (
             select 1 from ops.build_delivery as bd
             inner join ops.build as b on b.build_id = bd.build_id and b.state = 'succeeded'
@@ -222,7 +227,7 @@ where d.state = 'loaded'
     );
 comment on view ops.delivery_counted is
     'Deliveries whose values count, or did until known_until: what a release has shown stays in the history. A delivery '
-    'withdrawn or held before any release showed it never counted.';
+    'withdrawn before any release showed it never counted. Of one that is held nothing is built, not even its history.';
 
 create or replace view ops.delivery_to_build as
 select d.delivery_id, d.dataset_id, d.received_at, d.state <> 'loaded' as takes_out

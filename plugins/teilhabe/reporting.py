@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from teilhabe import delivery_calendar, incidents, loading, pipeline
+from teilhabe import build_status, delivery_calendar, incidents, loading, pipeline
 from teilhabe.contracts import Contract
 from teilhabe.delivery_calendar import Standing
 from teilhabe.settings import Settings
@@ -15,13 +15,15 @@ from teilhabe.settings import Settings
 
 def status(settings: Settings, now: datetime) -> dict[str, Any]:
     """``deliveries`` newest first with their findings, ``due`` per dataset and sender: the latest delivery that was due,
-    ``incidents``: what nobody has mended or accepted, each without what follows from it, ``is_demo``: some of the deliveries
+    ``incidents``: what nobody has mended or accepted, each without what follows from it, ``build``: how the warehouse stands,
+    ``inbox``: files nobody has fetched yet, ``is_demo``: some of the deliveries
     are the demo's."""
     with loading.session(settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         deliveries = cursor.execute(
             """
             select delivery_id, dataset_id, file_name as file, received_at, received_from, state, row_count, layout,
-                duplicate_of, periods, sender_code as sender, container_id, is_demo
+                duplicate_of, periods, sender_code as sender, container_id, is_demo,
+                hold_reason
             from ops.delivery order by delivery_id desc
             """
         ).fetchall()
@@ -41,6 +43,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
             """,
             (list(incidents.OPEN),),
         ).fetchall()
+        build = build_status.standing(conn)
     contracts = pipeline.contracts(settings)
     by_delivery: dict[int, list[dict[str, Any]]] = {}
     for finding in findings:
@@ -51,6 +54,8 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "deliveries": deliveries,
         "due": [_due(standing, contracts.get(standing.dataset_id)) for standing in standings],
         "incidents": open_incidents,
+        "build": build,
+        "inbox": build_status.in_inboxes(settings),
         "is_demo": any(delivery["is_demo"] for delivery in deliveries),
     }
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from teilhabe import naming
 from teilhabe.contracts import contract_path, parse_contract
 from teilhabe.errors import ReadingError, TeilhabeError
 from teilhabe.proposing import Proposal, propose
@@ -55,9 +56,11 @@ def new_dataset(
     for name, what in ((agency, "agency"), (dataset, "dataset")):
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or "__" in name:
             raise TeilhabeError(f"{name!r} is no name for an {what}: small letters, digits and single _ only.")
+    dataset_id = f"{agency}__{dataset}"
+    if problem := naming.problem_of_id(dataset_id):
+        raise TeilhabeError(problem)
     if not path.is_file():
         raise TeilhabeError(f"{path}: there is no such file.")
-    dataset_id = f"{agency}__{dataset}"
     proposal = propose(settings, dataset_id, path)
     targets = _targets(settings, agency, dataset, path, proposal, title)
     for target in targets:

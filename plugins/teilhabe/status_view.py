@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
+
+from teilhabe.delivery_calendar import OFFICE_TIME
 
 _COLOURS = {
     "loaded": "green",
@@ -16,6 +19,7 @@ _COLOURS = {
     "late": "yellow",
     "due": "yellow",
     "quarantined": "red",
+    "held": "red",
     "failed": "red",
     "overdue": "red",
 }
@@ -41,12 +45,36 @@ def overview(state: Mapping[str, Any], dataset: str | None = None) -> Iterator[R
         yield f"[{colour}]{entry['state']}[/{colour}] {_about(entry)}: {escape(entry['message'])}"
     if len(incidents) > _OPEN_SHOWN or len(gaps) > _OPEN_SHOWN:
         yield f"… {len(incidents)} incidents open, {len(gaps)} series with gaps (--json)"
+    held = [entry for entry in deliveries if entry["state"] == "held"]
+    for entry in held[:_OPEN_SHOWN]:
+        yield (
+            f"[red]held[/red] {entry['dataset_id']} (delivery {entry['delivery_id']}): {escape(entry['file'])} - "
+            f"{escape(entry['hold_reason'] or '')}"
+        )
+    yield from _build(state)
     states = Counter(entry["state"] for entry in due)
     told = ", ".join(f"{states[name]} {_said(name)}" for name in _WORST_FIRST if states[name])
     yield (
         f"{len(deliveries):,} deliveries, {len(incidents)} incidents open; {told or 'nothing due'}. "
         "Single deliveries: --deliveries, --dataset ID, --json."
     )
+
+
+def _build(state: Mapping[str, Any]) -> Iterator[str]:
+    """What keeps numbers that have arrived from being published."""
+    for entry in state["inbox"]:
+        yield f"in the inbox: {entry['dataset_id']}, {entry['files']} file(s); `teilhabe run` takes them up"
+    build = state["build"]
+    waiting = len(build["waiting"])
+    if build["failed_since"]:
+        yield (
+            f"[red]the last build failed[/red] (no build has succeeded since {_clock(build['failed_since'])}; "
+            f"{waiting} deliveries wait): {escape(build['reason'] or 'no reason is known')}"
+        )
+    elif waiting:
+        yield f"{waiting} deliveries wait for the next build."
+    if build["running_since"]:
+        yield f"A build is running since {_clock(build['running_since'])}."
 
 
 def deliveries(state: Mapping[str, Any], limit: int, dataset: str | None = None) -> Iterator[RenderableType]:
@@ -141,6 +169,10 @@ def _about(incident: Mapping[str, Any]) -> str:
 
 def _of(entries: Sequence[Mapping[str, Any]], dataset: str | None) -> list[Mapping[str, Any]]:
     return [entry for entry in entries if dataset is None or entry["dataset_id"] == dataset]
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone(OFFICE_TIME):%Y-%m-%d %H:%M %Z}"
 
 
 def _sort_key(period: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from teilhabe import naming
 from teilhabe.contracts import SUFFIX, load_contract, load_contracts, parse_contract
 from teilhabe.errors import ContractError
 from teilhabe.reading.labels import normalise
@@ -90,6 +91,20 @@ def test_a_wrong_contract_names_file_and_key(old: str, new: str, key: str) -> No
     assert message.startswith(f"{CONTRACT}: ")
     assert key in message
     assert "\n" not in message
+
+
+def test_an_id_whose_relations_the_database_would_cut_off_is_refused() -> None:
+    """PostgreSQL cuts names at 63 bytes in silence: two datasets would share a table. So everything that loads contracts says it."""
+    agency = CONTRACT.parent.name
+    room = naming.LONGEST - len(naming.INDEX_SUFFIX) - len(f"{agency}__")
+    for length, is_right in ((room, True), (room + 1, False)):
+        path = CONTRACT.with_name(f"{'x' * length}.odcs.yaml")
+        text = TEXT.replace("state_statistics__population", f"{agency}__{'x' * length}")
+        if is_right:
+            assert parse_contract(text, path).dataset == "x" * length
+        else:
+            with pytest.raises(ContractError, match=r": id: '.*' is too long by 1 characters"):
+                parse_contract(text, path)
 
 
 def test_age_bands_are_text_and_have_a_form() -> None:

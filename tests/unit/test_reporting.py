@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from teilhabe import delivery_calendar, incidents, loading, ops, status_view
+from teilhabe import build_status, delivery_calendar, incidents, loading, ops, status_view
 from teilhabe import warehouse as server
 from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.delivery_calendar import Standing
@@ -228,6 +228,51 @@ def test_status_lists_what_is_open_and_not_what_follows_from_it(conn: ops.Connec
 
 # What people see
 
+BUILT: dict[str, Any] = {
+    "build": {"state": "succeeded", "failed_since": None, "reason": None, "running_since": None, "waiting": []},
+    "inbox": [],
+}
+
+
+def test_a_failed_build_and_what_waits_for_it_are_told() -> None:
+    """Since when, why, and how much: nobody has to look into a log."""
+    build = {**BUILT["build"], "failed_since": NOW, "reason": "dbt build failed in dim_x: [no]", "waiting": [4, 5]}
+    held = delivery(3, "held", "c.csv", hold_reason="Die Prüfung is_observation nimmt diese Lieferung nicht an.")
+    state = {
+        "deliveries": [held],
+        "due": [],
+        "incidents": [],
+        "build": build,
+        "inbox": [{"dataset_id": "a__b", "files": 2}],
+    }
+    text = " ".join(shown(status_view.overview(state)).split())
+    assert "held a__b (delivery 3): c.csv - Die Prüfung is_observation nimmt diese Lieferung nicht an." in text
+    assert "the last build failed (no build has succeeded since 20" in text
+    assert "2 deliveries wait): dbt build failed in dim_x: [no]" in text
+    assert "in the inbox: a__b, 2 file(s)" in text
+    assert "the last build failed" not in shown(status_view.overview({**state, **BUILT}))
+
+
+def test_how_the_warehouse_stands(conn: Any) -> None:
+    """Failed is what came after the last success, and only while it is the last word."""
+
+    def built(*, succeeded: bool, message: str | None = None) -> int:
+        build_id = ops.start_build(conn, [], code_version="x", run_id=None)
+        ops.finish_build(conn, build_id, succeeded=succeeded, message=message)
+        return build_id
+
+    built(succeeded=True)
+    assert build_status.standing(conn)["failed_since"] is None
+    first = built(succeeded=False, message="first")
+    built(succeeded=False, message="second")
+    found = build_status.standing(conn)
+    [[since]] = conn.execute("select finished_at from ops.build where build_id = %s", (first,)).fetchall()
+    assert (found["failed_since"], found["reason"], found["state"]) == (since, "second", "failed")
+    assert build_status.reason_of_failure(conn) == "second"
+    built(succeeded=True)
+    assert build_status.reason_of_failure(conn) is None
+    conn.rollback()
+
 
 def delivery(number: int, state: str, name: str = "a.csv", periods: Any = None, **said: Any) -> dict[str, Any]:
     return {
@@ -258,7 +303,7 @@ def test_a_thousand_deliveries_are_one_line_per_dataset() -> None:
         delivery(n, "loaded", f"datei_{n}.csv", [f"20{10 + n % 14}-03"], dataset_id=names[n % 35])
         for n in range(1000, 0, -1)
     ]
-    state = {"deliveries": deliveries, "due": [owed(name, "delivered") for name in names], "incidents": []}
+    state = {"deliveries": deliveries, "due": [owed(name, "delivered") for name in names], "incidents": [], **BUILT}
     text = shown(status_view.overview(state))
     assert len(text.splitlines()) < 45
     assert all(name in text for name in names)
@@ -272,7 +317,7 @@ def test_of_several_municipalities_the_worst_is_shown_and_those_overdue_are_name
         owed("housing__accommodation", "delivered", sender=LENGEDE, sender_name="Lengede"),
         owed("housing__accommodation", "overdue", sender=ILSEDE, sender_name="Ilsede", missing=["2024-01"]),
     ]
-    text = shown(status_view.overview({"deliveries": [], "due": due, "incidents": []}))
+    text = shown(status_view.overview({"deliveries": [], "due": due, "incidents": [], **BUILT}))
     assert "overdue (1 of 2 here)" in text
     assert "03157009 Ilsede" in text
     assert "03157005 Lengede" not in text
@@ -288,7 +333,7 @@ def incident(**said: Any) -> dict[str, Any]:
 
 def test_open_incidents_are_sentences_and_brackets_in_them_are_no_markup() -> None:
     silent = incident(delivery_id=None, state="reopened", sender=LENGEDE, period="2024-01", severity="warning")
-    text = shown(status_view.overview({"deliveries": [], "due": [], "incidents": [incident(), silent]}))
+    text = shown(status_view.overview({"deliveries": [], "due": [], "incidents": [incident(), silent], **BUILT}))
     assert "open a__b (delivery 7): Datei „[red]x[/red].csv“: leer." in text
     assert "reopened a__b (03157005, 2024-01): Datei" in text
     assert "2 incidents open" in text

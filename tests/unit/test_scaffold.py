@@ -10,6 +10,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from teilhabe import naming
 from teilhabe.contracts import Contract, contract_path, load_contract
 from teilhabe.errors import ReadingError, TeilhabeError
 from teilhabe.proposing import propose
@@ -287,6 +288,16 @@ def test_what_cannot_be_a_dataset_is_said_in_one_sentence(
     with pytest.raises(TeilhabeError, match=said):
         new_dataset(settings, "office", "numbers", file(tmp_path, content))
     assert not (settings.agencies / "office").exists()
+
+
+def test_names_the_database_would_cut_off_are_refused(settings: Settings, tmp_path: Path) -> None:
+    agency = "library"
+    room = naming.LONGEST - len(naming.INDEX_SUFFIX) - len(f"{agency}__")
+    assert naming.problem_of_id(f"{agency}__{'x' * room}") is None
+    with pytest.raises(
+        TeilhabeError, match=r"is too long by 1 characters: 'library__x+_by_delivery' would be the name"
+    ):
+        new_dataset(settings, agency, "x" * (room + 1), file(tmp_path, WIDE))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from teilhabe import building, loading, pipeline
+from teilhabe import build_status, building, loading, ops, pipeline
 from teilhabe.airflow.names import WAREHOUSE_DAG, delivery_dag_id
 from teilhabe.airflow.services import AirflowApi, ServiceError
 from teilhabe.contracts import Contract
@@ -22,13 +22,16 @@ _DEFAULT_TIMEOUT = 3 * 3600
 
 @dataclass
 class RunReport:
-    """How it ended. ``failed`` are sentences about runs that failed for another reason than a refusal."""
+    """How it ended. ``failed`` are sentences about runs that failed for another reason than a refusal, ``held`` about
+    deliveries a build could not take in, ``left`` about files that still lie in an inbox."""
 
     triggered: list[str] = field(default_factory=list)
     loaded: int = 0
     duplicates: int = 0
     refused: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     built: bool = False
 
 
@@ -45,6 +48,7 @@ def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: 
     wanted = {name: contracts[name] for name in (datasets or contracts)}
     report = RunReport()
     first_delivery = _last_delivery(settings) + 1
+    first_build = _last_build(settings) + 1
     with AirflowApi(settings) as api:
         tell("Waiting for Airflow to read the DAGs")
         api.wait_for_dags([*(delivery_dag_id(name) for name in contracts), WAREHOUSE_DAG])
@@ -60,6 +64,12 @@ def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: 
             if not until_idle or report.failed:
                 break
     _summarise(settings, first_delivery, report)
+    report.held = _held_since(settings, first_build)
+    report.left = [
+        f"{entry['dataset_id']}: {entry['files']} file(s) wait in the inbox"
+        for entry in build_status.in_inboxes(settings)
+        if entry["dataset_id"] in wanted
+    ]
     return report
 
 
@@ -109,7 +119,7 @@ def _build(api: AirflowApi, settings: Settings, report: RunReport, tell: Tell) -
         for run in finished:
             known.add(run["dag_run_id"])
             if run["state"] == "failed":
-                report.failed += _causes(api, WAREHOUSE_DAG, run)
+                report.failed += _why_no_build(settings) or _causes(api, WAREHOUSE_DAG, run)
                 return
         active = [run for run in runs if run["state"] not in _FINISHED]
         if not active:
@@ -123,6 +133,13 @@ def _build(api: AirflowApi, settings: Settings, report: RunReport, tell: Tell) -
         else:
             waited_since = time.monotonic()
         time.sleep(_LOOK_SECONDS)
+
+
+def _why_no_build(settings: Settings) -> list[str]:
+    """The reason in full, as the build itself recorded it."""
+    with loading.session(settings) as conn:
+        reason = build_status.reason_of_failure(conn)
+    return [f"{WAREHOUSE_DAG}: {reason}"] if reason else []
 
 
 def _causes(api: AirflowApi, dag_id: str, run: dict[str, Any]) -> list[str]:
@@ -169,6 +186,22 @@ def _summarise(settings: Settings, first_delivery: int, report: RunReport) -> No
     report.loaded = sum(state == "loaded" for state, _ in rows)
     report.duplicates = sum(state == "duplicate" for state, _ in rows)
     report.refused = [message for state, message in rows if state == "quarantined"]
+
+
+def _held_since(settings: Settings, first_build: int) -> list[str]:
+    with loading.session(settings) as conn:
+        builds = conn.execute("select build_id from ops.build where build_id >= %s order by build_id", (first_build,))
+        return [
+            f"{dataset_id}: delivery {number}, {file_name} - {reason}"
+            for (build_id,) in builds.fetchall()
+            for number, dataset_id, file_name, reason in ops.held_by(conn, build_id)
+        ]
+
+
+def _last_build(settings: Settings) -> int:
+    with loading.session(settings) as conn:
+        [[last]] = conn.execute("select coalesce(max(build_id), 0) from ops.build").fetchall()
+    return int(last)
 
 
 def _last_delivery(settings: Settings) -> int:

@@ -125,7 +125,16 @@ def build(*, force: bool = False) -> bool:
     until = time.monotonic() + _BURST_SECONDS
     while pipeline.under_way(settings) and time.monotonic() < until:
         time.sleep(_LOOK_SECONDS)
-    building.build(settings, _run_id(), force=force)
+    build_id = building.build(settings, _run_id(), force=force)
+    with loading.session(settings) as conn:
+        held = ops.held_by(conn, build_id)
+    for number, dataset_id, file_name, reason in held:
+        text = (
+            f"Lieferung {number} („{file_name}“, {dataset_id}) ist angehalten: Ihre Zahlen gelten nicht, alle anderen sind "
+            f"veröffentlicht. {reason} Die Lieferung zurückziehen (teilhabe withdraw {number} --reason …) oder eine "
+            "berichtigte Datei abgeben; nach einer Änderung an den Regeln versucht es der nächste Aufbau von selbst."
+        )
+        alert(f"Lieferung {number} angehalten: {dataset_id}", text, f"held:{number}")
     return True
 
 
