@@ -173,7 +173,7 @@ def test_a_register_in_other_units_or_without_a_column_is_refused_in_words_of_th
     assert finding.rule == "header.missing_column" and "„Fläche km²“" in finding.message
     assert "flaeche" not in finding.message and "area_km2" not in finding.message
     finding = read(REGISTER, register(tmp_path, people="viele")).finding("value.not_a_number")
-    assert "Spalte Bevölkerung insgesamt" in finding.message
+    assert "Bevölkerung insgesamt" in finding.message
 
 
 # Lists of territorial changes

@@ -275,7 +275,7 @@ def test_populations_that_are_known_date_the_register(read: Read, day: str) -> N
     known = {"2022": {"03999": 990.0}, "2023": {"03999": 1000.0}}
     result = read(REGISTER, register(day), "GV100AD.txt", populations=lambda: known)
     assert (result.rows[1]["population"], result.rows[1]["population_period_code"]) == ("1000", "2023-12-31")
-    assert result.finding("period.population_recognised").found == "2023-12-31"
+    assert result.finding("period.population_recognised").found == "31.12.2023"
 
 
 # GENESIS: the unit in the title

@@ -55,6 +55,7 @@ class _RegisterReading(Reading):
                 "„{found}“ ist keine Zahl",
                 [Evidence(row, column, text)],
                 column=column,
+                sheet=self.sheet,
                 expected="eine Zahl",
             )
             return None
