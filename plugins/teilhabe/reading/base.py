@@ -269,7 +269,7 @@ class Reading(ABC):
                     for i in first
                 ],
                 sheet=self.sheet,
-                expected=expected,
+                expected=symbols.wanted(self.rules) if expected == _NUMBER_OR_SIGN else expected,
                 count=len(np.unique(row_numbers.take(of_kind).to_numpy())),
             )
         return converted
@@ -463,14 +463,16 @@ _BAD_TEXTS = (
 )
 """What programs leave in a cell instead of what was meant: rule, sentence, what was expected."""
 
+_NUMBER_OR_SIGN = "eine Zahl oder ein vereinbartes Zeichen"
+"""Stands for the signs of the layout, which are listed."""
 _BAD_CELLS = (
-    ("value.missing", "die Zelle ist leer", "eine Zahl oder ein vereinbartes Zeichen"),
+    ("value.missing", "die Zelle ist leer", _NUMBER_OR_SIGN),
     ("value.is_a_date", "aus der Zahl ist ein Datum geworden („{found}“)", "eine Zahl, die Zelle als Zahl formatiert"),
     *_BAD_TEXTS,
     (
         "value.not_a_number",
         "„{found}“ ist keine Zahl und kein vereinbartes Zeichen",
-        "eine Zahl oder ein vereinbartes Zeichen",
+        _NUMBER_OR_SIGN,
     ),
 )
 """What can stand in a number's cell that is neither number nor sign: rule, sentence, what was expected."""

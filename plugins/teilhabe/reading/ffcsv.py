@@ -21,6 +21,7 @@ from teilhabe.reading.labels import Dictionary
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import COUNTRY, from_genesis, is_genesis_key, with_lost_zero
+from teilhabe.reading.text import wrong_delimiter
 from teilhabe.reading.units import unit_of
 from teilhabe.wording import wanted_period
 
@@ -43,6 +44,8 @@ class FfcsvReading(Reading):
         if values:
             headers += ["value", "value_variable_code"]
         missing = next((name for name in _NEEDED if name not in headers), None)
+        if missing and missing in lines[0] and source.delimiter != ";":
+            return wrong_delimiter(source.delimiter, ";")
         if missing:
             return f"im Kopf fehlt die Spalte „{missing}“"
         first = lines[1].split(";") if len(lines) > 1 else []

@@ -19,10 +19,12 @@ from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, head
 from teilhabe.reading.periods import is_valid, parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import from_genesis, is_genesis_key, map_distinct, with_lost_zero
+from teilhabe.reading.text import wrong_delimiter
 from teilhabe.reading.units import title_unit
 from teilhabe.reading.unpublished import groups, holds_for_all
 from teilhabe.wording import spell_period, wanted_period
 
+_DELIMITER = ";"
 _FIRST_LINE = "GENESIS-Tabelle:"
 _TABLE = re.compile(r"(?:GENESIS-)?Tabelle:\s*([\w-]+)")
 _DEPTH = re.compile(r"(\d{5}-\d{2}-\d{2}-)([1-5])")
@@ -49,6 +51,8 @@ class GenesisReading(Reading):
         found = _TABLE.match(first)
         if found is None:
             return f"die erste Zeile ist nicht „{_FIRST_LINE} {layout.table}“"
+        if source.delimiter != _DELIMITER and not any(line.count(_DELIMITER) > 1 for line in source.head_lines):
+            return wrong_delimiter(source.delimiter, _DELIMITER)
         return None if _is_part_of(found[1], layout.table) else f"GENESIS-Tabelle {found[1]} statt {layout.table}"
 
     def _tidy(self) -> Iterator[Columns]:

@@ -20,6 +20,7 @@ from teilhabe.reading.base import Columns, Reading
 from teilhabe.reading.headings import NO_NUMBER, day_above, find_columns, find_day, headings, square_metres
 from teilhabe.reading.labels import instead
 from teilhabe.reading.source import Cell, Source, cell_text
+from teilhabe.reading.text import is_blank
 from teilhabe.wording import spell_period
 
 _RECORD = re.compile(r"(10|20|30|40|50|60)\d{8}\d\d")
@@ -74,11 +75,11 @@ class Gv100adReading(_RegisterReading):
     def _tidy(self) -> Iterator[Columns]:
         rows = []
         lines = list(self.source.lines)
-        while lines and not lines[-1].strip():
+        while lines and is_blank(lines[-1]):
             lines.pop()
         for record, line in enumerate(lines, start=1):
             number = self.source.row(record)
-            if not line.strip():
+            if is_blank(line):
                 continue
             if not _RECORD.match(line) or len(line) != _RECORD_LENGTH:
                 if record == len(lines) and _RECORD.match(line):

@@ -194,7 +194,7 @@ class Source:
                 expected=f"höchstens {_MAX_TEXT // 1_000_000} MB",
             )
         self._tell_hidden()
-        return [line for lines in self.records() for line in lines]
+        return text.without_empty_end([line for lines in self.records() for line in lines], self.delimiter)
 
     def records(self, *, strict: bool = True, blank: bool = True) -> Iterator[list[str]]:
         """All records in portions, ``blank`` ones on request; ``row`` knows the line each begins in once it was given.
@@ -359,7 +359,7 @@ class Source:
                     sheet = book.get_sheet_by_name(name)
                 except python_calamine.WorksheetNotFound:
                     continue  # a chart has no cells
-                sheets[name] = sheet.to_python(skip_empty_area=False)
+                sheets[name] = _visible(sheet.to_python(skip_empty_area=False))
                 merges[name] = _within(sheet.merged_cell_ranges or [], sheet.end)
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
@@ -427,6 +427,15 @@ def _within(merges: Merges, end: tuple[int, int] | None) -> Merges:
         for (top, left), (bottom, right) in merges
         if top <= end[0] and left <= end[1]
     ]
+
+
+def _visible(rows: list[list[Cell]]) -> list[list[Cell]]:
+    """Cells without what nobody sees, as in a text; in place, for there may be a million."""
+    for row in rows:
+        for at, cell in enumerate(row):
+            if cell.__class__ is str and not cell.isascii():
+                row[at] = text.visible(cell)
+    return rows
 
 
 def _line_of(data: mmap.mmap, at: int) -> int:

@@ -53,17 +53,19 @@ _SUFFIXES: dict[Regime, dict[str, str]] = {
 
 _DECIMAL_MARK: dict[NumberFormat, str] = {"german": ",", "english": ".", "international": "."}
 _NUMBER: dict[NumberFormat, re.Pattern[str]] = {
-    "german": re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([. ][0-9]{3})+)(,[0-9]+)?"),
-    "english": re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([, ][0-9]{3})+)(\.[0-9]+)?"),
+    "german": re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([. '])[0-9]{3}(?:\2[0-9]{3})*)(,[0-9]+)?"),
+    "english": re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([, '])[0-9]{3}(?:\2[0-9]{3})*)(\.[0-9]+)?"),
     "international": re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?"),
 }
 _THOUSANDS: dict[NumberFormat, re.Pattern[str]] = {
-    "german": re.compile(r"[. ]"),
-    "english": re.compile(r"[, ]"),
+    "german": re.compile(r"[. ']"),
+    "english": re.compile(r"[, ']"),
     "international": re.compile(r" "),
 }
 _SPACES = re.compile("[\u00a0\u2009\u202f\u2007]")
 """Written as thousands separators, invisible on paper."""
+_APOSTROPHES = re.compile("[\u2019\u02bc]")
+"""Thousands as the Swiss write them."""
 
 
 def signs(rules: SymbolRules) -> dict[str, Meaning]:
@@ -79,6 +81,20 @@ def signs(rules: SymbolRules) -> dict[str, Meaning]:
     if rules.regime in _REGIMES_WITH_DASH:
         found["-"] = "missing" if rules.dash == "missing" else "zero"
     return found | rules.also
+
+
+def wanted(rules: SymbolRules) -> str:
+    """What a number's cell may hold, in German: ``eine Zahl oder eines der vereinbarten Zeichen „-“, „.“``."""
+    agreed = signs(rules)
+    found = [f"„{sign}“" for sign in agreed if sign and sign not in ("X", "\u2026")]
+    which = ["eine Zahl"]
+    if found:
+        which.append(
+            ("das vereinbarte Zeichen " if len(found) == 1 else "eines der vereinbarten Zeichen ") + ", ".join(found)
+        )
+    if "" in agreed:
+        which.append("eine leere Zelle")
+    return " oder ".join(which)
 
 
 @dataclass(frozen=True)
@@ -155,7 +171,7 @@ def _distinct(
 
 def _one(text: str, rules: SymbolRules, numbers: NumberFormat) -> tuple[str | None, str, str, bool, bool]:
     """(value, obs_status, conf_status, bad, dash) of a text that is not plainly a number."""
-    text = _SPACES.sub(" ", text).replace(_MINUS, "-").strip()
+    text = _APOSTROPHES.sub("'", _SPACES.sub(" ", text)).replace(_MINUS, "-").strip()
     if text in rules.also:
         return (*_MEANINGS[rules.also[text]], False, False)
     if text in _SYMBOLS[rules.regime]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from teilhabe.contracts import Table
 from teilhabe.reading.labels import instead, normalise
 from teilhabe.reading.source import Source, cell_text
+from teilhabe.reading.text import wrong_delimiter
 
 DEPTH = 30
 """Rows in which a header is looked for."""
@@ -53,8 +54,7 @@ def refuses_text(layout: Table, source: Source) -> str | None:
         return None
     for delimiter in ";,\t|":
         if delimiter != layout.delimiter and find(layout, [_split(line, delimiter) for line in lines]) is not None:
-            name = {"\t": "ein Tabulator"}.get(delimiter, f"„{delimiter}“")
-            return f"zwischen den Spalten steht {name} und nicht „{layout.delimiter}“"
+            return wrong_delimiter(delimiter, layout.delimiter)
     return _reworded(layout, [rows]) or "keine Zeile mit den vereinbarten Spaltenüberschriften"
 
 

@@ -181,6 +181,21 @@ def is_blank(line: str) -> bool:
     return not line.strip(_NOTHING)
 
 
+def without_empty_end(lines: list[str], delimiter: str) -> list[str]:
+    """Without a last column that is empty in every row, its header among them: some programs end each line so."""
+    while (columned := [line for line in lines if delimiter in line]) and all(
+        line.endswith(delimiter) for line in columned
+    ):
+        lines = [line.removesuffix(delimiter) for line in lines]
+    return lines
+
+
+def wrong_delimiter(found: str, agreed: str) -> str:
+    """Part of a German sentence."""
+    name = {"\t": "ein Tabulator"}.get(found, f"„{found}“")
+    return f"zwischen den Spalten steht {name} und nicht „{agreed}“"
+
+
 def visible(text: str) -> str:
     """Without invisible characters, and with one kind of space."""
     return text if text.isascii() else INVISIBLE.sub("", _BLANKS.sub(" ", text))

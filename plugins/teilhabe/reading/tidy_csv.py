@@ -26,6 +26,7 @@ from teilhabe.reading.labels import Dictionary, clean, instead, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source
 from teilhabe.reading.territory import with_lost_zero
+from teilhabe.reading.text import is_blank
 from teilhabe.reading.units import divides, is_total, worded_unit
 from teilhabe.wording import wanted_period
 
@@ -132,7 +133,7 @@ class TidyReading(Reading):
         def handle(row: arrow_csv.InvalidRow) -> str:
             skipped.append(row.number or 0)
             number = self.source.row(row.number or 0)
-            if row.text.strip():
+            if not is_blank(row.text.strip()):
                 self.report.rows(
                     "critical",
                     "row.ragged",
