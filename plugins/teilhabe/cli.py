@@ -155,6 +155,29 @@ def withdraw(
 
 
 @app.command()
+def decide(
+    delivery: Annotated[int, typer.Argument(help="Its number, as `teilhabe status --deliveries` shows it.")],
+    answer: Annotated[str, typer.Argument(help="accept-without-rows or reject.", metavar="ANSWER")],
+    reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")],
+) -> None:
+    """Decide about a delivery that was refused for faults of single rows: load the other rows, or leave it refused.
+
+    The next `teilhabe run` loads it.
+    """
+    import getpass
+
+    from teilhabe import deciding, loading
+
+    if answer not in deciding.ANSWERS:
+        raise typer.BadParameter(f"must be {' or '.join(deciding.ANSWERS)}", param_hint="ANSWER")
+    settings = get_settings()
+    _ensure_warehouse(settings)
+    with loading.session(settings) as conn:
+        made = deciding.decide(conn, delivery, answer, reason=reason, actor=getpass.getuser(), now=datetime.now(UTC))
+    out.print(escape(deciding.told(made)), highlight=False)
+
+
+@app.command()
 def run(
     datasets: Annotated[list[str] | None, typer.Argument(help="Only these datasets; all by default.")] = None,
     until_idle: Annotated[

@@ -5,7 +5,7 @@ create table if not exists ops.desk_act (
     at timestamptz not null,
     actor text not null,
     action text not null
-        constraint desk_act_action_check check (action in ('uploaded', 'downloaded', 'withdrawn')),
+        constraint desk_act_action_check check (action in ('uploaded', 'downloaded', 'withdrawn', 'accepted_without_rows', 'rejected')),
     dataset_id text not null,
     sender_code text,
     period_code text,
@@ -23,22 +23,22 @@ begin
     if not exists (
         select 1 from pg_constraint
         where conrelid = 'ops.desk_act'::regclass and conname = 'desk_act_action_check'
-            and pg_get_constraintdef(oid) like '%withdrawn%'
+            and pg_get_constraintdef(oid) like '%rejected%'
     ) then
         alter table ops.desk_act drop constraint desk_act_action_check;
         alter table ops.desk_act add constraint desk_act_action_check
-            check (action in ('uploaded', 'downloaded', 'withdrawn'));
+            check (action in ('uploaded', 'downloaded', 'withdrawn', 'accepted_without_rows', 'rejected'));
     end if;
 end
 $$;
 create index if not exists desk_act_by_dataset on ops.desk_act (dataset_id, at);
 comment on table ops.desk_act is
-    'Who handed in, took out or withdrew which file, at the desk or on the command line. Append-only; what was done to incidents '
+    'Who handed in, took out, withdrew or decided about which file, at the desk or on the command line. Append-only; what was done to incidents '
     'is in ops.incident_event.';
 comment on column ops.desk_act.actor is 'Name of the account.';
-comment on column ops.desk_act.note is 'Of a withdrawal: why.';
+comment on column ops.desk_act.note is 'Of a withdrawal or a decision: why.';
 comment on column ops.desk_act.period_code is 'The period the file was meant for, where the page it came from says so.';
-comment on column ops.desk_act.delivery_id is 'The delivery taken out or withdrawn, or the one the file replaces.';
+comment on column ops.desk_act.delivery_id is 'The delivery taken out, withdrawn or decided about, or the one the file replaces.';
 comment on column ops.desk_act.arrival is 'Of an upload: what the delivery that becomes of it has as source_fingerprint.';
 
 create index if not exists delivery_by_arrival on ops.delivery (source_fingerprint) where source_fingerprint is not null;

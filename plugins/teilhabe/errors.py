@@ -76,7 +76,8 @@ class Finding:
     def places(self) -> list[Place] | None:
         """The rows that are at fault; None where it is not certain rows, or not all of them are listed."""
         found = [Place(e.sheet or self.sheet, e.row, e.column_number) for e in self.evidence if e.row is not None]
-        return found if found and len(found) == len(self.evidence) >= self.row_count else None
+        are_all = len(found) == len(self.evidence) >= self.row_count and len(found) < EVIDENCE_LIMIT
+        return found if found and are_all else None
 
 
 class TeilhabeError(Exception):

@@ -77,17 +77,17 @@ def judge(
 ) -> Verdict:
     """The verdict on a delivery, without its faulty rows where they can be left out.
 
-    ``decided``: the rows a person has said it may be loaded without, where its office could mend it. ``ReadingError`` passes.
+    Where the office can mend the file it is refused all the same; the verdict then says without which rows it could be loaded.
+    ``decided``: the rows a person has said it may do without. ``ReadingError`` passes.
     """
     from teilhabe.reading.held_back import HeldBack
 
     reading = open_reading()
     verdict = validate(reading)
-    may = not reading.is_mendable if decided is None else True
-    if verdict.accepted or not may or names_all_that_exists(contract):
+    if verdict.accepted or names_all_that_exists(contract):
         return verdict
     places = faulty_rows(verdict.findings[: verdict.row_rules])
-    if not places or (decided is not None and not places <= set(decided)):
+    if not places:
         return verdict
     second = open_reading()
     second.held_back = held = HeldBack(places, reading.contested)
@@ -113,18 +113,20 @@ def judge(
     without.findings = [*causes, *others]
     if not without.accepted:
         return verdict  # it would not be right without these rows either
-    without.held_back = held.rows
-    without.held_back_count = len(held.rows) + len({(place.sheet, place.row) for place in unread})
-    return without
+    out = {row.place for row in held.rows} | unread
+    # What the office can mend is not loaded, but somebody may decide to do without these rows.
+    counting = without if not reading.is_mendable or out <= set(decided or ()) else verdict
+    counting.faults = causes
+    counting.held_back = held.rows
+    counting.held_back_count = len(held.rows) + len({(place.sheet, place.row) for place in unread})
+    return counting
 
 
 def excluded(verdict: Verdict, secrecy: SecrecyMethod) -> list[Excluded]:
-    """The rows that were left out, each with the first reason, without numbers that are secret."""
+    """The rows that were left out, or could be, each with the first reason, without numbers that are secret."""
     reasons: dict[Place, Excluded] = {}
     contested = None
-    for finding in verdict.findings:
-        if not finding.held_back:
-            continue
+    for finding in verdict.faults:
         contested = finding if finding.rule == "row.duplicate_key" else contested
         for evidence in finding.evidence:
             if evidence.row is not None:

@@ -309,6 +309,23 @@ def note(conn: Connection, incident_id: int, actor: str, now: datetime, text: st
     return _move(conn, incident, "noted", incident.state, now, actor=actor, note=text.strip())
 
 
+def dismiss(conn: Connection, delivery_id: int, actor: str, now: datetime, note: str) -> None:
+    """Close what a delivery showed, without a word to its office: somebody has decided that nothing comes of it."""
+    delivery = _delivery(conn, delivery_id)
+    _hold(conn, [delivery.dataset_id])
+    open_ones = _locked(conn, "i.delivery_id = %s and i.state <> 'fixed'", (delivery_id,))
+    for incident in open_ones:
+        closed = {"closed_at": now}
+        _move(conn, incident, "fixed", "fixed", now, actor=actor, note=note, delivery_id=delivery_id, columns=closed)
+    conn.execute(
+        "update ops.incident set cause_id = null where cause_id = any(%s) and state <> 'fixed'",
+        ([incident.incident_id for incident in open_ones],),
+    )
+    conn.execute(
+        "update ops.delivery set followed_at = coalesce(followed_at, %s) where delivery_id = %s", (now, delivery_id)
+    )
+
+
 def end_waivers(conn: Connection, now: datetime) -> list[Change]:
     """Reopen what was accepted until a day that has passed."""
     ended = _locked(conn, "i.state = 'waived' and i.waived_until < %s", (today(now),))
@@ -341,7 +358,13 @@ def _shown(conn: Connection, delivery_id: int) -> dict[str, _Finding]:
             """
             select rule, (array_agg(severity order by severity, finding_id))[1] as severity,
                 (array_agg(message order by severity, finding_id))[1] as message, sum(row_count)::bigint as row_count
-            from ops.finding where delivery_id = %s and severity in ('critical', 'warning')
+            from (
+                -- What rows were left out for keeps nothing out any more.
+                select finding_id, delivery_id, rule, message, row_count,
+                    case when held_back then 'warning' else severity end as severity
+                from ops.finding
+            ) as finding
+            where delivery_id = %s and severity in ('critical', 'warning')
             group by rule order by min(finding_id)
             """,
             (delivery_id,),

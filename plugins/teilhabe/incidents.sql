@@ -134,13 +134,34 @@ create table if not exists ops.approval (
     asked_at timestamptz not null default clock_timestamp(),
     expires_at timestamptz not null,
     run_id text,
-    answer text check (answer in ('publish', 'refuse')),
+    answer text
+        constraint approval_answer_check check (answer in ('publish', 'refuse', 'accept_without_rows', 'reject')),
     answered_by text,
     answered_at timestamptz,
+    reason text,
     check (num_nulls(answer, answered_by, answered_at) in (0, 3))
 );
+-- What installations made before decisions about refused deliveries lack.
+alter table ops.approval add column if not exists reason text;
+do $$
+begin
+    if not exists (
+        select 1 from pg_constraint
+        where conrelid = 'ops.approval'::regclass and conname = 'approval_answer_check'
+            and pg_get_constraintdef(oid) like '%reject%'
+    ) then
+        alter table ops.approval drop constraint if exists approval_answer_check;
+        alter table ops.approval add constraint approval_answer_check
+            check (answer in ('publish', 'refuse', 'accept_without_rows', 'reject'));
+    end if;
+end
+$$;
 comment on table ops.approval is
-    'A delivery with warnings whose contract wants a person asked before it is loaded. It waits as validated until then.';
+    'What a person says about a delivery: whether one with warnings is loaded, where its contract wants somebody asked (it waits as '
+    'validated until then), and whether one refused for faults of single rows is loaded without these.';
+comment on column ops.approval.answer is
+    'publish, refuse: about warnings. accept_without_rows: loaded without the rows of ops.excluded_row. reject: stays refused.';
+comment on column ops.approval.reason is 'Why, where a refused delivery was decided about.';
 comment on column ops.approval.expires_at is 'Without an answer it is loaded from then on.';
 comment on column ops.approval.run_id is 'The Airflow run that asks; null: nobody has been asked yet.';
 comment on column ops.approval.answered_by is 'Name of the account; teilhabe where nobody answered in time.';

@@ -292,7 +292,8 @@ def answer(conn: Connection, delivery_id: int, *, publish: bool, actor: str) -> 
 
 
 def approval(conn: Connection, delivery_id: int) -> str | None:
-    """``publish``, ``refuse`` or, while nobody has answered, ``open``; None when nobody had to be asked.
+    """``publish``, ``refuse``, ``accept_without_rows``, ``reject`` or, while nobody has answered, ``open``; None when nobody
+    had to be asked.
 
     Silence after the time is over means ``publish``.
     """
@@ -305,6 +306,28 @@ def approval(conn: Connection, delivery_id: int) -> str | None:
         "select coalesce(answer, 'open') from ops.approval where delivery_id = %s", (delivery_id,)
     ).fetchone()
     return row[0] if row else None
+
+
+def write_down(conn: Connection, delivery: Delivery, action: str, *, note: str, actor: str, now: datetime) -> None:
+    """What a person did to a delivery, for whoever asks later."""
+    conn.execute(
+        """
+        insert into ops.desk_act (at, actor, action, dataset_id, sender_code, delivery_id, file_name, size_bytes, sha256, note)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        """,
+        (
+            now,
+            actor,
+            action,
+            delivery.dataset_id,
+            delivery.sender_code,
+            delivery.delivery_id,
+            delivery.file_name,
+            delivery.size_bytes,
+            delivery.sha256,
+            note,
+        ),
+    )
 
 
 def set_state(conn: Connection, delivery_id: int, state: State, **columns: Any) -> None:

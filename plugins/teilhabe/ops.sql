@@ -158,7 +158,9 @@ comment on column ops.finding.held_back is
     'The rows at fault were left out (ops.excluded_row) and the others loaded: it stops nothing, whatever its severity.';
 
 alter table ops.delivery add column if not exists held_back_count bigint not null default 0;
-comment on column ops.delivery.held_back_count is 'Rows that were left out because of faults; row_count counts the others.';
+comment on column ops.delivery.held_back_count is
+    'Rows that were left out because of faults; row_count counts the others. Of a refused delivery: without how many of the rows '
+    'counted it could be loaded, if somebody decides so (ops.approval).';
 
 alter table ops.delivery add column if not exists names_resolved jsonb;
 comment on column ops.delivery.names_resolved is

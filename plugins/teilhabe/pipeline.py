@@ -351,7 +351,7 @@ def _load_if_approved(
     delivery = ops.delivery(conn, number)
     said = ops.approval(conn, number)
     conn.commit()
-    if said in (None, "publish"):
+    if said in (None, "publish", "accept_without_rows"):
         _load_one(conn, settings, contract, delivery, folder, run_id)
         return "loaded"
     if said == "refuse":
@@ -728,6 +728,9 @@ def _judge_one(
     with ops.step(
         conn, "validate", dataset_id=contract.dataset_id, delivery_id=delivery.delivery_id, run_id=run_id
     ) as outcome:
+        is_decided = ops.approval(conn, delivery.delivery_id) == "accept_without_rows"
+        decided = excluded_rows.places(conn, delivery.delivery_id) if is_decided else None
+        conn.commit()
         past = history.from_warehouse(asking, before=delivery.received_at, without=delivery.delivery_id)
 
         def validated(reading: Reading) -> Verdict:
@@ -743,7 +746,7 @@ def _judge_one(
 
         try:
             verdict = holding_back.judge(
-                contract, partial(open_delivery, settings, contract, delivery, folder), validated
+                contract, partial(open_delivery, settings, contract, delivery, folder), validated, decided
             )
         except ReadingError as error:
             verdict = Verdict(findings=[error.finding])

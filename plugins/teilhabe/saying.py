@@ -108,6 +108,9 @@ def say(
     text = f"{', '.join(front)}: {_capital(text)}" if front else _capital(text)
     if with_count and finding.row_count > 1:
         text = f"{text.rstrip('.')}. Insgesamt {counted(finding)}"
+    if with_count and finding.held_back:
+        these = "Diese Zeilen bleiben" if finding.row_count > 1 else "Diese Zeile bleibt"
+        text = f"{text.rstrip('.')}. {these} draußen, die übrigen gelten."
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 

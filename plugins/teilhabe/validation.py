@@ -122,10 +122,12 @@ class Verdict:
     periods: list[str] = field(default_factory=list)
     territories: set[str | None] = field(default_factory=set)
     """Keys the rows are about, as far as they could be read; None among them where one names none."""
+    faults: list[Finding] = field(default_factory=list)
+    """The findings for which rows are left out, or could be if somebody decides so."""
     held_back: list[HeldRow] = field(default_factory=list)
-    """Rows with faults that are left out; ``row_count`` counts the others."""
+    """These rows; of a delivery that is loaded ``row_count`` counts the others."""
     held_back_count: int = 0
-    """Rows left out, those among them that could not even be read as rows."""
+    """How many they are, those among them that could not even be read as rows."""
     names_resolved: dict[str, str] = field(default_factory=dict)
     """Keys the register had for names without a readable key; kept so that every later reading agrees."""
     row_rules: int = 0

@@ -59,7 +59,7 @@ def withdraw(conn: ops.Connection, delivery_id: int, *, reason: str, actor: str,
     if is_new:
         _refuse_what_does_not_count(delivery)
         ops.set_state(conn, delivery_id, "withdrawn", withdrawal_reason=reason)
-        _write_down(conn, delivery, reason, actor, now)
+        ops.write_down(conn, delivery, "withdrawn", note=reason, actor=actor, now=now)
     [[at]] = conn.execute("select state_at from ops.delivery where delivery_id = %s", (delivery_id,)).fetchall()
     return Withdrawal(
         delivery_id, delivery.dataset_id, delivery.file_name, at, is_new, _counting_now(conn, delivery_id)
@@ -94,26 +94,6 @@ def _refuse_what_does_not_count(delivery: ops.Delivery) -> None:
     why = _NOTHING_COUNTS.get(delivery.state)
     if why is not None:
         raise TeilhabeError(f"{name}: {why}")
-
-
-def _write_down(conn: ops.Connection, delivery: ops.Delivery, reason: str, actor: str, now: datetime) -> None:
-    conn.execute(
-        """
-        insert into ops.desk_act (at, actor, action, dataset_id, sender_code, delivery_id, file_name, size_bytes, sha256, note)
-        values (%s, %s, 'withdrawn', %s, %s, %s, %s, %s, %s, %s)
-        """,
-        (
-            now,
-            actor,
-            delivery.dataset_id,
-            delivery.sender_code,
-            delivery.delivery_id,
-            delivery.file_name,
-            delivery.size_bytes,
-            delivery.sha256,
-            reason,
-        ),
-    )
 
 
 def _counting_now(conn: ops.Connection, delivery_id: int) -> dict[str, int | None]:

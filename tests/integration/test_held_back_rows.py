@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from teilhabe import loading, ops, pipeline
+from teilhabe import deciding, incidents, loading, ops, pipeline
+from teilhabe.errors import TeilhabeError
 from teilhabe.settings import Settings
 from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, monitor, population
 
 COUNTIES = {"Braunschweig, Stadt": "K03101", "Gifhorn": "K03151", "Peine": "K03157", "Wolfenbüttel": "K03158"}
 GOOD = [(year, name, key, 1000 * n + year) for year in (2021, 2022) for n, (name, key) in enumerate(COUNTIES.items())]
-SOCIAL_WORK = "civic__social_work"
 
 
 @pytest.fixture(scope="module")
@@ -139,4 +141,111 @@ def test_an_office_that_can_mend_hears_of_every_row_and_nothing_is_loaded(flow: 
     assert pipeline.take_in(flow.settings, contract.model_copy(update={"mendable": True})) == {number: "quarantined"}
     [finding] = [f for f in flow.findings(number) if f.severity == "critical"]
     assert ([e.row for e in finding.evidence], finding.held_back) == ([4, 8], False)
-    assert excluded(flow, number) == flow.raw(FOREIGNERS) == []
+    assert flow.raw(FOREIGNERS) == []
+    assert [row for row, *_ in excluded(flow, number)] == [4, 8], "what somebody may decide to do without"
+
+
+NOW = datetime(2023, 11, 3, 9, tzinfo=UTC)
+REFUSED = with_row(1, 2021, "Osterode", "#NV", 77)
+
+
+def take_in(flow: Flow) -> dict[int, str]:
+    """As the DAG does it, for an office that can mend its files."""
+    contract = pipeline.contract(flow.settings, FOREIGNERS).model_copy(update={"mendable": True})
+    return pipeline.take_in(flow.settings, contract)
+
+
+@pytest.fixture
+def refused(flow: Flow) -> int:
+    flow.hand_in(FOREIGNERS, REFUSED)
+    [number] = flow.archive(FOREIGNERS)
+    assert take_in(flow) == {number: "quarantined"}
+    return number
+
+
+def decide(flow: Flow, number: int, answer: deciding.Answer, reason: str = "Quelle antwortet nicht") -> str:
+    with loading.session(flow.settings) as conn:
+        return deciding.told(deciding.decide(conn, number, answer, reason=reason, actor="steward", now=NOW))
+
+
+def follow(flow: Flow, number: int) -> list[str]:
+    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    with loading.session(flow.settings) as conn:
+        changes = incidents.follow(conn, contract, number, NOW)
+    return [f"{one.severity} {one.action}" for one in changes if one.rule == "key.invalid"]
+
+
+def test_an_editor_may_do_without_the_rows(flow: Flow, refused: int) -> None:
+    assert follow(flow, refused) == ["critical opened"]
+    told = decide(flow, refused, "accept-without-rows")
+    assert told == f"Lieferung {refused} („zahlen.csv“) wird mit dem nächsten Lauf ohne 1 von 8 Zeilen übernommen."
+    assert flow.raw(FOREIGNERS) == [], "the run loads it, not the decision"
+    assert take_in(flow) == {refused: "loaded"}
+    assert counts(flow, refused) == ("loaded", 7, 1)
+    assert [row for (row,) in flow.raw(FOREIGNERS, "_row_number")] == [2, 4, 5, 6, 7, 8, 9]
+    assert flow.ask("select actor, action, note from ops.desk_act") == [
+        ("steward", "accepted_without_rows", "Quelle antwortet nicht")
+    ]
+    assert follow(flow, refused) == ["warning seen"], "the office may still send the row"
+    again = decide(flow, refused, "accept-without-rows", "noch einmal")
+    assert "ist schon entschieden und übernommen" in again
+    assert "steward" in again and "Quelle antwortet nicht" in again
+    with pytest.raises(
+        TeilhabeError, match="ist schon entschieden: „ohne die fehlerhaften Zeilen übernehmen“, steward"
+    ):
+        decide(flow, refused, "reject")
+    assert flow.ask("select count(*) from ops.desk_act") == [(1,)]
+
+
+def test_a_rejection_closes_and_tells_nobody(flow: Flow, refused: int) -> None:
+    follow(flow, refused)
+    assert "bleibt zurückgewiesen" in decide(flow, refused, "reject")
+    assert counts(flow, refused)[0] == "quarantined"
+    assert flow.ask("select distinct state from ops.incident") == [("fixed",)]
+    assert flow.ask("select distinct actor, note from ops.incident_event where action = 'fixed'") == [
+        ("steward", f"Lieferung {refused} zurückgewiesen: Quelle antwortet nicht")
+    ]
+    with loading.session(flow.settings) as conn:
+        assert incidents.unfollowed(conn) == []
+    assert "ist schon entschieden" in decide(flow, refused, "reject")
+    with pytest.raises(TeilhabeError, match="„zurückweisen“, steward"):
+        decide(flow, refused, "accept-without-rows")
+    assert take_in(flow) == {}
+
+
+def test_what_cannot_be_decided_says_why(flow: Flow, refused: int) -> None:
+    with pytest.raises(TeilhabeError, match="begründen"):
+        decide(flow, refused, "reject", " ")
+    with pytest.raises(TeilhabeError, match="Eine Lieferung 999 gibt es nicht"):
+        decide(flow, 999, "reject")
+    newer = flow.deliver(FOREIGNERS, monitor(GOOD), at="2023-10-25")
+    with pytest.raises(TeilhabeError, match=f"überholt: Inzwischen ist Lieferung {newer}"):
+        decide(flow, refused, "accept-without-rows")
+    with pytest.raises(TeilhabeError, match="ist übernommen"):
+        decide(flow, newer, "accept-without-rows")
+    broken = flow.deliver(FOREIGNERS, b"", at="2023-10-26")
+    with pytest.raises(TeilhabeError, match="betrifft die Datei als Ganzes"):
+        decide(flow, broken, "accept-without-rows")
+    assert flow.ask("select count(*) from ops.approval") == [(0,)]
+
+
+def test_new_rules_that_find_more_need_a_new_decision(flow: Flow, refused: int) -> None:
+    decide(flow, refused, "accept-without-rows")
+    with loading.session(flow.settings) as conn:
+        conn.execute("update ops.excluded_row set row_number = 7")
+    assert take_in(flow) == {refused: "quarantined"}
+    assert [row for row, *_ in excluded(flow, refused)] == [3]
+    assert "ohne 1 von 8 Zeilen" in decide(flow, refused, "accept-without-rows", "auch so")
+    assert take_in(flow) == {refused: "loaded"}
+
+
+def test_a_decision_killed_before_its_end_has_not_happened(flow: Flow, refused: int) -> None:
+    with loading.session(flow.settings) as conn:
+        deciding.decide(conn, refused, "accept-without-rows", reason="x", actor="steward", now=NOW)
+        conn.rollback()
+    assert counts(flow, refused)[0] == "quarantined"
+    assert flow.ask("select count(*) from ops.desk_act") == [(0,)]
+    decide(flow, refused, "accept-without-rows")
+    with loading.session(flow.settings) as conn:
+        ops.set_state(conn, refused, "failed")  # the run that judged it was killed
+    assert take_in(flow) == {refused: "loaded"}
