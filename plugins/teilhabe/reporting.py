@@ -21,8 +21,8 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
     with loading.session(settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         deliveries = cursor.execute(
             """
-            select delivery_id, dataset_id, file_name as file, received_at, received_from, state, row_count, layout,
-                duplicate_of, periods, sender_code as sender, container_id, is_demo,
+            select delivery_id, dataset_id, file_name as file, received_at, received_from, state, row_count,
+                held_back_count, layout, duplicate_of, periods, sender_code as sender, container_id, is_demo,
                 hold_reason
             from ops.delivery order by delivery_id desc
             """
@@ -30,7 +30,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         standings = delivery_calendar.latest_due(conn, delivery_calendar.today(now))
         findings = cursor.execute(
             """
-            select delivery_id, severity, rule, message, row_count as rows from ops.finding
+            select delivery_id, severity, rule, message, row_count as rows, held_back from ops.finding
             order by array_position(array['critical', 'warning', 'info'], severity), finding_id
             """
         ).fetchall()

@@ -93,12 +93,19 @@ def deliveries(state: Mapping[str, Any], limit: int, dataset: str | None = None)
             f"{entry['received_at']:%Y-%m-%d %H:%M}",
             escape(entry["sender"] or entry["received_from"] or ""),
             _coloured(entry["state"]),
-            "" if entry["row_count"] is None else f"{entry['row_count']:,}",
+            _rows(entry),
             rules,
         )
     yield table
     if len(found) > limit:
         yield f"… and {len(found) - limit:,} more (--limit, --json)."
+
+
+def _rows(entry: Mapping[str, Any]) -> str:
+    if entry["row_count"] is None:
+        return ""
+    held = entry.get("held_back_count", 0) if entry["state"] != "quarantined" else 0
+    return f"{entry['row_count']:,}" + (f" of {entry['row_count'] + held:,}" if held else "")
 
 
 def _datasets(deliveries: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any]]) -> Table:

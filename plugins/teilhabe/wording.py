@@ -54,6 +54,17 @@ MEANINGS = {
 }
 UNNAMED_FILE = "(Name nicht wiedergegeben)"
 """Instead of the name of a file about single persons, which may name one."""
+
+
+def rows_taken(taken: int, held_back: int) -> str:
+    """``3.426 von 3.450 Zeilen``."""
+    return f"{_thousands(taken)} von {_thousands(taken + held_back)} Zeilen"
+
+
+def _thousands(number: int) -> str:
+    return f"{number:,}".replace(",", ".")
+
+
 SEVERITIES = {
     "critical": ("Fehler", "Die Lieferung wird nicht geladen und muss neu gesendet werden."),
     "warning": ("Warnung", "Die Lieferung wird geladen; bitte prüfen und bei Bedarf neu senden."),

@@ -732,6 +732,73 @@ def test_a_delivery_is_withdrawn_by_who_may_decide(conn: ops.Connection, app: Fa
     assert (refused_one.status_code, "Nichts aus ihr gilt" in refused_one.text) == (409, True)
 
 
+def leave_out(conn: ops.Connection, delivery: int, rows: int) -> None:
+    """Rows of a delivery are faulty, and it could do without them."""
+    conn.execute(
+        "update ops.delivery set row_count = 120, held_back_count = %s, periods = '{2026-03}' where delivery_id = %s",
+        (rows, delivery),
+    )
+    for n in range(1, rows + 1):
+        conn.execute(
+            "insert into ops.excluded_row values (%s, %s, null, %s, 4, 'value.not_a_number', '„=1+1“ ist keine Zahl', '=1+1', %s)",
+            (delivery, n, n + 10, '{"territory_name": "Lengede", "period_code": "2026-03", "value": "7"}'),
+        )
+
+
+def test_rows_that_are_held_back_are_listed_with_their_reason(
+    conn: ops.Connection, app: FastAPI, clerk: TestClient
+) -> None:
+    number = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-22")
+    leave_out(conn, number, 25)
+    page = clerk.get(f"/deliveries/{number}").text
+    for part in ("120 von 145 Zeilen übernommen", "Zurückgehaltene Zeilen", "„=1+1“ ist keine Zahl", "Lengede", "März 2026",
+                 "20 von 25 Zeilen"):  # fmt: skip
+        assert part in page, part
+    assert "Ohne diese Zeilen übernehmen" not in page
+    for name, found, value in (("clerk", "=1+1", "7"), ("viewer", "=[geheim]+[geheim]", "")):
+        lines = client_of(app, name).get(f"/deliveries/{number}/held-back.csv").content.decode("utf-8-sig").splitlines()
+        assert len(lines) == 26
+        assert lines[1].startswith(f";11;4;„{found}“ ist keine Zahl;")
+        assert value in lines[1].split(";")[4:]
+    assert clerk.get("/deliveries/999999/held-back.csv").status_code == 404
+
+
+def test_a_refused_delivery_is_decided_by_who_may(conn: ops.Connection, app: FastAPI, clerk: TestClient) -> None:
+    number = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-22", state="quarantined", severity="critical")
+    page = f"/deliveries/{number}"
+    assert "Ohne diese Zeilen übernehmen" not in clerk.get(page).text, "the file as a whole is wrong"
+    whole = post(clerk, f"{page}/decide", page, answer="accept-without-rows", reason="x")
+    assert (whole.status_code, "betrifft die Datei als Ganzes" in whole.text) == (409, True)
+    leave_out(conn, number, 2)
+    for name in ("colleague", "viewer"):
+        assert "Ohne diese Zeilen übernehmen" not in client_of(app, name).get(page).text
+    denied = post(client_of(app, "colleague"), f"{page}/decide", page, answer="accept-without-rows", reason="x")
+    assert denied.status_code == 403
+    shown = clerk.get(page).text
+    assert "Ohne diese 2 Zeilen ließe sich die Datei übernehmen" in shown and "Ohne diese Zeilen übernehmen" in shown
+    empty = post(clerk, f"{page}/decide", page, answer="accept-without-rows", reason=" ")
+    assert (empty.status_code, "Bitte die Entscheidung begründen" in empty.text) == (409, True)
+    done = post(clerk, f"{page}/decide", page, answer="accept-without-rows", reason="Stelle <b>krank</b>")
+    assert done.headers["location"] == f"{page}?done=accept-without-rows"
+    text = clerk.get(done.headers["location"]).text
+    for part in (
+        "ohne ihre fehlerhaften Zeilen übernommen",
+        "Zu übernehmen ohne die fehlerhaften Zeilen",
+        "Stelle &lt;b&gt;krank",
+    ):
+        assert part in text, part
+    acts = conn.execute("select actor, action, note from ops.desk_act where delivery_id = %s", (number,)).fetchall()
+    assert acts == [("clerk", "accepted_without_rows", "Stelle <b>krank</b>")]
+
+    other = arrive(conn, UNEMPLOYED, "2026-02", "2026-03-22", state="quarantined", severity="critical")
+    complaint = complain(conn, UNEMPLOYED, "2026-02", delivery=other)
+    page = f"/deliveries/{other}"
+    done = post(clerk, f"{page}/decide", page, answer="reject", reason="nichts zu retten")
+    text = clerk.get(done.headers["location"]).text
+    assert "bleibt zurückgewiesen" in text and "nichts zu retten" in text
+    assert conn.execute("select state from ops.incident where incident_id = %s", (complaint,)).fetchone() == ("fixed",)
+
+
 def test_everything_from_a_file_is_escaped(conn: ops.Connection, clerk: TestClient) -> None:
     delivery = arrive(
         conn,

@@ -25,7 +25,8 @@ class Account:
     is_operator: bool = False
     """May see what is meant for the data engineers."""
     may_decide: bool = False
-    """May answer in Airflow whether deliveries with warnings are loaded, and withdraw what was loaded."""
+    """May answer in Airflow whether deliveries with warnings are loaded, withdraw what was loaded, and have what was refused
+    loaded without its faulty rows."""
     credential: Callable[[], str] | None = None
     """Issues a short-lived token with which Airflow's own interface acts for the account."""
 

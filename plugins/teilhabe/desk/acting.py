@@ -1,4 +1,4 @@
-"""What people do at the desk: acknowledge, waive, note, hand in a file, withdraw one. Each act is checked, carried out and written down."""
+"""What people do at the desk: with incidents and with files. Each act is checked, carried out and written down."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.datastructures import FormData
 from starlette.datastructures import UploadFile as ReceivedFile
 
-from teilhabe import incidents, landing, ops, withdrawing
+from teilhabe import deciding, incidents, landing, ops, withdrawing
 from teilhabe.contracts import Contract
 from teilhabe.desk import protection, queries
 from teilhabe.desk.accounts import READ_ONLY, Account
@@ -54,7 +54,7 @@ def routes(desk: Desk, account: Callable[..., Account]) -> APIRouter:
 
     _incidents(router, desk, asking, posted(files=0))
     _uploads(router, desk, asking, posted(files=1))
-    _withdrawals(router, desk, asking, posted(files=0))
+    _decisions(router, desk, asking, posted(files=0))
     return router
 
 
@@ -156,7 +156,9 @@ def _uploads(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
         )  # fmt: skip
 
 
-def _withdrawals(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
+def _decisions(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
+    """What takes the right to decide what counts: withdrawing a delivery, and doing without the faulty rows of a refused one."""
+
     @router.post("/deliveries/{delivery_id}/withdraw")
     def withdraw(request: Request, delivery_id: int, who: Account = asking, given: FormData = form) -> Response:
         try:
@@ -171,6 +173,33 @@ def _withdrawals(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
             return delivery_page(desk, request, who, delivery_id, problem=str(error), reason=_said(given, "reason"))
         return RedirectResponse(
             f"{root_of(request)}/deliveries/{delivery_id}?done=withdrawn", status.HTTP_303_SEE_OTHER
+        )
+
+    @router.post("/deliveries/{delivery_id}/decide")
+    async def decide(request: Request, delivery_id: int, who: Account = asking, given: FormData = form) -> Response:
+        def act() -> deciding.Decision:
+            with desk.session() as conn:
+                found = queries.delivery(conn, desk.scope(who), delivery_id)
+                if found is None:
+                    raise HTTPException(status.HTTP_404_NOT_FOUND)
+                who.require_decision(found["dataset_id"])
+                answer = next((one for one in deciding.ANSWERS if one == _text(given, "answer")), None)
+                if answer is None:
+                    raise TeilhabeError("Bitte wählen, was mit der Lieferung geschehen soll.")
+                reason = _text(given, "reason")
+                return deciding.decide(conn, delivery_id, answer, reason=reason, actor=who.name, now=desk.now())
+
+        try:
+            made = await run_in_threadpool(act)
+        except TeilhabeError as error:
+            problem, said = str(error), _said(given, "reason")
+            return await run_in_threadpool(
+                lambda: delivery_page(desk, request, who, delivery_id, problem=problem, reason=said)
+            )
+        if made.answer == "accept-without-rows" and desk.start_check is not None:
+            await desk.start_check(who, made.dataset_id)
+        return RedirectResponse(
+            f"{root_of(request)}/deliveries/{delivery_id}?done={made.answer}", status.HTTP_303_SEE_OTHER
         )
 
 

@@ -161,6 +161,8 @@ def _repeatable(row: dict[str, Any], secrecy: SecrecyMethod, for_whom: saying.Au
         kept["places"] = [saying.shown_place(finding, one, hides) for one in finding.evidence]
     elif "message" in row and "rule" in row:
         kept["message"] = saying.say(Finding("critical", row["rule"], row["message"]), secrecy, for_whom=for_whom)
+    if for_whom == "everyone" and row.get("content"):
+        kept["content"] = {**row["content"], "value": None}  # it may be a number too small to be told
     return kept
 
 

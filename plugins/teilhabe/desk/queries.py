@@ -235,7 +235,7 @@ def delivery(conn: ops.Connection, scope: Scope, delivery_id: int) -> Row | None
         conn,
         f"""
         select d.*, {_STANDING} as standing, {_IS_PERSONAL}, q.asked_at, q.expires_at, q.run_id as asking_run, q.answer, q.answered_by,
-            q.answered_at, b.build_id, b.finished_at as built_at, later.delivery_id as superseded_by,
+            q.answered_at, q.reason as decision_reason, b.build_id, b.finished_at as built_at, later.delivery_id as superseded_by,
             later.received_at as superseded_at, uploaded.actor as uploaded_by, withdrawn.actor as withdrawn_by
         from ops.delivery as d
         left join ops.approval as q on q.delivery_id = d.delivery_id
@@ -562,7 +562,8 @@ def upload(conn: ops.Connection, scope: Scope, act_id: int) -> Row | None:
     return _row(
         conn,
         f"""
-        select a.*, d.delivery_id as arrived_id, {_STANDING} as standing, d.periods, d.row_count, d.duplicate_of, q.expires_at,
+        select a.*, d.delivery_id as arrived_id, {_STANDING} as standing, d.periods, d.row_count, d.held_back_count,
+            d.duplicate_of, q.expires_at,
             {_IS_PERSONAL}
         from ops.desk_act as a
         left join ops.delivery as d on d.dataset_id = a.dataset_id and d.source_fingerprint = a.arrival

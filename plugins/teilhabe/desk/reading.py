@@ -21,8 +21,9 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response,
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.background import BackgroundTask
 
-from teilhabe import landing, warehouse
+from teilhabe import excluded_rows, landing, warehouse
 from teilhabe.airflow.names import APPROVALS_DAG
+from teilhabe.contracts import Contract
 from teilhabe.desk import matrix, metrics, queries, words
 from teilhabe.desk.accounts import Account
 from teilhabe.desk.core import Desk, root_of
@@ -30,6 +31,7 @@ from teilhabe.errors import TeilhabeError
 from teilhabe.incidents import last_waiver_day
 
 PAGE_ROWS = 50
+HELD_BACK_SHOWN = 20
 DUE_AHEAD = timedelta(days=92)
 DUE_ROWS = 500
 
@@ -40,6 +42,8 @@ _DONE = {
     "acknowledged": "Die Beanstandung ist in Arbeit genommen.",
     "waived": "Die Ausnahme ist zugelassen.",
     "noted": "Die Notiz ist gespeichert.",
+    "accept-without-rows": "Entschieden: Die Lieferung wird ohne ihre fehlerhaften Zeilen übernommen, sobald sie noch einmal geprüft ist.",
+    "reject": "Entschieden: Die Lieferung bleibt zurückgewiesen. Ihre Beanstandungen sind geschlossen.",
     "withdrawn": "Die Lieferung ist zurückgezogen. Der nächste Aufbau des Bestands nimmt ihre Zahlen heraus.",
 }
 _NOT_FOUND = HTTPException(status.HTTP_404_NOT_FOUND)
@@ -150,6 +154,21 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
             _csv(desk.repeatable(who, found["dataset_id"], rows)),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="Lieferung_{delivery_id}_Befunde.csv"'},
+        )
+
+    @router.get("/deliveries/{delivery_id}/held-back.csv")
+    def held_back_list(delivery_id: int, who: Account = asking) -> Response:
+        """Every row that is left out, with the reason and what was read of it."""
+        with desk.session() as conn:
+            found = queries.delivery(conn, desk.scope(who), delivery_id)
+            if found is None:
+                raise _NOT_FOUND
+            rows = excluded_rows.listed(conn, delivery_id)
+        contract = desk.contracts().get(found["dataset_id"])
+        return Response(
+            _held_back_csv(desk.repeatable(who, found["dataset_id"], rows), contract),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="Lieferung_{delivery_id}_zurueckgehalten.csv"'},
         )
 
     @router.get("/deliveries/{delivery_id}/original")
@@ -296,12 +315,14 @@ def delivery_page(
         steps = {row["step"]: row for row in queries.outcomes(conn, delivery_id)}
         others = queries.siblings(conn, scope, found)
         messages = queries.messages(conn, scope, delivery_id=delivery_id)
+        held_back = excluded_rows.listed(conn, delivery_id, HELD_BACK_SHOWN) if found["held_back_count"] else []
     dataset_id = found["dataset_id"]
     [found] = desk.repeatable(who, dataset_id, [found])
     return desk.page(
         request, who, "delivery.html", status.HTTP_409_CONFLICT if problem else status.HTTP_200_OK,
         delivery=found, findings=desk.repeatable(who, dataset_id, findings), steps=steps,
         others=desk.repeatable(who, dataset_id, others), messages=messages,
+        held_back=desk.repeatable(who, dataset_id, held_back),
         page=page, pages=_pages(findings), may_edit=who.may_edit(dataset_id),
         may_withdraw=who.may_edit(dataset_id) and who.may_decide, done=done, problem=problem, reason=reason,
         approvals_dag=APPROVALS_DAG, is_of_county=desk.is_of_county(who),
@@ -362,6 +383,19 @@ def _csv(rows: list[queries.Row]) -> bytes:
             *(astuple(place) if place else [row["sheet"], *[None] * 5]),
         ]
         writer.writerow([_harmless(cell) for cell in (*cells, row["row_count"])])
+    return out.getvalue().encode("utf-8-sig")
+
+
+def _held_back_csv(rows: list[queries.Row], contract: Contract | None) -> bytes:
+    """As ``_csv``, with the columns of the contract behind the reason."""
+    columns = contract.columns if contract else []
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
+    writer.writerow(("Blatt", "Zeile", "Spalte", "Grund", *(column.office_term or column.name for column in columns)))
+    for row in rows:
+        content = row["content"] or {}
+        place = (row["sheet"], row["row_number"], row["column_number"], row["reason"])
+        writer.writerow([_harmless(cell) for cell in (*place, *(content.get(column.name) for column in columns))])
     return out.getvalue().encode("utf-8-sig")
 
 

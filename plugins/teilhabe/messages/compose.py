@@ -270,6 +270,9 @@ def verdict_context(
         "dataset": contract.title_de,
         "office": recipient.name,
         "period": spell_periods(periods),
+        "taken": wording.rows_taken(delivery.row_count or 0, delivery.held_back_count)
+        if delivery.held_back_count and delivery.state != "quarantined"
+        else None,
         "file": wording.UNNAMED_FILE if is_personal else plain(delivery.file_name),
         "received": spell_moment(delivery.received_at),
         "findings": shown,
@@ -484,6 +487,7 @@ def _receipt(
                 "received": spell_moment(one.received_at),
                 "period": spell_periods(codes),
                 "rows": one.row_count or 0,
+                "taken": wording.rows_taken(one.row_count or 0, one.held_back_count) if one.held_back_count else None,
             }
             for one, (codes, _) in zip(deliveries, facts, strict=True)
         ],

@@ -121,6 +121,7 @@ def _receipt(facts: _Facts) -> dict[str, Any]:
         "received": compose.spell_moment(facts.now),
         "period": wording.spell_period(facts.period),
         "rows": 1234,
+        "taken": None,
     }
     due = following and {
         "day": wording.spell_date(following.due_on),
