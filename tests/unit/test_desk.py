@@ -755,10 +755,10 @@ def test_rows_that_are_held_back_are_listed_with_their_reason(
                  "20 von 25 Zeilen"):  # fmt: skip
         assert part in page, part
     assert "Ohne diese Zeilen übernehmen" not in page
-    for name, found, value in (("clerk", "=1+1", "7"), ("viewer", "=[geheim]+[geheim]", "")):
+    for name, value in (("clerk", "7"), ("viewer", "")):
         lines = client_of(app, name).get(f"/deliveries/{number}/held-back.csv").content.decode("utf-8-sig").splitlines()
         assert len(lines) == 26
-        assert lines[1].startswith(f";11;4;„{found}“ ist keine Zahl;")
+        assert lines[1].startswith(";11;4;„=1+1“ ist keine Zahl;")
         assert value in lines[1].split(";")[4:]
     assert clerk.get("/deliveries/999999/held-back.csv").status_code == 404
 
