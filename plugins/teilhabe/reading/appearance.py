@@ -25,6 +25,11 @@ COLUMNS = 1 << 14
 _RAISED = str.maketrans("0123456789()+-=*,", "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾⁺⁻⁼*,")
 _UNIT_POWERS = ("2", "3")
 _MAX_FORMULA = 60
+_LONGEST_ERROR = 40
+_LEAST_HEIGHT = 1.0
+"""Of a row, in points; below nobody sees anything of it."""
+_LEAST_WIDTH = 0.2
+"""Of a column, in characters."""
 _MAX_STYLES = 70_000
 """Formats of cells; Excel allows 65,490."""
 
@@ -52,7 +57,7 @@ class Appearance:
     hidden_columns: list[tuple[int, int]] = field(default_factory=list)
     """First and last column of each hidden range, counted from 0."""
     texts: dict[int, str] = field(default_factory=dict)
-    """Place -> what is shown there, where the stored text says something else."""
+    """Place -> what is shown there, where the stored text says something else or (an error) the parser nothing."""
     formulas: dict[int, str] = field(default_factory=dict)
     """Place -> a formula that nobody has calculated."""
     places: array[int] = field(default_factory=lambda: array("q"))
@@ -340,7 +345,7 @@ class _Sheet:
             self._kind = attributes.get("t")
             if attributes.get("s") in self._notable:
                 self._found.add(self._place(), self._notable[attributes["s"]])
-            if self._kind == "s" and self._strings:
+            if (self._kind == "s" and self._strings) or self._kind == "e":
                 self._value = []
                 self._listen()
             return
@@ -374,11 +379,11 @@ class _Sheet:
         number = _number(attributes.get("r"))
         self._row = number - 1 if number else self._row + 1
         self._column = -1
-        if _is_on(attributes.get("hidden")) or _is_nothing(attributes.get("ht")):
+        if _is_on(attributes.get("hidden")) or _is_below(attributes.get("ht"), _LEAST_HEIGHT):
             self._found.hidden_rows.append(self._row)
 
     def _columns(self, attributes: dict[str, str]) -> None:
-        if not (_is_on(attributes.get("hidden")) or _is_nothing(attributes.get("width"))):
+        if not (_is_on(attributes.get("hidden")) or _is_below(attributes.get("width"), _LEAST_WIDTH)):
             return
         first, last = _number(attributes.get("min")), _number(attributes.get("max"))
         if 0 < first <= last and len(self._found.hidden_columns) < COLUMNS:
@@ -407,6 +412,8 @@ class _Sheet:
         value = "".join(self._value or ()).strip()
         if self._formula is not None and self._kind != "str" and not value:
             self._found.formulas[self._place()] = f"={''.join(self._formula).strip()[:_MAX_FORMULA]}"
+        if self._kind == "e" and value:
+            self._found.texts[self._place()] = value[:_LONGEST_ERROR]
         rich = self._strings.get(_number(value)) if self._kind == "s" else None
         if self._runs is not None:
             rich = self._runs.rich
@@ -423,10 +430,9 @@ class _Sheet:
 _IN_A_CELL = frozenset({"f", "v", "is", "r", "t", "rPr", "rPh", "vertAlign", "strike"})
 
 
-def _is_nothing(size: str | None) -> bool:
-    """Whether a height or a width leaves nothing to see."""
+def _is_below(size: str | None, least: float) -> bool:
     try:
-        return size is not None and float(size) <= 0
+        return size is not None and float(size) < least
     except ValueError:
         return False
 

@@ -16,9 +16,17 @@ _FONT, _FORMAT, _XF, _STRINGS = 0x31, 0x41E, 0xE0, 0xFC
 _ROW, _COLUMN_INFO = 0x208, 0x7D
 _CELLS = {0x0006, 0x0203, 0x0204, 0x0205, 0x027E, 0x00FD, 0x00D6}
 """Records of one cell that begin with row, column and format."""
-_SHARED_TEXT, _MULTIPLE_RK = 0xFD, 0xBD
+_SHARED_TEXT, _MULTIPLE_RK, _ERROR, _FORMULA = 0xFD, 0xBD, 0x205, 0x06
+_ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
+_NO_NUMBER = 0xFFFF
+"""Ends the result of a formula that is none; its first byte says what it is instead."""
+_ERROR_RESULT = 2
 _BIFF8 = 0x600
 _RAISED = 1
+_LEAST_HEIGHT = 20
+"""Of a row, in twentieths of a point."""
+_LEAST_WIDTH = 51
+"""Of a column, in 256ths of a character."""
 _NO_FONT = 4
 """Fonts are numbered 0, 1, 2, 3, 5, 6 ..."""
 
@@ -132,17 +140,24 @@ class _Sheet:
             self._cell(row, column, style)
             if kind == _SHARED_TEXT and (rich := self._strings.get(struct.unpack_from("<6xI", body)[0])):
                 self._found.change(row * COLUMNS + column, rich)
+            if kind == _FORMULA and struct.unpack_from("<12xH", body)[0] == _NO_NUMBER and body[6] == _ERROR_RESULT:
+                self._found.texts[row * COLUMNS + column] = _ERRORS.get(body[8], "#N/A")
+        elif kind == _ERROR:
+            row, column, style, code, is_error = struct.unpack_from("<HHHBB", body)
+            self._cell(row, column, style)
+            if is_error:
+                self._found.texts[row * COLUMNS + column] = _ERRORS.get(code, "#N/A")
         elif kind == _MULTIPLE_RK:
             row, first = struct.unpack_from("<HH", body)
             for number in range((len(body) - 6) // 6):
                 self._cell(row, first + number, struct.unpack_from("<H", body, 4 + 6 * number)[0])
         elif kind == _ROW:
             row, height, flags = struct.unpack_from("<H4xH4xH", body)
-            if flags & 0x20 or height & 0x7FFF == 0:
+            if flags & 0x20 or height & 0x7FFF < _LEAST_HEIGHT:
                 self._found.hidden_rows.append(row)
         elif kind == _COLUMN_INFO:
             first, last, width, _, flags = struct.unpack_from("<HHHHH", body)
-            if (flags & 1 or width == 0) and first <= last < COLUMNS:
+            if (flags & 1 or width < _LEAST_WIDTH) and first <= last < COLUMNS:
                 self._found.hidden_columns.append((first, last))
 
     def _cell(self, row: int, column: int, style: int) -> None:

@@ -6,7 +6,7 @@ sees is told, and what is shown as something else than it was agreed to be is re
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -20,7 +20,7 @@ from teilhabe.observations import catalogue
 from teilhabe.reading.appearance import COLUMNS, Appearance, Look
 from teilhabe.reading.coded import coded
 from teilhabe.reading.report import Report
-from teilhabe.reading.source import Merges, letters
+from teilhabe.reading.source import Cell, Merges, cell_text, letters
 
 _PER_CENT = "per cent"
 _MONEY = "EUR"
@@ -38,7 +38,13 @@ class AsSeen:
         self._told: set[tuple[str | None, str, int]] = set()
 
     def check(
-        self, table: pa.Table, sheet: str, look: Appearance, merges: Merges, used: Collection[int] = ()
+        self,
+        table: pa.Table,
+        sheet: str,
+        look: Appearance,
+        merges: Merges,
+        cells: Sequence[Sequence[Cell]],
+        used: Collection[int] = (),
     ) -> pa.Table:
         """``used``: the columns (from 0) of layouts whose rows are not cells; their rows carry column 0."""
         if not len(table):
@@ -46,13 +52,13 @@ class AsSeen:
         rows = table["_row_number"].to_numpy().astype(np.int64) - 1
         columns = table["_column_number"].to_numpy().astype(np.int64) - 1
         self._tell_hidden(rows, columns, sheet, look, used)
+        if used:
+            self._check_rows(np.unique(rows), sheet, look, merges, cells, sorted(used))
+            return table
         places = rows * COLUMNS + columns
-        if self._contract.is_observation:
-            self._tell_marks(places, table, sheet, look)
-            self._refuse_merged(places, sheet, merges)
-            return self._check_looks(table, places, sheet, look)
-        self._refuse_struck_rows(rows, sheet, look, used)
-        return table
+        self._tell_marks(places.tolist(), table["value"].to_pylist() if look.texts else [], sheet, look)
+        self._refuse_merged(places, sheet, merges)
+        return self._check_looks(table, places, sheet, look)
 
     # What nobody sees
 
@@ -126,15 +132,12 @@ class AsSeen:
         by_code = [measures[text].unit if text in measures else None for text in column.dictionary.to_pylist()]
         return [None if code is None else by_code[code] for code in column.indices.to_pylist()]
 
-    def _tell_marks(self, places: Places, table: pa.Table, sheet: str, look: Appearance) -> None:
-        if not look.texts:
-            return
-        at = np.flatnonzero(np.isin(places, np.array(list(look.texts), np.int64)))
-        evidence = []
-        for index in at.tolist():
-            place = int(places[index])
-            if table["value"][index].as_py() is not None:
-                evidence.append(Evidence(place // COLUMNS + 1, str(place % COLUMNS + 1), look.texts[place]))
+    def _tell_marks(self, places: Sequence[int], values: Sequence[str | None], sheet: str, look: Appearance) -> None:
+        evidence = [
+            Evidence(place // COLUMNS + 1, str(place % COLUMNS + 1), look.texts[place])
+            for place, value in zip(places if look.texts else (), values, strict=True)
+            if value is not None and place in look.texts
+        ]
         self._tell(
             "warning",
             "value.footnote_mark",
@@ -148,33 +151,44 @@ class AsSeen:
         """A number is read where a merged cell hides another: nobody can tell which row or column it is for."""
         distinct = np.unique(places)
         rows, columns = distinct // COLUMNS, distinct % COLUMNS
-        covered = _covered(merges, rows, columns)
+        within = covered(merges, rows, columns)
         self._tell(
             "critical",
             "sheet.merged_cells",
-            "die Zelle ist mit anderen verbunden, mitten unter den Zahlen; bitte die Verbindung aufheben und jede Zelle füllen",
+            MERGED,
             [
                 Evidence(int(row) + 1, str(int(column) + 1), "verbundene Zellen")
-                for row, column in zip(rows[covered], columns[covered], strict=True)
+                for row, column in zip(rows[within], columns[within], strict=True)
             ],
             sheet,
             "verbundene Zellen nur im Tabellenkopf",
         )
 
-    def _refuse_struck_rows(self, rows: Places, sheet: str, look: Appearance, used: Collection[int]) -> None:
-        struck = {
-            (place // COLUMNS, place % COLUMNS)
-            for place, kind in zip(look.places, look.looks, strict=True)
-            if look.kinds[kind].struck and place % COLUMNS in used
-        }
-        read = set(np.unique(rows).tolist()) if struck else set()
-        self._tell(
-            "critical",
-            *_STRUCK,
-            [Evidence(row + 1, str(column + 1), "durchgestrichen") for row, column in sorted(struck) if row in read],
-            sheet,
-            _NOT_STRUCK,
-        )
+    def _check_rows(
+        self,
+        rows: Places,
+        sheet: str,
+        look: Appearance,
+        merges: Merges,
+        cells: Sequence[Sequence[Cell]],
+        used: list[int],
+    ) -> None:
+        """Rows that were read as a whole, from the columns used: every cell of them that looks like something else."""
+        places = (rows[:, None] * COLUMNS + np.array(used, np.int64)[None, :]).ravel()
+        down = [one for one in merges if one[0][0] != one[1][0]]
+        self._refuse_merged(places, sheet, down)
+        marked = [place for place in places.tolist() if place in look.texts] if look.texts else []
+        texts = [_text_at(cells, place) for place in marked]
+        self._tell_marks(marked, [text if text.isdigit() else None for text in texts], sheet, look)
+        kinds = _kinds_at(places, look)
+        for index in np.flatnonzero(kinds >= 0).tolist():
+            place, kind = int(places[index]), look.kinds[kinds[index]]
+            text = _text_at(cells, place)
+            verdict = _verdict(kind, None) if kind.struck or _is_number(text) else None
+            if text and verdict is not None:
+                severity, rule, sentence, expected = verdict
+                where = Evidence(place // COLUMNS + 1, str(place % COLUMNS + 1), kind.number.shown(text))
+                self._tell(severity, rule, sentence, [where], sheet, expected)
 
     def _tell(
         self,
@@ -197,6 +211,9 @@ class AsSeen:
             self._report.rows(severity, rule, sentence, fresh, sheet=sheet, expected=expected, column=column)
 
 
+MERGED = (
+    "die Zelle ist mit anderen verbunden, mitten unter den Zahlen; bitte die Verbindung aufheben und jede Zelle füllen"
+)
 _TAKEN = "taken"
 _STRUCK = (
     "value.struck_through",
@@ -247,6 +264,15 @@ def _verdict(look: Look, unit: str | None) -> Verdict | None:
     return None
 
 
+def _text_at(cells: Sequence[Sequence[Cell]], place: int) -> str:
+    row, column = divmod(place, COLUMNS)
+    return cell_text(cells[row][column]).strip() if row < len(cells) and column < len(cells[row]) else ""
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
+
+
 def _kinds_at(places: Places, look: Appearance) -> Places:
     """The number of each place's look among ``kinds``; -1 where the cell is shown as it is stored."""
     if not look.places:
@@ -259,7 +285,7 @@ def _kinds_at(places: Places, look: Appearance) -> Places:
     return np.where((found >= 0) & (noted[found] == places), kinds[found], -1)
 
 
-def _covered(merges: Iterable[tuple[tuple[int, int], tuple[int, int]]], rows: Places, columns: Places) -> Mask:
+def covered(merges: Iterable[tuple[tuple[int, int], tuple[int, int]]], rows: Places, columns: Places) -> Mask:
     """Which cells lie in a merged range without being its first: each range is painted once, whatever they overlap."""
     ranges = [one for one in merges if one[0] != one[1]]
     if not ranges or not len(rows):
@@ -275,11 +301,11 @@ def _covered(merges: Iterable[tuple[tuple[int, int], tuple[int, int]]], rows: Pl
             paint[below, beside] += 1
     inside = np.cumsum(np.cumsum(paint, axis=0), axis=1) > 0
     first = {(top, left) for (top, left), _ in ranges}
-    covered = inside[rows, columns]
-    for index in np.flatnonzero(covered).tolist():
+    within = inside[rows, columns]
+    for index in np.flatnonzero(within).tolist():
         if (int(rows[index]), int(columns[index])) in first:
-            covered[index] = False
-    return covered
+            within[index] = False
+    return within
 
 
 def _with_values(table: pa.Table, changed: dict[int, str | None]) -> pa.Table:

@@ -59,6 +59,11 @@ class BaWorkbookReading(Reading):
         name = sheet_name(self.source, self.layout.sheet)
         assert name is not None  # noqa: S101 - refuses() has looked
         self.sheet = name
+        self.tell_twins(
+            other
+            for other, cells in self.source.sheets.items()
+            if other != name and any(row and normalise(cell_text(row[0])) == _HEADER for row in cells[:_SEARCHED])
+        )
         grid = sheet_grid(self.source, name, self.layout.numbers)
         code, territory = self._territory(grid)
         top = next(i for i, row in enumerate(grid.rows) if row and normalise(row[0]) == _HEADER)

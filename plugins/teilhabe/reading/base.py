@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -158,7 +158,8 @@ class Reading(ABC):
             return table
         look = self.source.appearances.get(self.sheet, Appearance())
         self._check_texts(table)
-        return seen.check(table, self.sheet, look, self.source.merges.get(self.sheet, []), self.columns_read)
+        merges = self.source.merges.get(self.sheet, [])
+        return seen.check(table, self.sheet, look, merges, self.source.all_sheets[self.sheet], self.columns_read)
 
     def _check_texts(self, table: pa.Table) -> None:
         """A name or a label that is an error or a formula nobody has calculated is no text."""
@@ -314,6 +315,18 @@ class Reading(ABC):
             put(converted.dash, again.dash),
         )
         return put_in, pc.indices_nonzero(put_in.bad)
+
+    def tell_twins(self, names: Iterable[str]) -> None:
+        """Sheets that look like the one that is read: somebody may take their numbers for delivered."""
+        for name in names:
+            self.report.note(
+                "warning",
+                "sheet.not_read",
+                f"Auch das Blatt „{name}“ sieht aus wie die vereinbarte Tabelle; gelesen wird nur „{self.sheet}“.",
+                sheet=name,
+                found=name,
+                expected=self.sheet,
+            )
 
     def counts(self, measure: str | None) -> bool | None:
         """Whether a measure is a number of things; None where that is not known."""

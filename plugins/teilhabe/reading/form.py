@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from teilhabe.contracts import Form
 from teilhabe.errors import Evidence
+from teilhabe.reading.as_seen import MERGED, covered
 from teilhabe.reading.base import Columns, Reading, repeat
 from teilhabe.reading.grid import Grid, is_numbering, sheet_grid, sheet_name
 from teilhabe.reading.keys import complete, is_date, keys_in_name, probable_key, shown
@@ -67,6 +69,7 @@ class FormReading(Reading):
         values = [*self._block(grid, corner, column), *self._table(grid, corner)]
         self._check_missing(values, period)
         self.texts_used |= self._dictionary.used
+        self._refuse_merged([value for value in values if not value.text and self._is_optional(value)])
         values = [value for value in values if value.text or not self._is_optional(value)]
         if not values:
             return
@@ -86,6 +89,15 @@ class FormReading(Reading):
         columns["_row_number"] = rows
         columns["_column_number"] = pa.array([value.column + 1 for value in values], pa.int32())
         yield columns
+
+    def _refuse_merged(self, empty: list[_Value]) -> None:
+        """A cell that may be empty and is part of another's: the number there may be for both."""
+        merges = self.source.merges.get(self.sheet or "", [])
+        rows, columns = (np.array([getattr(v, name) for v in empty], np.int64) for name in ("row", "column"))
+        for value, is_covered in zip(empty, covered(merges, rows, columns).tolist(), strict=True):
+            if is_covered:
+                where = Evidence(value.row + 1, value.label, "verbundene Zellen")
+                self.report.rows("critical", "sheet.merged_cells", MERGED, [where], sheet=self.sheet)
 
     def _tell_other_forms(self, name: str) -> None:
         """A copied sheet with the same fields may hold numbers somebody takes for delivered."""

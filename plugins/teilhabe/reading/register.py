@@ -233,6 +233,7 @@ class RegisterXlsxReading(_RegisterReading):
         assert found is not None  # noqa: S101 - refuses() has looked
         name, top = found
         self.sheet = name
+        self.tell_twins(one for one in self.source.sheets if one != name and _sheet(self.source.showing(one)))
         cells = self.source.sheets[name]
         positions = self._positions(cells[top : top + _HEADER_ROWS], name)
         kind = positions["record_type"]

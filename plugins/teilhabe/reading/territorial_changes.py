@@ -94,6 +94,7 @@ class TerritorialChangesReading(Reading):
         assert found is not None  # noqa: S101 - refuses() has looked
         sheet, top, self._id_at = found
         self.sheet = sheet
+        self.tell_twins(one for one in self.source.sheets if one != sheet and _sheet(self.source.showing(one)))
         cells = self.source.sheets[sheet]
         first = next((i for i in range(top + 1, len(cells)) if self._change_id(cells[i])), len(cells))
         self._positions = self._find_columns(cells[top:first], sheet)
