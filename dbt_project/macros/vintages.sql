@@ -25,6 +25,21 @@
     having count(*) > 1 or bool_or(known_until is not null)
 {% endmacro %}
 
+{#
+  SQL expression (multirange): when this row holds - while its delivery counts (`counts`, a range) and no later one among those of
+  the same `of` does. Later is what was received later; of the same moment, what was handed in last.
+#}
+{% macro holds_alone(counts, of) -%}
+    tstzmultirange({{ counts }}) - coalesce(
+        range_agg({{ counts }}) over (
+            partition by {{ of | join(', ') }}
+            order by known_from desc, delivery_id desc
+            rows between unbounded preceding and 1 preceding
+        ),
+        '{}'::tstzmultirange
+    )
+{%- endmacro %}
+
 {# Join: the moments of the row's dataset at which it holds. #}
 {% macro at_vintages(row) -%}
     inner join {{ ref('int_delivery__vintages') }} as vintage

@@ -152,6 +152,8 @@ def withdraw(
     with loading.session(settings) as conn:
         done = withdrawing.withdraw(conn, delivery, reason=reason, actor=getpass.getuser(), now=datetime.now(UTC))
     out.print(escape(withdrawing.told(done)), highlight=False)
+    if done.is_new:
+        out.print("`teilhabe run` publishes what follows.", highlight=False)
 
 
 @app.command()

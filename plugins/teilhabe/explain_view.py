@@ -144,7 +144,7 @@ def _cell(cell: Row, indent: str) -> Iterator[str]:
         again = f"; the same in {times} deliver{'y' if times == 1 else 'ies'} before" if times else ""
         yield (
             f"{indent}{mark} {_number(vintage['value'])} {_since(vintage)}: delivery {vintage['delivery_id']}, "
-            f"{vintage['file_name']}{place}, sha256 {vintage['sha256'][:16]}{again}"
+            f"{vintage['file_name']}{place}, sha256 {vintage['sha256'][:16]}{again}{_withdrawn(vintage)}"
         )
     if cell["is_derived"]:
         yield from _parts(cell, indent)
@@ -165,7 +165,8 @@ def _parts(cell: Row, indent: str) -> Iterator[str]:
             yield f"{indent}    in the file: {_number(part['delivered_value'])}"
         for old in _runs([old for old in part["history"] if not _is_later(old, part)], ("value",)):
             if _is_over(old, part):
-                yield f"{indent}    before: {_number(old['value'])} {_since(old)}, delivery {old['delivery_id']}, {_place(old)}"
+                place = f"delivery {old['delivery_id']}, {_place(old)}{_withdrawn(old)}"
+                yield f"{indent}    before: {_number(old['value'])} {_since(old)}, {place}"
     if len(cell["parts"]) > _PARTS_SHOWN:
         yield f"{indent}  … {len(cell['parts']) - _PARTS_SHOWN} more (--json)"
 
@@ -252,6 +253,13 @@ def _is_over(vintage: Row, now: Row) -> bool:
 def _since(row: Row) -> str:
     until = f" until {_time(row['known_until'])}" if row["known_until"] is not None else ""
     return f"since {_time(row['known_from'])}{until}"
+
+
+def _withdrawn(row: Row) -> str:
+    """That it was taken back, where that is why it ended."""
+    if row["withdrawn_at"] is None:
+        return ""
+    return f"; withdrawn {_time(row['withdrawn_at'])}: {row['withdrawal_reason']}"
 
 
 def _place(row: Row) -> str:

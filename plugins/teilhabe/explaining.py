@@ -231,7 +231,7 @@ def _cell_vintages(cursor: Cursor, lineage: Sequence[Row]) -> dict[tuple[Any, ..
         f"""
         select {", ".join(f"asked.{name}" for name in _CELL)}, asked.dataset_id,
             s.value, s.obs_status, s.conf_status, s.known_from, s.known_until, s.is_authoritative, s.territorial_basis,
-            s.row_number, s.column_number, d.delivery_id, d.file_name, d.sha256, d.received_at
+            s.row_number, s.column_number, d.delivery_id, d.file_name, d.sha256, d.received_at, d.withdrawn_at, d.withdrawal_reason
         from unnest({", ".join(["%s::text[]"] * (len(_CELL) + 1))}) as asked ({", ".join(_CELL)}, dataset_id)
         inner join marts.dim_measure as m on m.measure_code = asked.measure_code
         inner join marts.dim_territory as t on t.territory_code = asked.territory_code
@@ -385,8 +385,7 @@ def _known_otherwise(cursor: Cursor, question: Question, known: Sequence[Row], v
     """There is a number, but not at this moment, on this basis or for this group."""
     what = f"{question.indicator} for {question.territory} in {question.period}"
     if vintages and not known:
-        first = min(row["known_from"] for row in vintages)
-        return f"At the end of {question.as_of} nothing was known yet about {what}: its first value is known since {first:%Y-%m-%d}."
+        return _not_known_then(cursor, question, what, vintages)
     on_basis = [row for row in known if row["territorial_basis"] in question.bases]
     if known and not on_basis:
         if question.converted:
@@ -412,6 +411,31 @@ def _known_otherwise(cursor: Cursor, question: Question, known: Sequence[Row], v
         hint = f"it is there for {'; '.join(there)}" if there else "each of these is there, but not together"
         return f"{what} is not broken down that way{f' ({group})' if group else ''}; {hint}."
     return None
+
+
+def _not_known_then(cursor: Cursor, question: Question, what: str, vintages: Sequence[Row]) -> str:
+    """There was a number, or there was to be one: but none at this moment."""
+    ended = [row for row in vintages if row["known_until"] is not None and not _is_to_come(row, question)]
+    if not ended:
+        first = min(row["known_from"] for row in vintages)
+        return f"At the end of {question.as_of} nothing was known yet about {what}: its first value is known since {first:%Y-%m-%d}."
+    last = max(ended, key=lambda row: row["known_until"])
+    until = f"{last['known_until'].astimezone(OFFICE_TIME):%Y-%m-%d %H:%M}"
+    withdrawn = cursor.execute(
+        "select delivery_id, file_name, withdrawal_reason from marts.dim_delivery where withdrawn_at = %s order by 1 limit 1",
+        [last["known_until"]],
+    ).fetchall()
+    why = (
+        f"delivery {withdrawn[0]['delivery_id']}, {withdrawn[0]['file_name']}, was withdrawn: {withdrawn[0]['withdrawal_reason']}"
+        if withdrawn
+        else "a later delivery no longer gives it"
+    )
+    value = "" if last["value"] is None else f" It was {last['value'].normalize():f} then."
+    return f"There is no {what} any more since {until}: {why}.{value}"
+
+
+def _is_to_come(row: Row, question: Question) -> bool:
+    return not isinstance(question.moment, str) and bool(row["known_from"] > question.moment)
 
 
 def _is_near(row: Row, question: Question, free: str) -> bool:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from teilhabe import building, loading, ops
+from teilhabe import building, explain_view, explaining, loading, ops
 from teilhabe.contracts import load_contracts
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
-from tests.star import GROUP, Rows, Star
+from tests.star import GROUP, Rows, Star, cell
 
+POLICE = "police__offences_district"
+UNEMPLOYED = "employment_agency__unemployed_municipal"
 POPULATION = "state_statistics__population"
 TABLES = (
     "intermediate.int_observation__unioned",
     "intermediate.int_delivery__contents",
+    "intermediate.int_observation__vanished",
     "intermediate.int_observation__contested",
     "candidate.fct_observation_vintage",
     "candidate.fct_indicator_vintage",
@@ -50,7 +55,8 @@ def people(year: int, value: int) -> Rows:
 def set_state(star: Star, delivery_id: int, state: str, at: str) -> None:
     """As ``withdraw`` or a build does it, at a moment of the test's choosing."""
     with loading.session(star.settings) as conn:
-        ops.set_state(conn, delivery_id, state)  # type: ignore[arg-type]
+        reason = {"withdrawal_reason": "falscher Stand"} if state == "withdrawn" else {}
+        ops.set_state(conn, delivery_id, state, **reason)  # type: ignore[arg-type]
         conn.execute("update ops.delivery set state_at = %s where delivery_id = %s", (at, delivery_id))
 
 
@@ -71,19 +77,56 @@ def everything(star: Star) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-def test_withdrawn_deliveries_give_way_and_stay_in_the_history(star: Star) -> None:
+def offences(year: int) -> Rows:
+    group = {"nationality": "total", "sex": "total", "category": "890000"}
+    return [
+        {**cell("03157", str(year), measure, value), **group}
+        for measure, value in (("offences_known", 7000), ("offences_cleared", 4000))
+    ]
+
+
+def unemployed(*territories: str) -> Rows:
+    return [
+        cell(territory, "2024-03", "unemployed", 10 + number, nationality="total", age_band="total")
+        for number, territory in enumerate(territories)
+    ]
+
+
+def register_edition() -> Rows:
+    date = {"period_code": "2010-12-31", "population_period_code": "2010-12-31"}
+    units = [
+        ("10", None, "03", "Niedersachsen", None, None),
+        ("40", "44", "03157", "Peine", None, None),
+        ("60", "64", "03157001", "Edemissen", "104.12", "12000"),
+        ("60", "63", "03157006", "Peine, Stadt", "119.84", "50000"),
+    ]
+    names = ("record_type", "text_code", "territory_code", "territory_name", "area_km2", "population")
+    return [{**dict(zip(names, unit, strict=True)), **date} for unit in units]
+
+
+def test_what_counts_follows_withdrawals_and_new_versions(star: Star) -> None:
     first = star.deliver(POPULATION, "2023-08-01", people(2022, 138000))
     middle = star.deliver(POPULATION, "2023-09-01", people(2022, 139000))
     last = star.deliver(POPULATION, "2023-10-01", people(2022, 137000))
     early = star.deliver(POPULATION, "2022-08-01", people(2021, 136000))
     late = star.deliver(POPULATION, "2022-09-01", people(2021, 136500))
-    only = star.deliver(POPULATION, "2021-08-01", people(2020, 135000))
+    only = star.deliver(POPULATION, "2018-08-01", people(2017, 135000))
+    never = star.deliver(POPULATION, "2020-08-01", people(2019, 134000))
+    held = star.deliver(POPULATION, "2020-09-01", people(2019, 134500))
+    star.deliver(POLICE, "2019-06-01", offences(2018))
+    wrong = star.deliver(UNEMPLOYED, "2024-04-01", unemployed("03157", "03157001", "03157006", "03157999"))
+    register = star.deliver("register__municipalities", "2011-02-01", register_edition())
+    set_state(star, never, "withdrawn", "2020-08-02")
+    set_state(star, held, "held", "2020-09-02")
     star.build(force=True)
     assert not building.is_due(star.settings)
+    assert story(star, 2019) == [], "what no release has shown leaves no history"
 
-    for delivery_id in (middle, early, only, last):
+    for delivery_id in (middle, early, only, last, register):
         set_state(star, delivery_id, "withdrawn", "2024-05-01")
+    set_state(star, held, "loaded", "2024-05-01")
     assert building.is_due(star.settings), "the release follows by itself"
+    right = star.deliver(UNEMPLOYED, "2024-04-05", unemployed("03157", "03157001", "03157006"))
     star.build()
     assert not building.is_due(star.settings)
     assert story(star, 2022) == [
@@ -93,34 +136,50 @@ def test_withdrawn_deliveries_give_way_and_stay_in_the_history(star: Star) -> No
         (138000, first, "2024-05-01", None),
     ]
     assert story(star, 2021) == [(136000, early, "2022-08-01", "2022-09-01"), (136500, late, "2022-09-01", None)]
-    assert story(star, 2020) == [(135000, only, "2021-08-01", "2024-05-01")]
+    assert story(star, 2017) == [(135000, only, "2018-08-01", "2024-05-01")]
+    assert story(star, 2019) == [(134500, held, "2020-09-01", None)], "mended, it counts"
+    area = (
+        "select value from marts.observation_as_of('{}') where measure_code = 'area_km2' and territory_code = '03157'"
+    )
+    assert star.ask(area.format("2024-04-30")) == [(Decimal("223.96"),)], "the sum of an edition's municipalities"
+    assert star.ask(area.format("2024-12-01")) == []
     as_of = "select value from marts.observation_as_of('{}') where period_code = '{}-12-31' and nationality = 'total'"
     assert star.ask(as_of.format("2023-12-01", 2022)) == [(137000,)]
     assert star.ask(as_of.format("2024-12-01", 2022)) == [(138000,)]
-    assert star.ask(as_of.format("2024-04-30", 2020)) == [(135000,)]
-    assert star.ask(as_of.format("2024-12-01", 2020)) == []
+    assert star.ask(as_of.format("2024-04-30", 2017)) == [(135000,)]
+    assert star.ask(as_of.format("2024-12-01", 2017)) == []
     revisions = star.ask(
-        "select period_code, old_value, new_value, old_delivery_id, new_delivery_id, reason from marts.rpt_revision"
-        " where nationality = 'total' and revised_at >= '2024-01-01' order by period_code"
+        "select territory_code, period_code, old_value, new_value, old_delivery_id, new_delivery_id, reason"
+        " from marts.rpt_revision where nationality = 'total' and revised_at >= '2024-01-01'"
+        " and dataset_id <> 'register__municipalities' order by 1, 2"
     )
     assert revisions == [
-        ("2020-12-31", Decimal(135000), None, only, None, "withdrawn"),
-        ("2022-12-31", Decimal(137000), Decimal(138000), last, first, "withdrawn"),
+        ("03157", "2017-12-31", Decimal(135000), None, only, None, "withdrawn"),
+        ("03157", "2022-12-31", Decimal(137000), Decimal(138000), last, first, "withdrawn"),
+        ("03157999", "2024-03", Decimal(13), None, wrong, right, "none"),
     ]
+    rate = star.ask(
+        "select value is null, null_reason, known_from::date::text, known_until::date::text from marts.fct_indicator_vintage"
+        " inner join marts.dim_indicator using (indicator_key) inner join marts.dim_period using (period_key)"
+        " inner join marts.dim_category using (category_key)"
+        " where indicator_code = 'SIO-01' and period_code = '2018' and category_code = 'total' and is_default order by known_from"
+    )
+    assert rate == [
+        (False, None, "2019-06-01", "2024-05-01"),
+        (True, "no_denominator", "2024-05-01", None),
+    ], "a rate whose denominator was taken back has no value and says so"
+    now = "select count(*) from marts.rpt_observation where period_code = '2024-03' and territory_code = '03157999'"
+    assert star.ask(now) == [(0,)]
+    then = "select value from marts.observation_as_of('2024-04-03') where territory_code = '03157999'"
+    assert star.ask(then) == [(13,)]
+
+    asked = explaining.Question("SIO-01", "03157", "2018", category="total")
+    told = "\n".join(explain_view.lines(explaining.explain(star.settings, replace(asked, as_of=date(2024, 4, 1)))))
+    assert f"delivery {only}, test.csv" in told
+    assert "withdrawn 2024-05-01 02:00: falscher Stand" in told
+
     incremental = everything(star)
     star.build(force=True)
-    assert everything(star) == incremental
-
-
-def test_what_no_release_has_shown_leaves_no_history(star: Star) -> None:
-    never = star.deliver(POPULATION, "2020-08-01", people(2019, 134000))
-    held = star.deliver(POPULATION, "2020-09-01", people(2019, 134500))
-    set_state(star, never, "withdrawn", "2020-08-02")
-    set_state(star, held, "held", "2020-09-02")
-    assert not building.is_due(star.settings)
-    star.build(force=True)
-    assert story(star, 2019) == []
-    set_state(star, held, "loaded", "2020-10-01")
-    assert building.is_due(star.settings), "mended, it is taken in"
-    star.build()
-    assert story(star, 2019) == [(134500, held, "2020-09-01", None)]
+    computed_anew = everything(star)
+    for table in TABLES:
+        assert computed_anew[table] == incremental[table], table

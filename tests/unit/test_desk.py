@@ -723,7 +723,7 @@ def test_a_delivery_is_withdrawn_by_who_may_decide(conn: ops.Connection, app: Fa
     for part in ("Die Lieferung ist zurückgezogen", "von clerk: falscher &lt;b&gt;Monat", "zurückgezogen"):
         assert part in text
     assert "Lieferung zurückziehen" not in text
-    assert marks(board(clerk))["März 2026"] == "überfällig", "the period is missing again"
+    assert marks(board(clerk))["März 2026"] == "fällig", "the period is missing again"
     acts = conn.execute("select actor, action, note from ops.desk_act where delivery_id = %s", (number,)).fetchall()
     assert acts == [("clerk", "withdrawn", "falscher <b>Monat</b>")]
     bad = arrive(conn, UNEMPLOYED, "2026-02", "2026-04-20", state="quarantined", severity="critical")

@@ -27,7 +27,10 @@ inner join {{ ref('int_delivery__counted') }} as counted
             select ended.delivery_id
             from {{ ref('int_delivery__counted') }} as ended
             inner join {{ this }} as held
-                on ended.delivery_id = held.delivery_id and ended.known_until is distinct from held.known_until
+                on
+                    ended.delivery_id = held.delivery_id
+                    -- a table from before there were ends has no such column yet
+                    and ended.known_until is distinct from (to_jsonb(held) ->> 'known_until')::timestamptz
         )
 {% endif %}
 group by

@@ -22,6 +22,7 @@ said as (
         {{ observation_columns() | join(',\n        ') }},
         known_until
     from {{ ref('int_observation__contested') }}
+    where not is_absent
 )
 
 select

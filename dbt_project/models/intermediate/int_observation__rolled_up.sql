@@ -38,12 +38,21 @@ with observed as (
 
 register_editions as (
     select
-        measure_code,
-        period_code,
-        delivery_id,
-        lead(known_from) over (partition by measure_code, period_code order by known_from, delivery_id) as known_until
-    from {{ ref('int_delivery__contents') }}
-    where dataset_id = {{ register }}
+        edition.measure_code,
+        edition.period_code,
+        edition.delivery_id,
+        lower(span.held) as known_from,
+        upper(span.held) as known_until
+    from (
+        select
+            measure_code,
+            period_code,
+            delivery_id,
+            {{ holds_alone('tstzrange(known_from, known_until)', ['measure_code', 'period_code']) }} as holds
+        from {{ ref('int_delivery__contents') }}
+        where dataset_id = {{ register }}
+    ) as edition
+    cross join lateral unnest(edition.holds) as span (held)
 ),
 
 -- only those that are asked for: each costs a row per municipality of the country
@@ -96,9 +105,10 @@ expected as (
 -- A register knows its own municipalities; for other datasets those of the reference date count.
 members as (
     select
-        {% for column in key_columns() + value_columns if column != 'known_until' %}
+        {% for column in key_columns() + value_columns if column not in ('known_from', 'known_until') %}
         observed.{{ column }},
         {% endfor %}
+        greatest(observed.known_from, register_editions.known_from) as known_from,
         least(observed.known_until, register_editions.known_until) as known_until,
         period.reference_date,
         basis.counted_as,
@@ -113,14 +123,16 @@ members as (
             observed.measure_code = register_editions.measure_code
             and observed.period_code = register_editions.period_code
             and observed.delivery_id = register_editions.delivery_id
+            and {{ hold_together('observed', 'register_editions') }}
     inner join (values ('as_delivered'), ('converted')) as basis (counted_as)
         on observed.territorial_basis in ('both', basis.counted_as)
     where observed.dataset_id = {{ register }} and length(observed.territory_code) = 8
     union all
     select
-        {% for column in key_columns() + value_columns if column != 'known_until' %}
+        {% for column in key_columns() + value_columns if column not in ('known_from', 'known_until') %}
         observed.{{ column }},
         {% endfor %}
+        observed.known_from,
         observed.known_until,
         period.reference_date,
         valid_municipalities.counted_as,

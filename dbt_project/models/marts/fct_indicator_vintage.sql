@@ -464,12 +464,12 @@ paired as materialized (
     where not results.has_denominator
 ),
 
--- A headline whose denominator nobody delivered, or not yet, has no value and says so.
+-- A headline whose denominator nobody delivered, not yet, or took back, has no value then and says so.
 with_denominator as (
     select
         {{ key_of_headline | join(', ') }},
         numerator_known_from,
-        min(known_from) as known_from
+        range_agg(tstzrange(known_from, known_until)) as had_one
     from paired
     where numerator_known_from is not null
     group by {{ key_of_headline | join(', ') }}, numerator_known_from
@@ -481,8 +481,8 @@ without_denominator as (
         numerators.{{ column }},
         {% endfor %}
         numerators.territorial_basis,
-        numerators.known_from,
-        least(numerators.known_until, with_denominator.known_from) as known_until,
+        lower(span.lacks_one) as known_from,
+        upper(span.lacks_one) as known_until,
         numerators.value as numerator,
         numerators.events,
         numerators.cell_period_code,
@@ -501,11 +501,14 @@ without_denominator as (
             {% for column in key_of_headline %}
             numerators.{{ column }} = with_denominator.{{ column }}
             and {% endfor %}numerators.known_from = with_denominator.numerator_known_from
+    cross join lateral unnest(
+        tstzmultirange(tstzrange(numerators.known_from, numerators.known_until))
+        - coalesce(with_denominator.had_one, '{}'::tstzmultirange)
+    ) as span (lacks_one)
     where
         results.has_denominator
         and numerators.category in ('total', results.headline_category)
         and (numerators.nationality, numerators.sex, numerators.age_band) = ('total', 'total', 'total')
-        and (with_denominator.known_from is null or numerators.known_from < with_denominator.known_from)
 ),
 
 -- Results with a past: neighbours in time that say the same are one.

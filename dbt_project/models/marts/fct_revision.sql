@@ -30,7 +30,8 @@ with stated as (
     {% endif %}
 ),
 
--- Where nothing follows what no longer counts, that there is no number is what is known from then on.
+-- Where nothing follows what was withdrawn, that there is no number is what is known from then on. Where a new version no
+-- longer gives a number, it says so itself.
 changed as (
     select * from stated
     union all
