@@ -261,6 +261,14 @@ def test_a_row_that_lost_its_number_is_no_footnote(tmp_path: Path) -> None:
     assert result.finding("row.ragged").evidence[0].row == 7
 
 
+def test_a_header_on_every_page_is_no_change(tmp_path: Path) -> None:
+    page = [None, None, "Abgebende Gemeinde", *[None] * 5, "Aufnehmende Gemeinde"]
+    numbering = [float(number) for number in range(1, 14)]
+    result = read(CHANGES, changes(tmp_path, ILSEDE, page, HEADER_OF_NOW, numbering, ["03/2015/0004-R", *ILSEDE[1:]]))
+    assert [row["change_id"] for row in result.rows] == ["03/2015/0003-R", "03/2015/0004-R"]
+    assert not result.worth_telling
+
+
 def test_a_missing_column_is_named_as_the_office_names_it(tmp_path: Path) -> None:
     header = [*HEADER_OF_NOW[:9], "Schlüssel", *HEADER_OF_NOW[10:]]
     finding = refused(CHANGES, changes(tmp_path, ILSEDE, header=header))
@@ -297,6 +305,13 @@ def test_the_numbering_of_the_columns_is_no_row(tmp_path: Path, numbering: list[
     assert {row["territory_code"] for row in result.rows} == {"03157"}
     assert result.one(measure_code="offences_known")["value"] == "7250" and len(result.rows) == 7
     assert not result.worth_telling
+
+
+def test_a_dash_in_one_edition_of_the_police_table_is_no_number(tmp_path: Path) -> None:
+    rows: Rows = [["Berichtszeitraum: 01.01.2021 bis 31.12.2021"], POLICE, [*PEINE[:-1], "-"]]
+    result = read(OFFENCES, workbook(tmp_path / "T01.xlsx", {"T01": rows}))
+    row = result.one(nationality="foreign")
+    assert (row["value"], row["obs_status"]) == (None, "M") and not result.worth_telling
 
 
 # Elections

@@ -16,6 +16,7 @@ import pyarrow as pa
 from teilhabe.contracts import TerritorialChanges
 from teilhabe.errors import Evidence
 from teilhabe.reading.base import Columns, Reading
+from teilhabe.reading.grid import is_numbering
 from teilhabe.reading.headings import NO_NUMBER, find_day, headings, square_metres, without_mark
 from teilhabe.reading.labels import instead, normalise
 from teilhabe.reading.source import Cell, Source, cell_text
@@ -199,7 +200,8 @@ class TerritorialChangesReading(Reading):
         lost = [
             Evidence(i + 1, _LABELS["change_id"], cell_text(cells[i][self._id_at]))
             for i in range(first, len(cells))
-            if not self._change_id(cells[i]) and sum(bool(cell_text(cells[i][at]).strip()) for at in wanted) > 1
+            if not self._change_id(cells[i]) and not _is_header(cells[i])
+            if sum(bool(cell_text(cells[i][at]).strip()) for at in wanted) > 1
         ]
         if lost:
             self.report.rows(
@@ -278,6 +280,13 @@ class TerritorialChangesReading(Reading):
 
 def _texts(column: str) -> tuple[str, ...]:
     return next(heading.texts for heading in _HEADINGS if heading.column == column)
+
+
+def _is_header(cells: list[Cell]) -> bool:
+    """A header that is repeated on each page, or the line that numbers the columns."""
+    texts = [cell_text(cell) for cell in cells]
+    known = {text for heading in _HEADINGS for text in heading.texts}
+    return is_numbering(texts) or sum(bool(headings(text) & known) for text in texts) > 1
 
 
 def _is_number(text: str) -> bool:
