@@ -107,7 +107,7 @@ class Register:
     def instead(self, code: str, name: str | None = None) -> str | None:
         """The key that is meant: the one unit that has this name now, else what followed the key; in words, if there is one."""
         living = set()
-        if name and "(" not in name:  # what is added in brackets may say that it is not that unit
+        if name and _is_bare(name):
             named = self._codes_by_name.get((code[:_STATE], len(code), normalise(name)), set())
             living = {other for other in named if not self._end(other)} - {code}
         if not living and self._end(code):
@@ -490,6 +490,12 @@ _TITLES = {
     "flecken", "region", "dav", "lk", "sk", "statistische", "stat", "regierungsbezirk", "bezirk", "universitaetsstadt",
     "samtgemeinde", "verbandsgemeinde", "amt", "st", "land", "freie", "und",
 }  # fmt: skip
+
+
+def _is_bare(name: str) -> bool:
+    """Whether nothing but a title is added to a name: an addition may say that it is not that unit, but what is left of it."""
+    addition = re.split(r"[^a-zäöüß]+", name.partition(",")[2].casefold())
+    return "(" not in name and all(not word or normalise(f"x {word}") == "x" for word in addition)
 
 
 def _area(code: str) -> tuple[str, int]:

@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from teilhabe.reading.territory import from_regional_key
 from teilhabe.register import Baseline, Change, Facts, Lineage, Register, _ends, normalise
 
 PEINE = [
@@ -191,6 +192,21 @@ def test_a_county_known_in_full_has_no_other_municipalities_even_before_a_regist
     assert register.check_key("03158001", date(2024, 3, 31)) == "unchecked", "of other counties nothing is known"
 
 
+@pytest.mark.parametrize(
+    ("ars", "key"),
+    [
+        ("031570006006", "03157006"),
+        ("031535401006", "03153006"),
+        ("031535401000", "031535401"),
+        ("031010000000", "03101000"),
+        ("03157006", "03157006"),
+        ("0315700O6006", "0315700O6006"),
+    ],
+)
+def test_a_regional_key_is_read_as_the_key_all_datasets_share(ars: str, key: str) -> None:
+    assert from_regional_key(ars) == key
+
+
 def test_municipalities_end_with_the_key_of_their_county() -> None:
     register = Register(
         [("03152", "Göttingen"), ("03152012", "Göttingen, Stadt")], EDITIONS, ends={"03152": date(2016, 11, 1)}
@@ -205,7 +221,9 @@ def test_a_finding_names_the_key_that_is_meant() -> None:
     assert register.instead("03157077", "Vechelde") == "03157007 (Vechelde)", "the unit of that name"
     assert register.instead("03157003", "Ilsede") == "03157009 (Ilsede)", "the one that still exists"
     assert register.instead("03157077", "Nirgendwo") is None
-    assert register.instead("03157999", "Peine (nicht zuzuordnen)") is None
+    assert register.instead("03157077", "Peine, Stadt") == "03157006 (Peine, Stadt)"
+    for name in ("Peine (nicht zuzuordnen)", "Peine, nicht zuzuordnen", "Peine, übrige"):
+        assert register.instead("03157999", name) is None, "what is left of a unit is not that unit"
     assert register.instead("03157077") is None
 
 

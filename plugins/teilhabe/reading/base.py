@@ -36,7 +36,7 @@ from teilhabe.reading.labels import ValueColumn, normalise, unmarked
 from teilhabe.reading.periods import is_valid
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
-from teilhabe.reading.territory import CODE, with_lost_zero
+from teilhabe.reading.territory import CODE, from_regional_key, with_lost_zero
 from teilhabe.reading.thousands import Thousands
 from teilhabe.reading.units import header_unit
 from teilhabe.wording import spell_period
@@ -132,6 +132,7 @@ class Reading(ABC):
         rows = 0
         periods: set[str] = set()
         for columns in self._with_keys():
+            self._shorten_regional_keys(columns)
             self._check_territory(columns)
             self._check_period(columns)
             if "period_code" in columns and self.layout.validity:
@@ -384,6 +385,38 @@ class Reading(ABC):
                 count=count,
             )
 
+    def _shorten_regional_keys(self, columns: Columns) -> None:
+        """The one key of a unit that all datasets share, where the file has its longer one, and that is said."""
+        codes = columns.get("territory_code")
+        if codes is None or not self.contract.is_observation:
+            return
+        given = coded(codes)
+        short = [from_regional_key(code) for code in given.dictionary.to_pylist()]
+        changed = pa.array(short, given.dictionary.type)
+        if changed.equals(given.dictionary):
+            return
+        columns["territory_code"] = changed.take(given.indices)
+        where = pc.indices_nonzero(pc.fill_null(pc.not_equal(given.dictionary, changed).take(given.indices), False))
+        evidence = [
+            Evidence(
+                columns["_row_number"][i].as_py(),
+                "Gebietsschlüssel",
+                codes[i].as_py(),
+                columns["territory_code"][i].as_py(),
+            )
+            for i in where.slice(0, EVIDENCE_LIMIT).to_pylist()
+        ]
+        self.report.rows(
+            "info",
+            "key.regional",
+            "der Regionalschlüssel „{found}“ wurde als amtlicher Gebietsschlüssel gelesen",
+            evidence,
+            column="Gebietsschlüssel",
+            sheet=self.sheet,
+            expected="den amtlichen Gebietsschlüssel",
+            count=len(where),
+        )
+
     def _check_territory(self, columns: Columns) -> None:
         codes = columns.get("territory_code")
         if codes is None or not self.contract.is_observation:
@@ -417,7 +450,7 @@ class Reading(ABC):
 
     def _expected_keys(self) -> str:
         if not self.checks_levels:
-            return "DG oder 2, 3, 5, 8, 9 oder 12 Ziffern"
+            return "DG oder 2, 3, 5, 8 oder 9 Ziffern"
         return "amtlicher Schlüssel: " + ", ".join(_LEVELS_DE[level] for level in self.contract.levels)
 
     def _check_validity(self, periods: set[str]) -> None:

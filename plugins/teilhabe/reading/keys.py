@@ -15,7 +15,6 @@ _LEVELS: dict[int, Level] = {
     5: "county",
     8: "municipality",
     9: "association",
-    12: "association",
 }
 _EXCEL_EPOCH = date(1899, 12, 30)
 

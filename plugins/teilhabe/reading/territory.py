@@ -12,6 +12,7 @@ COUNTRY = "DG"
 CODE = re.compile(r"DG|\d{2}|\d{3}|\d{5}|\d{8}|\d{9}|\d{12}")
 
 _STATES = 16
+_REGIONAL = 12
 _GENESIS_LENGTHS = (2, 3, 5, 8, 11)
 _RHINELAND_PALATINATE = "07"
 _ITS_LENGTHS = (*_GENESIS_LENGTHS, 7, 10)
@@ -36,6 +37,17 @@ def with_lost_zero(text: str) -> str | None:
 def _is_whole(text: str) -> bool:
     lengths = _ITS_LENGTHS if text.startswith(_RHINELAND_PALATINATE) else _GENESIS_LENGTHS
     return len(text) in lengths and 1 <= int(text[:2]) <= _STATES
+
+
+def from_regional_key(text: str) -> str:
+    """The key of a unit that is named by its regional key (ARS) of twelve digits: state, region, county, association, municipality.
+
+    ``031570006006`` is municipality ``03157006``, ``031535401000`` the association ``031535401``. Without association and
+    municipality it is the only municipality of its county, ``031010000000`` or ``03101000``, if a register knows that.
+    """
+    if len(text) != _REGIONAL or not (text.isascii() and text.isdigit()):
+        return text
+    return text[:9] if text[9:] == "000" and text[5:9] != "0000" else text[:5] + text[9:]
 
 
 def from_genesis(text: str) -> str:
