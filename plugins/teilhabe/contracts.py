@@ -233,7 +233,6 @@ class TidyCsv(LayoutBase):
     constants: dict[str, str] = {}
     """Values of columns the file leaves out because they never change."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
-    encoding: Literal["utf-8", "cp1252"] | None = None
     key_prefixes: list[str] = []
     """Letters in front of the key, as in ``K03157``."""
     key_width: int | None = None
@@ -258,7 +257,6 @@ class Table(LayoutBase):
     constants: dict[str, str] = {}
     """Values of columns the file leaves out because they never change."""
     kinds: list[Literal["csv", "workbook"]] = ["csv", "workbook"]
-    encoding: Literal["utf-8", "cp1252"] | None = None
     delimiter: Literal[",", ";", "\t", "|"] = ";"
     key_width: int | None = None
     """Territory keys that lost their leading zero get it back: to this width, or to that of a higher level."""
