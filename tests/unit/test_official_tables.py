@@ -536,14 +536,17 @@ def test_official_files_are_called_by_their_names(tmp_path: Path) -> None:
     assert named(text(tmp_path / "liste.csv", "Name;Ort\na;b\n")) is None
 
 
-def test_a_table_saved_as_a_workbook_is_named_too(tmp_path: Path) -> None:
-    path = workbook(
-        tmp_path / "a.xlsx", {"12411-01-01-5": [["GENESIS-Tabelle: 12411-01-01-5"], ["Bevölkerung"], [None, 1]]}
-    )
-    finding = refused(POPULATION, path)
+def test_the_agreed_table_in_another_form_is_named_with_what_is_other(tmp_path: Path) -> None:
+    sheet = [["GENESIS-Tabelle: 12411-01-01-5"], ["Bevölkerung"], [None, 1]]
+    finding = refused(POPULATION, workbook(tmp_path / "a.xlsx", {"12411-01-01-5": sheet}))
     assert (
-        "Das ist GENESIS-Tabelle 12411-01-01-5 („Bevölkerung“) (eine Excel-Arbeitsmappe (xlsx)); vereinbart ist"
-        in finding.message
+        "Das ist GENESIS-Tabelle 12411-01-01-5 („Bevölkerung“), aber nicht im vereinbarten Aufbau: eine Excel-Arbeitsmappe (xlsx); "
+        "vereinbart ist"
+    ) in finding.message
+    renamed = monitor(tmp_path, "1-1-1", "Year,Gebietseinheit,Regionalschluessel,Value\n2024,Peine,K03157,1\n")
+    finding = refused(CONTRACTS["state_monitor__population"], renamed)
+    assert (
+        "Indikator 1-1-1 des Integrationsmonitorings, aber nicht" in finding.message and "„GeoCode“" in finding.message
     )
 
 

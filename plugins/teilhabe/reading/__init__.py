@@ -77,13 +77,16 @@ def open_reading(
     for layout in contract.layouts:
         guard.check_hidden(source, layout, recognises)
     name = name_of(source)
+    is_agreed = name is not None and any(code in f"{name} " for layout in contract.layouts for code in _codes(layout))
     if name is not None:
-        what = f"{name} ({source.kind_de})" if source.is_workbook else name
+        what = f"{name} ({source.kind_de})" if source.is_workbook and not is_agreed else name
+        but = f", aber nicht im vereinbarten Aufbau: {found}" if is_agreed else ""
+        reasons = [found] if is_agreed else [reason for reason in reasons if " statt " in reason] or [name]
         refusal = report.error(
-            "file.other_dataset" if other else "file.not_this_layout",
-            f"Das ist {what}; vereinbart ist {_expected(contract)}.",
+            "file.other_dataset" if other and not is_agreed else "file.not_this_layout",
+            f"Das ist {what}{but}; vereinbart ist {_expected(contract)}.",
             row=1,
-            found="; ".join(dict.fromkeys([reason for reason in reasons if " statt " in reason] or [name])),
+            found="; ".join(dict.fromkeys(reasons)),
             expected=_expected(contract),
         )
         raise guard.elsewhere(refusal, source, contract, context.others)
@@ -95,6 +98,13 @@ def open_reading(
         expected=_expected(contract),
     )
     raise guard.elsewhere(refusal, source, contract, context.others)
+
+
+def _codes(layout: Any) -> list[str]:
+    """What an official table of this layout is called."""
+    found = [getattr(layout, "table", None), getattr(layout, "marker", None)]
+    codes = [f"{code} " for code in found if isinstance(code, str)]
+    return [*codes, f"Statistik {layout.statistics} "] if layout.reader == "ffcsv" else codes
 
 
 def recognises(layout: Any, source: Source) -> bool:

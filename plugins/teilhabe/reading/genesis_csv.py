@@ -397,7 +397,7 @@ def _is_data(cells: list[str], key: int) -> bool:
         return False
     text, name = cells[key].strip(), cells[key + 1].strip()
     if with_lost_zero(text):
-        return any(map(str.isalpha, name))
+        return any(map(str.isalpha, name)) and not is_genesis_key(name)  # 2016;DG is a year beside a key
     return is_genesis_key(text) and bool(name)
 
 
