@@ -502,6 +502,12 @@ def _area(code: str) -> tuple[str, int]:
     return (code[: _COUNTY if len(code) > _COUNTY else _STATE], len(code))
 
 
+def are_alike(one: str, other: str) -> bool:
+    """Whether two names may be those of the same place; an empty one is nobody's."""
+    plain, known = normalise(one), normalise(other)
+    return bool(plain and known) and _similar(plain, known)
+
+
 def _similar(one: str, other: str) -> bool:
     """Alike enough to be the same place: one contains the other's words, or the letters hardly differ."""
     a, b = set(one.split()), set(other.split())

@@ -102,15 +102,16 @@ class FfcsvReading(Reading):
         row: dict[str, str | int | None] = {"value": cells["value"]}
         row["period_code"] = period = parse_period(cells["time"], self.layout.period)
         if period is None:
-            raise self.report.error(
+            self.report.rows(
+                "critical",
                 "period.not_found",
-                f"In Zeile {number} steht „{cells['time']}“, wo der Berichtszeitraum stehen muss.",
-                row=number,
+                "„{found}“ ist kein Berichtszeitraum",
+                [Evidence(number, "time", cells["time"])],
                 column="time",
-                found=cells["time"],
                 expected=wanted_period(self.layout.period),
             )
-        self._times.add(period)
+        else:
+            self._times.add(period)
         codes = [("value_variable_code", cells["value_variable_code"])]
         for header, variable in cells.items():
             if not _VARIABLE.fullmatch(header):

@@ -310,13 +310,13 @@ class GenesisReading(Reading):
         codes = map_distinct(texts, lambda text: parse_period(text, self.layout.period))
         wrong = pc.indices_nonzero(pc.is_null(codes)).to_pylist()
         if wrong:
-            row = rows[wrong[0]]
-            raise self.report.error(
+            self.report.rows(
+                "critical",
                 "period.not_found",
-                f"In Zeile {row.number} steht „{texts[wrong[0]].as_py()}“, wo der Berichtszeitraum stehen muss.",
-                row=row.number,
-                found=texts[wrong[0]].as_py(),
+                "„{found}“ ist kein Berichtszeitraum",
+                [Evidence(rows[at].number, None, texts[at].as_py()) for at in wrong[:EVIDENCE_LIMIT]],
                 expected=wanted_period(self.layout.period),
+                count=len(wrong),
             )
         return codes
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from teilhabe.reading.coded import coded, codes
 from teilhabe.reading.symbols import Converted
 
 Groups = npt.NDArray[np.int64]
@@ -41,6 +42,6 @@ def holds_for_all(mask: pa.Array, group: Groups) -> npt.NDArray[np.bool_]:
 
 def groups(left: pa.Array, right: pa.Array) -> Groups:
     """A number per distinct pair."""
-    one, two = left.dictionary_encode(), right.dictionary_encode()
-    pair = one.indices.to_numpy().astype(np.int64) * len(two.dictionary) + two.indices.to_numpy()
-    return np.unique(pair, return_inverse=True)[1]
+    one, two = coded(left), coded(right)  # a key or a period that cannot be read is one like any other
+    pair = codes(one).astype(np.int64) * (len(two.dictionary) + 1) + codes(two)
+    return np.asarray(np.unique(pair, return_inverse=True)[1])
