@@ -46,6 +46,7 @@ def records(*lines: str) -> tuple[list[str], list[int]]:
         (['"sep=;"', "a;b"], ["a;b"], [2]),
         (["a;b;c", '1;"x; y', 'z";3', "2;w;4"], ["a;b;c", '1;"x; y z";3', "2;w;4"], [1, 2, 4]),
         (["a;b;c", '1;"x', "", '""y""";3', "2;w;4"], ["a;b;c", '1;"x  ""y""";3', "2;w;4"], [1, 2, 5]),
+        (["a;b", '"x; y', 'z";3'], ["a;b", '"x; y z";3'], [1, 2]),
         (["a;b", '5" Rohr;2', "3;4"], ["a;b", '5" Rohr;2', "3;4"], [1, 2, 3]),
         (["a;b", '"Die Brücke" e.V.;2', "3;4"], ["a;b", '"Die Brücke" e.V.;2', "3;4"], [1, 2, 3]),
         (["a;b", '5" Rohr;"x', 'y"'], ["a;b", '5" Rohr;"x y"'], [1, 2]),
@@ -124,6 +125,20 @@ def test_row_numbers_are_those_of_an_editor(tmp_path: Path) -> None:
     assert finding.row == 6
     assert [row["_row_number"] for row in rows] == [3, 6]
     assert rows[0]["territory_name"] == "Peine, Landkreis"
+
+
+def test_a_column_without_a_header_is_told_if_anything_stands_in_it(tmp_path: Path) -> None:
+    header, *rows = (DELIVERIES / "state_monitor__foreigners.csv").read_text(encoding="utf-8").splitlines()
+    assert not read(MONITOR, "\n".join(f"{row}," for row in (header, *rows)).encode(), tmp_path)[1]
+    [finding] = read(
+        MONITOR, "\n".join([f"{header},", f"{rows[0]},vorläufig", *(f"{row}," for row in rows[1:])]).encode(), tmp_path
+    )[1]
+    assert (finding.rule, finding.severity, finding.row, finding.found) == (
+        "header.unknown_column",
+        "warning",
+        2,
+        "vorläufig",
+    )
 
 
 def test_an_invisible_character_is_told_with_its_line(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ BOM = b"\xef\xbb\xbf"
 _BLOCK = 4 << 20
 _LONGEST_QUOTE = 500
 """Lines a quoted field may go on for; beyond, its quotation mark was never closed."""
+_FEW_COLUMNS = 2
 
 INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 """Takes no place on the screen: soft hyphen, zero-width space and joiners, marks of direction, a byte order mark in the middle."""
@@ -300,7 +301,8 @@ class Records:
         if len(lines) == 1:
             return False
         columns = len(next(csv.reader([" ".join(lines)], delimiter=self._delimiter)))
-        return all(line.count(self._delimiter) + 1 == columns for line in lines)
+        # With two columns one delimiter in the text is enough to look like a row: then it is what it says, one field.
+        return columns > _FEW_COLUMNS and all(line.count(self._delimiter) + 1 == columns for line in lines)
 
 
 def _is_inside(line: str, delimiter: str, inside: bool) -> bool | None:

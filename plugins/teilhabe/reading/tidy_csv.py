@@ -109,6 +109,7 @@ class TidyReading(Reading):
         measure = self.layout.constants.get("measure_code") or self.contract.constants.get("measure_code")
         self._counted = self.counts(measure)
         self._dividing: list[int] = []
+        self._nameless = [position for position, header in enumerate(self._headers) if not header.strip()]
         ignored = {normalise(header) for header in self.layout.ignore}
         for position, header in enumerate(self._headers):
             if position not in used and header.strip() and normalise(header) not in ignored:
@@ -126,7 +127,10 @@ class TidyReading(Reading):
     def _batches(self) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         """Batches of the raw bytes of every needed column, coded, with the row numbers in the file."""
         names = [str(position) for position in range(len(self._headers))]
-        needed = [str(position) for position in sorted({*self._columns.values(), *self._labels, *self._dividing})]
+        needed = [
+            str(position)
+            for position in sorted({*self._columns.values(), *self._labels, *self._dividing, *self._nameless})
+        ]
         skipped: list[int] = []
         table = self.source.table
 
@@ -186,6 +190,8 @@ class TidyReading(Reading):
         size = len(batch)
         columns: Columns = {}
         loaded = None
+        for position in self._nameless:
+            self._check_nameless(batch.column(str(position)), position, numbers)
         for position in self._dividing:
             self._check_dividing(batch.column(str(position)), position, numbers)
         for position in self._labels:
@@ -229,6 +235,24 @@ class TidyReading(Reading):
             for i in where.slice(0, EVIDENCE_LIMIT).to_pylist()
         ]
         self.tell_dividing(self._headers[position], evidence, len(where))
+
+    def _check_nameless(self, cells: pa.Array, position: int, numbers: pa.Array) -> None:
+        """What stands in a column without a header is not loaded; an empty one is how some programs end each line."""
+        filled = pa.array([bool(text.strip()) for text in cells.dictionary.to_pylist()], pa.bool_())
+        where = pc.indices_nonzero(filled.take(cells.indices))
+        if len(where):
+            self.report.rows(
+                "warning",
+                "header.unknown_column",
+                f"Spalte {position + 1} hat keine Überschrift und wird nicht geladen; dort steht „{{found}}“",
+                [
+                    Evidence(numbers[i].as_py(), str(position + 1), clean(cells[i].as_py().decode(self._encoding)))
+                    for i in where.slice(0, EVIDENCE_LIMIT).to_pylist()
+                ],
+                column=str(position + 1),
+                expected="eine Überschrift",
+                count=len(where),
+            )
 
     def _mapped(self, cache: str, cells: pa.Array, translate: Translate) -> pa.Array:
         return _spread(self._translated(cache, cells.dictionary, translate), cells.indices)
