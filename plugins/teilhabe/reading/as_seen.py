@@ -19,6 +19,7 @@ from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Severity
 from teilhabe.observations import catalogue
 from teilhabe.reading.appearance import COLUMNS, Appearance, Look
 from teilhabe.reading.coded import coded
+from teilhabe.reading.labels import unmarked
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Cell, Merges, cell_text, letters
 
@@ -136,7 +137,7 @@ class AsSeen:
         evidence = [
             Evidence(place // COLUMNS + 1, str(place % COLUMNS + 1), look.texts[place])
             for place, value in zip(places if look.texts else (), values, strict=True)
-            if value is not None and place in look.texts
+            if value is not None and place in look.texts and unmarked(look.texts[place]) != look.texts[place]
         ]
         self._tell(
             "warning",
