@@ -8,6 +8,7 @@ import pytest
 
 from teilhabe import deciding, incidents, loading, ops, pipeline
 from teilhabe.errors import TeilhabeError
+from teilhabe.explaining_held_back import held_back
 from teilhabe.settings import Settings
 from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, monitor, population
 
@@ -255,3 +256,24 @@ def test_a_decision_killed_before_its_end_has_not_happened(flow: Flow, refused: 
     with loading.session(flow.settings) as conn:
         ops.set_state(conn, refused, "failed")  # the run that judged it was killed
     assert take_in(flow) == {refused: "loaded"}
+
+
+def test_explain_names_the_rows_that_were_left_out(flow: Flow) -> None:
+    number = flow.deliver(FOREIGNERS, with_row(1, 2021, "Osterode", "#NV", 77))
+    measures = set(pipeline.contract(flow.settings, FOREIGNERS).measures)
+
+    def told(name: str, period: str = "2021-12-31", of: set[str] = measures) -> list[str]:
+        return held_back(flow.settings, "03156", name, {period}, of)
+
+    assert told("Osterode am Harz, Landkreis") == [
+        f"Die Zeile 3 der Datei „zahlen.csv“ (Osterode, 31.12.2021) in Lieferung {number} wurde zurückgehalten: „#NV“ ist kein "
+        "amtlicher Gebietsschlüssel."
+    ]
+    assert (
+        told("Osterode am Harz, Landkreis", "2020-12-31")
+        == told("Peine, Landkreis")
+        == told("Osterode", of={"x"})
+        == []
+    )
+    flow.deliver(FOREIGNERS, monitor(GOOD), at="2023-11-01")
+    assert told("Osterode am Harz, Landkreis") == [], "a later file replaces all of it"
