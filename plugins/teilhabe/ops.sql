@@ -263,9 +263,11 @@ create or replace function ops.counted_at(moment timestamptz, state text, receiv
 returns boolean
 language sql immutable
 as $$
-    select received_at < moment and (state = 'loaded' or (state = 'withdrawn' and state_at >= moment))
+    select received_at < moment and (state in ('loaded', 'held') or (state = 'withdrawn' and state_at >= moment))
 $$;
-comment on function ops.counted_at is 'Whether a delivery in this state had been received by then, was accepted and not withdrawn yet.';
+comment on function ops.counted_at is
+    'Whether a delivery in this state had been received by then, was accepted and not withdrawn yet: the office has delivered, also '
+    'where a build holds its file back.';
 grant execute on function ops.counted_at(timestamptz, text, timestamptz, timestamptz) to teilhabe_transformer, teilhabe_steward;
 
 create or replace function ops.delivery_calendar_at(day date)

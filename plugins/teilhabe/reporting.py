@@ -23,7 +23,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
             """
             select delivery_id, dataset_id, file_name as file, received_at, received_from, state, row_count,
                 held_back_count, layout, duplicate_of, periods, sender_code as sender, container_id, is_demo,
-                hold_reason
+                hold_reason, withdrawal_reason
             from ops.delivery order by delivery_id desc
             """
         ).fetchall()

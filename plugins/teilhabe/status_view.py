@@ -83,7 +83,9 @@ def deliveries(state: Mapping[str, Any], limit: int, dataset: str | None = None)
     if not found:
         yield "No deliveries yet."
         return
-    table = Table("id", "dataset", "file", "received", "from", "state", "rows", "findings", title="Deliveries")
+    table = Table(
+        "id", "dataset", "file", "received", "from", "state", "rows", "findings, or why withdrawn", title="Deliveries"
+    )
     for entry in found[:limit]:
         rules = ", ".join(dict.fromkeys(finding["rule"] for finding in entry["findings"]))
         table.add_row(
@@ -94,7 +96,7 @@ def deliveries(state: Mapping[str, Any], limit: int, dataset: str | None = None)
             escape(entry["sender"] or entry["received_from"] or ""),
             _coloured(entry["state"]),
             _rows(entry),
-            rules,
+            escape(entry.get("withdrawal_reason") or "") if entry["state"] == "withdrawn" else rules,
         )
     yield table
     if len(found) > limit:

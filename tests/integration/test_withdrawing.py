@@ -112,19 +112,16 @@ def test_what_counts_follows_withdrawals_and_new_versions(star: Star) -> None:
     late = star.deliver(POPULATION, "2022-09-01", people(2021, 136500))
     only = star.deliver(POPULATION, "2018-08-01", people(2017, 135000))
     never = star.deliver(POPULATION, "2020-08-01", people(2019, 134000))
-    held = star.deliver(POPULATION, "2020-09-01", people(2019, 134500))
     star.deliver(POLICE, "2019-06-01", offences(2018))
     wrong = star.deliver(UNEMPLOYED, "2024-04-01", unemployed("03157", "03157001", "03157006", "03157999"))
     register = star.deliver("register__municipalities", "2011-02-01", register_edition())
     set_state(star, never, "withdrawn", "2020-08-02")
-    set_state(star, held, "held", "2020-09-02")
     star.build(force=True)
     assert not building.is_due(star.settings)
     assert story(star, 2019) == [], "what no release has shown leaves no history"
 
     for delivery_id in (middle, early, only, last, register):
         set_state(star, delivery_id, "withdrawn", "2024-05-01")
-    set_state(star, held, "loaded", "2024-05-01")
     assert building.is_due(star.settings), "the release follows by itself"
     right = star.deliver(UNEMPLOYED, "2024-04-05", unemployed("03157", "03157001", "03157006"))
     star.build()
@@ -137,7 +134,6 @@ def test_what_counts_follows_withdrawals_and_new_versions(star: Star) -> None:
     ]
     assert story(star, 2021) == [(136000, early, "2022-08-01", "2022-09-01"), (136500, late, "2022-09-01", None)]
     assert story(star, 2017) == [(135000, only, "2018-08-01", "2024-05-01")]
-    assert story(star, 2019) == [(134500, held, "2020-09-01", None)], "mended, it counts"
     area = (
         "select value from marts.observation_as_of('{}') where measure_code = 'area_km2' and territory_code = '03157'"
     )

@@ -346,3 +346,12 @@ def test_single_deliveries_newest_first_of_one_dataset() -> None:
     assert not any(name in text for name in ("4.csv", "2.csv", " 1.csv"))
     assert "… and 1 more" in text
     assert shown(status_view.deliveries({"deliveries": []}, 30)).strip() == "No deliveries yet."
+
+
+def test_a_withdrawn_delivery_says_why_and_no_longer_counts() -> None:
+    taken_back = delivery(1, "withdrawn", periods=["2024-03"], withdrawal_reason="falscher [red]Monat")
+    state = {"deliveries": [taken_back], "due": [], "incidents": [], **BUILT}
+    text = shown(status_view.deliveries(state, 5), width=240)
+    assert "withdrawn" in text
+    assert "falscher [red]Monat" in text
+    assert "2024-03" not in shown(status_view.overview(state)), "its period is not the last one that is here"

@@ -144,6 +144,9 @@ def test_the_period_is_missing_again_from_the_day_of_withdrawal(conn: ops.Connec
         date(2024, 4, 30): [("delivered", number)],
         date(2024, 5, 1): [("overdue", None)],
     }
+    ops.set_state(conn, number, "held")
+    held = conn.execute("select state from ops.delivery_calendar_at('2024-05-01') where dataset_id = %s", (dataset,))
+    assert held.fetchall() == [("delivered",)], "an office is not blamed for a file a build cannot take in"
     conn.rollback()
 
 
