@@ -242,6 +242,11 @@ def shown_place(finding: Finding, one: Evidence, secrecy: SecrecyMethod | None) 
     )
 
 
+def shown_places(finding: Finding, secrecy: SecrecyMethod | None) -> list[ShownPlace]:
+    """The places of a finding, each once: several numbers of a row may share the key that is wrong."""
+    return list(dict.fromkeys(shown_place(finding, one, secrecy) for one in finding.evidence))
+
+
 def from_row(row: Mapping[str, Any], evidence: Iterable[Mapping[str, Any]]) -> Finding:
     """A finding as ``ops.finding`` and ``ops.evidence`` hold it."""
     return Finding(

@@ -963,8 +963,8 @@ def _finding(
     terms = {column.name: column.office_term or column.name for column in contract.columns}
     name = expectation.shown_column or expectation.column
     first = evidence[0] if evidence else Evidence(None, None, None)
-    if first.row is None:
-        name = None  # what is missing stands in no column
+    if first.row is None or (first.sheet and first.column):
+        name = None  # what is missing stands in no column, and a cell of a workbook needs no other name
     finding = Finding(
         severity=expectation.severity,
         rule=expectation.rule,
@@ -994,7 +994,8 @@ def _text(row: Mapping[Hashable, Any] | pd.Series, column: str | None) -> str | 
     if value is None or pd.isna(value):
         return None
     if isinstance(value, float):
-        return f"{value:.10g}"
+        text = f"{value:.10g}"
+        return text.replace(".", ",") if row.get("_sheet") else text  # as the workbook shows it
     if column == "period_code":
         return spell_period(str(value))
     if column == "territory_name" and "territory_code" in row:

@@ -158,7 +158,7 @@ def _repeatable(row: dict[str, Any], secrecy: SecrecyMethod, for_whom: saying.Au
         hides = None if for_whom == "editor" else secrecy
         kept["message"] = saying.say(finding, secrecy, for_whom=for_whom)
         kept["counted"] = saying.counted(finding)
-        kept["places"] = [saying.shown_place(finding, one, hides) for one in finding.evidence]
+        kept["places"] = saying.shown_places(finding, hides)
     elif "message" in row and "rule" in row:
         kept["message"] = saying.say(Finding("critical", row["rule"], row["message"]), secrecy, for_whom=for_whom)
     if for_whom == "everyone" and row.get("content"):

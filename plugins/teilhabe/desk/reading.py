@@ -374,15 +374,11 @@ def _csv(rows: list[queries.Row]) -> bytes:
     writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
     head = ("Art", "Meldung", "Regel", "Blatt", "Zelle", "Zeile", "Spalte", "Gefunden", "Erwartet", "Zeilen insgesamt")
     writer.writerow(head)
+    lines: dict[tuple[Any, ...], None] = {}
     for row in rows:
-        place = row["places"][0] if row["places"] else None
-        cells = [
-            row["severity"],
-            row["message"],
-            row["rule"],
-            *(astuple(place) if place else [row["sheet"], *[None] * 5]),
-        ]
-        writer.writerow([_harmless(cell) for cell in (*cells, row["row_count"])])
+        place = astuple(row["places"][0]) if row["places"] else (row["sheet"], *[None] * 5)
+        lines[row["severity"], row["message"], row["rule"], *place, row["row_count"]] = None
+    writer.writerows([_harmless(cell) for cell in line] for line in lines)
     return out.getvalue().encode("utf-8-sig")
 
 

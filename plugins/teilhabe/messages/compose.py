@@ -259,12 +259,13 @@ def verdict_context(
         for finding in told[:KINDS_SHOWN]
     ]
     placed = [] if is_personal else [f for f in told if any(one.row is not None for one in f.evidence)]
-    places = [
-        (one.sheet or finding.sheet or "", one.row, astuple(saying.shown_place(finding, one, secrecy)))
+    at = {
+        (one.sheet or finding.sheet or "", one.row, saying.shown_place(finding, one, secrecy)): None
         for finding in placed
         for one in finding.evidence
         if one.row is not None
-    ]
+    }
+    places = sorted(list(at)[:PLACES_SHOWN], key=lambda place: place[:2])
     return {
         "refused": delivery.state == "quarantined",
         "dataset": contract.title_de,
@@ -278,8 +279,8 @@ def verdict_context(
         "findings": shown,
         "more_kinds": len(told) - len(shown),
         "consequence_count": consequence_count,
-        "places": [cells for *_, cells in sorted(places[:PLACES_SHOWN], key=lambda place: place[:2])],
-        "place_count": sum(max(finding.row_count, len(finding.evidence)) for finding in placed),
+        "places": [astuple(cells) for *_, cells in places],
+        "place_count": max(len(at), sum(finding.row_count for finding in placed)),
         "row_count": _row_count(placed),
         "reply_by": wording.spell_date(reply_by),
         "ways": ways(contract),

@@ -44,6 +44,8 @@ _COLUMNS = 200
 _PAGE_COLUMNS = 12
 """As many columns of the file are read on a printed page."""
 _FIRST_COLUMNS = 3
+_REMARK_WIDTH = 60
+_MOST_LINES = 20
 _CELL = 500
 _HEADER_ROWS = 15
 _LOOK_UP = 500
@@ -362,12 +364,23 @@ def _write_sheet(book: Workbook, name: str, sheet: _Sheet, contract: Contract, i
         for cells_of_row in page.iter_rows(at, at, 1, len(shown) + 2):
             for cell in cells_of_row:
                 cell.border = line
-    page.column_dimensions["A"].width, page.column_dimensions["B"].width = 7, 60
-    for column, n in enumerate(shown, start=3):
+    widths = [7, _REMARK_WIDTH]
+    for n in shown:
         longest = max(len(row[n]) if n < len(row) else 0 for row in sheet.rows.values())
-        page.column_dimensions[get_column_letter(column)].width = min(24, max(9, longest + 2))
+        widths.append(min(24, max(9, longest + 2)))
+    for column, width in enumerate(widths, start=1):
+        page.column_dimensions[get_column_letter(column)].width = width
+    for cells_of_row in page.iter_rows(2, len(sheet.rows) + 1, 1, len(titles)):
+        # Not every program fits the rows to their texts by itself.
+        height = max(_lines(str(cell.value or ""), width) for cell, width in zip(cells_of_row, widths, strict=True))
+        page.row_dimensions[cells_of_row[0].row].height = 15 * min(height, _MOST_LINES)
     page.freeze_panes = "C2"
     _set_up_page(page)
+
+
+def _lines(text: str, width: int) -> int:
+    """How many lines a text takes in a column, words being broken where they end."""
+    return sum(-(-len(line) // max(1, width - 6)) or 1 for line in text.split("\n"))
 
 
 def _set_up_page(page: Worksheet) -> None:
