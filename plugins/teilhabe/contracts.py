@@ -87,7 +87,7 @@ MAIL_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"
 ESCALATION = "escalation"
 """Channel of the support entry that hears of what stays open."""
 
-_CUSTOM_PROPERTIES = ("layout", "calendar", "senders", "approval", "mendable")
+_CUSTOM_PROPERTIES = ("layout", "calendar", "senders", "approval", "mendable", "for_offices")
 
 SERVER_PROPERTIES = ("connection", "pattern", "sender_pattern", "kind")
 
@@ -462,6 +462,14 @@ class MendableProperty(Strict):
     value: StrictBool
 
 
+class ForOfficesProperty(Strict):
+    """The custom property ``for_offices``: what an office has to know to count alike, in German, on its page and form."""
+
+    definitions: dict[str, str] = {}
+    """Term as it stands in the file -> what is counted under it."""
+    remarks: str = ""
+
+
 class ApprovalProperty(Strict):
     """The custom property ``approval``: a delivery with warnings waits for a person's yes."""
 
@@ -546,6 +554,10 @@ class Contract(Strict):
     mendable: bool = True
     """Whether the office can mend a file: then all of it is loaded or nothing. Of a published table that will never be
     mended, rows with a fault are held back and the others loaded."""
+    definitions: dict[str, str] = {}
+    """Terms of the file and what is counted under them, in German."""
+    remarks_de: str = ""
+    """What else an office has to know, in German."""
     approval_hours: int | None = None
     """How long a delivery with warnings waits for somebody to say whether it is loaded; None: it does not wait."""
     licence: str
@@ -693,6 +705,7 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
         raise fail("team", "must be an object with name and description, not a list of persons.")
     support = need(standard.support, "support")
 
+    offices = _for_offices(custom.get("for_offices"), layout, path)
     contract = Contract(
         dataset_id=dataset_id,
         agency=agency,
@@ -715,6 +728,8 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
         escalation_contact=_escalation(support, path),
         calendar=_calendar(standard, calendar, path),
         mendable=_mendable(custom.get("mendable"), path),
+        definitions=offices.definitions,
+        remarks_de=offices.remarks,
         approval_hours=_approval_hours(custom.get("approval"), path),
         licence=links["licence"].description or "",
         licence_url=links["licence"].url or "",
@@ -733,6 +748,27 @@ def _mendable(given: tuple[int, Any] | None, path: Path) -> bool:
         return True
     index, value = given
     return _validated(MendableProperty, {"value": value}, path, f"customProperties[{index}]").value
+
+
+def _for_offices(given: tuple[int, Any] | None, layout: LayoutProperty, path: Path) -> ForOfficesProperty:
+    if given is None:
+        return ForOfficesProperty()
+    index, value = given
+    found = _validated(ForOfficesProperty, value, path, f"customProperties[{index}].value")
+    known = {text for file in layout.files for text in (*getattr(file, "labels", {}), *_column_texts(file))}
+    for term in found.definitions:
+        if term not in known:
+            raise ContractError(
+                f"{path}: customProperties[{index}].value.definitions: {term!r} is no label or column of any layout."
+            )
+    return found
+
+
+def _column_texts(file: Any) -> Iterator[str]:
+    for texts in (*getattr(file, "columns", {}).values(), *getattr(file, "fields", {}).values()):
+        yield from [texts] if isinstance(texts, str) else texts
+    for aliases in getattr(file, "label_columns", []):
+        yield from aliases
 
 
 def _approval_hours(given: tuple[int, Any] | None, path: Path) -> int | None:

@@ -99,15 +99,14 @@ def dataset_page(
         _section("Was geprüft wird", *_checks(checks)),
         _section("So wird geliefert", *_delivery(contract)),
     ]
-    if contract.limitations:
-        remark = _tag("p", contract.limitations, lang="en")
-        parts.append(
-            _section(
-                "Fachliche Anmerkungen", _tag("p", "In englischer Sprache, wie im Vertrag:", class_="quiet"), remark
-            )
-        )
+    if contract.definitions:
+        rows = [[term, meaning] for term, meaning in contract.definitions.items()]
+        table = _table(["Begriff", "Bedeutung"], rows, caption="Begriffe, nach denen gezählt wird", row_heads=True)
+        parts.insert(1, _section("Was gezählt wird", table))
+    if contract.remarks_de:
+        parts.append(_section("Fachliche Anmerkungen", _tag("p", contract.remarks_de)))
     footer = [
-        f"Vertrag {contract.dataset_id}, Version {contract.version}",
+        f"Vereinbarung „{contract.title_de}“, Version {contract.version}",
         f"Lizenz: {contract.licence}",
         contract.attribution,
     ]
@@ -243,7 +242,8 @@ def _meaning(found: Mapping[str, str], measures: Mapping[str, str], text: str, t
     for name, code in found.items():
         if name == "category" and code != "total":
             column = terms[name].office_term or "Gliederung" if name in terms else "Gliederung"
-            words.append(f"{column}, Code {code}" if words else f"{column} „{text}“, Code {code}")
+            known = wording.code_words("category", code)
+            words.append(f"{column}: {known if known != code else text}")
         elif name != "measure_code":
             words.append(wording.code_words(name, code))
     return ", ".join(words) or "insgesamt"
@@ -290,7 +290,7 @@ def _example(contract: Contract, layout: Layout) -> tuple[list[str], list[str]] 
 
 
 def _signs(contract: Contract) -> Iterator[Html]:
-    yield _tag("p", wording.SECRECY[contract.secrecy_method])
+    yield _tag("p", wording.secrecy_sentence(contract))
     lines = wording.sign_lines(contract)
     if lines:
         yield _table(
@@ -325,8 +325,7 @@ def _checks(checks: Iterable[Expectation]) -> Iterator[Html]:
 
 
 def _delivery(contract: Contract) -> Iterator[Html]:
-    ways = list(dict.fromkeys(wording.way(server, contract) for server in contract.servers))
-    yield _tag("ul", Html("".join(_tag("li", way) for way in ways)))
+    yield _tag("ul", Html("".join(_tag("li", way) for way in wording.ways(contract))))
     if template_layout(contract) is not None:
         yield _tag(
             "p",

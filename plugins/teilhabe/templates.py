@@ -410,7 +410,9 @@ def _explanation(plan: _Plan, today: date) -> Iterator[tuple[str, str]]:
             "Zeichen" if sign != "leere Zelle" else "Leere Zelle",
             meaning if sign == "leere Zelle" else f"{sign}   {meaning}",
         )
-    yield "Geheimhaltung", wording.SECRECY[contract.secrecy_method]
+    yield "Geheimhaltung", wording.secrecy_sentence(contract)
+    for number, (term, meaning) in enumerate(contract.definitions.items()):
+        yield "" if number else "Was gezählt wird", f"{term}: {meaning}"
     name = f"{contract.dataset}_{plan.places[0].code if len(plan.places) == 1 else ''}_{plan.period}.xlsx".replace(
         "__", "_"
     )
@@ -418,7 +420,7 @@ def _explanation(plan: _Plan, today: date) -> Iterator[tuple[str, str]]:
         yield "Dateiname", f"Der Zeitraum muss im Dateinamen stehen, zum Beispiel {name}"
     else:
         yield "Dateiname", f"frei, zum Beispiel {name}"
-    yield "Lieferweg", "; ".join(dict.fromkeys(wording.way(server, contract) for server in contract.servers)) + "."
+    yield "Lieferweg", " oder ".join(wording.ways(contract)) + "."
     yield "Rückfragen", contract.contact
     yield "Lizenz", f"{contract.licence} ({contract.attribution})"
     if contract.limitations and contract.status != "active":

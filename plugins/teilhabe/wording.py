@@ -191,6 +191,18 @@ def sign_lines(contract: Contract, layout: LayoutBase | None = None) -> list[tup
     return lines
 
 
+def secrecy_sentence(contract: Contract) -> str:
+    """What is done with small numbers, and by whom."""
+    smallest = {"min3": 2, "min5": 4}.get(contract.secrecy_method)
+    sign = next((sign for sign, meaning in sign_lines(contract) if meaning == MEANINGS["suppressed"]), None)
+    if not contract.mendable or smallest is None or sign is None or sign == "leere Zelle":
+        return SECRECY[contract.secrecy_method]
+    return (
+        f"Zahlen von 1 bis {smallest} trägt die meldende Stelle nicht ein: Sie schreibt statt der Zahl „{sign}“. Eine 0 bleibt 0, und "
+        "eine Summe wird mit allen Fällen gebildet, auch mit denen, für die ein Zeichen steht."
+    )
+
+
 def code_words(column: str, code: str) -> str:
     """A code in words, as the seeds of labels say it for the warehouse too; a code without a label stays as it is."""
     if column == "category":
@@ -222,6 +234,17 @@ def _seed(name: str) -> list[dict[str, str]]:
         return []
     with path.open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
+
+
+UPLOAD = "auf der Seite „Lieferungen“ des Landkreises hochladen (mit Zugangsdaten; geprüft wird sofort)"
+
+
+def ways(contract: Contract) -> list[str]:
+    """How files get here, in the words of a list."""
+    said = [way(server, contract) for server in contract.servers]
+    if any(server.type != "api" for server in contract.servers):
+        said.insert(0, UPLOAD)
+    return list(dict.fromkeys(said))
 
 
 def way(server: Server, contract: Contract) -> str:

@@ -112,7 +112,7 @@ def test_codes_are_said_in_words(site: Path) -> None:
 def test_secrecy_signs_and_severities_are_explained(site: Path) -> None:
     text = shown(site, "housing__accommodation")
     assert "* geheim gehalten" in text
-    assert "weniger als 5 Fällen" in text
+    assert "Zahlen von 1 bis 4 trägt die meldende Stelle nicht ein" in text
     assert "muss neu gesendet werden" in text
 
 

@@ -283,7 +283,7 @@ def verdict_context(
         "place_count": max(len(at), sum(finding.row_count for finding in placed)),
         "row_count": _row_count(placed),
         "reply_by": wording.spell_date(reply_by),
-        "ways": ways(contract),
+        "ways": ways(policy, contract),
         "attachment": attachment,
         "is_personal": is_personal,
         "is_demo": is_demo,
@@ -304,10 +304,12 @@ def spell_moment(moment: datetime) -> str:
     return f"{wording.spell_date(local.date())}, {local:%H:%M} Uhr"
 
 
-def ways(contract: Contract) -> list[str]:
-    """How a file gets here again, a sentence each."""
+def ways(policy: Policy, contract: Contract) -> list[str]:
+    """How a file gets here again, a sentence each; whoever has an account hands it in at the desk."""
     fetched = "Der Landkreis ruft die Datei selbst ab; bitte stellen Sie sie am gewohnten Ort bereit."
     said = [fetched if server.type == "api" else _capital(wording.way(server, contract)) for server in contract.servers]
+    if any(server.type != "api" for server in contract.servers):
+        said.insert(0, f"{_capital(wording.UPLOAD)}: {policy.desk}/upload?dataset={contract.dataset_id}")
     return list(dict.fromkeys(said))
 
 
@@ -519,7 +521,7 @@ def _due(
         "period": wording.spell_period(period),
         "due_on": wording.spell_date(entry["due_on"]),
         "grace_until": wording.spell_date(entry["grace_until"]),
-        "ways": ways(contract),
+        "ways": ways(policy, contract),
         "url": policy.desk,
     }
     known = [entry["incident_id"]] if entry["incident_id"] is not None else []

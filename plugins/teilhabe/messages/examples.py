@@ -55,7 +55,7 @@ class _Facts:
             "dataset": self.contract.title_de,
             "office": self.recipient.name,
             "period": wording.spell_period(self.period),
-            "ways": compose.ways(self.contract),
+            "ways": compose.ways(self.policy, self.contract),
             "url": f"{self.policy.desk}/deliveries/1",
         }
 
