@@ -209,7 +209,8 @@ def test_html_in_a_cell_and_a_file_name_is_text(policy: Policy) -> None:
     said = verdict(policy, [finding((2, bad, bad))], delivery=delivery(file_name=f"{bad}.csv"))
     assert {"img", "b"}.isdisjoint(Page(said.html).tags)
     assert "&lt;img src=x onerror=alert(1)&gt;" in said.html
-    assert Page(said.html).links == [f"{policy.desk}/deliveries/42"]
+    upload = f"{policy.desk}/upload?dataset={FOREIGNERS.dataset_id}"
+    assert Page(said.html).links == [upload, f"{policy.desk}/deliveries/42"]
 
 
 @pytest.mark.parametrize(
