@@ -46,9 +46,13 @@
     concat_ws(' until ', {{ contents }}.delivery_id, extract(epoch from {{ contents }}.known_until))
 {%- endmacro %}
 
-{# SQL expression: fingerprint of the model's own text and of the rules it names. #}
+{#
+  SQL expression: fingerprint of the model's own text, of the macros it is made with (plugins/teilhabe/macros.py) and of the
+  rules it names. A dbt run by hand does not know the macros: it computes everything anew, and so does the next build.
+#}
 {% macro rules_digest() %}
-    '{{ local_md5(model.raw_code) }}'
+    {%- set macros = fromjson(env_var('TEILHABE_MACROS_OF_MODELS', '{}')) %}
+    '{{ local_md5(model.raw_code ~ macros.get(model.name, '')) }}'
     {%- for rule in (config.get('meta') or {}).get('rules', []) %}
     || (select rule.digest from {{ ref('int_rule__digest') }} as rule where rule.rule_code = '{{ rule }}')
     {%- endfor %}

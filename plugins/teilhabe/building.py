@@ -18,7 +18,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from teilhabe import dbt_run, holding, loading, locks, ops, releasing, warehouse
+from teilhabe import dbt_run, holding, loading, locks, macros, ops, releasing, warehouse
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
@@ -140,7 +140,7 @@ def _passes(
         everything = [*light, "--select", *(f"stg_{id_}" for id_ in touched), "tag:intermediate", "tag:marts"]
     until = _pass_ends(settings, anew=touched is None)
     # What changed code would compute anew in one go is rather begun again, in parts.
-    anew = ["--full-refresh"] if force or (touched is None and len(until) > 1) else []
+    anew = ["--full-refresh"] if force or (touched is None and (len(until) > 1 or _reads_otherwise(settings))) else []
     for number, end in enumerate(until, start=1):
         if len(until) > 1:
             log.info("pass %d of %d", number, len(until))
@@ -185,7 +185,19 @@ def _models_version(settings: Settings) -> str:
         if path.suffix in (".sql", ".yml", ".csv"):
             digest.update(path.relative_to(settings.dbt_project).as_posix().encode())
             digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return f"{digest.hexdigest()}\n{_reading_version(settings)}\n"
+
+
+def _reading_version(settings: Settings) -> str:
+    """Fingerprint of how rows of deliveries become observations, its second line."""
+    return macros.digest_of_reading(settings.dbt_project, macros.digests_of_models(settings.dbt_project))
+
+
+def _reads_otherwise(settings: Settings) -> bool:
+    """Whether deliveries taken in before would be read in another way now: then all of them are read once more."""
+    built_by = settings.work / _BUILT_BY
+    known = built_by.read_text(encoding="utf-8").splitlines()[1:] if built_by.is_file() else None
+    return known is not None and known != [_reading_version(settings)]
 
 
 def _by_layer(nodes: Sequence[Node]) -> dict[str, list[Node]]:
@@ -226,6 +238,7 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
         "DO_NOT_TRACK": "1",
         # Not among the variables: dbt would read the whole project anew for another value.
         "TEILHABE_TAKEN_IN_UNTIL": "" if taken_in_until is None else str(taken_in_until),
+        "TEILHABE_MACROS_OF_MODELS": json.dumps(macros.digests_of_models(settings.dbt_project)),
         "TEILHABE_TERRITORIAL_STATE": settings.territorial_state.isoformat() if settings.territorial_state else "",
     }
     results = target / dbt_run.RESULTS

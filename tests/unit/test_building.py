@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import building, ops
+from teilhabe import building, macros, ops
 from teilhabe.settings import Settings, prepare_home
 
 EVERYTHING = ["--exclude-resource-type", "unit_test"]
@@ -75,6 +75,49 @@ def test_any_change_of_the_models_asks_for_everything(project: Settings, selecti
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("changed")
     assert selection(project) == EVERYTHING
+
+
+MACROS = {
+    "macros/one.sql": "{% macro used() %}{{ deeper() }}{% endmacro %}\n{% macro unused() %}1{% endmacro %}",
+    "macros/two.sql": "{#- told -#}{% macro deeper() %}2{% endmacro %}",
+    "macros/strategies.sql": "{% macro get_incremental_replace_parts_sql(arg_dict) %}3{% endmacro %}",
+    "models/marts/fct.sql": "{{ config(incremental_strategy='replace_parts') }} select {{ used() }}",
+    "models/marts/dim.sql": "select unused from used",
+    "models/staging/stg_a__b.sql": "select {{ used() }}",
+}
+
+
+@pytest.fixture
+def with_macros(project: Settings) -> Settings:
+    for name, text in MACROS.items():
+        path = project.dbt_project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (project.work / building._BUILT_BY).write_text(building._models_version(project))
+    return project
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "changed"),
+    [
+        ("macros/one.sql", "deeper()", "deeper() + 1", {"fct", "stg_a__b"}),
+        ("macros/two.sql", "2{%", "3{%", {"fct", "stg_a__b"}),
+        ("macros/strategies.sql", "3", "4", {"fct"}),
+        ("macros/one.sql", "1{%", "2{%", set()),
+        ("macros/two.sql", "told", "told otherwise", set()),
+    ],
+)
+def test_a_macro_that_changes_recomputes_what_it_feeds(
+    with_macros: Settings, monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str, changed: set[str]
+) -> None:
+    """Through other macros too; a comment feeds nothing. Where it reads deliveries, all of them are read once more."""
+    before = macros.digests_of_models(with_macros.dbt_project)
+    path = with_macros.dbt_project / name
+    path.write_text(path.read_text().replace(old, new, 1))
+    after = macros.digests_of_models(with_macros.dbt_project)
+    assert {model for model in before if before[model] != after[model]} == changed
+    [(arguments, _)] = passes(with_macros, monkeypatch, None)
+    assert ("--full-refresh" in arguments) is ("stg_a__b" in changed)
 
 
 def test_a_removed_model_asks_for_everything(project: Settings, selection: Selection) -> None:

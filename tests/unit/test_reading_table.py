@@ -367,6 +367,24 @@ def test_a_csv_with_a_column_per_number(tmp_path: Path) -> None:
     assert not result.worth_telling
 
 
+def test_a_regional_key_of_twelve_digits_is_read_as_the_official_one_and_told(tmp_path: Path) -> None:
+    rows = "M01;x;031570006006;Peine;Q1 2024;1;2;3;\nM01;x;31570001001;Edemissen;Q1 2024;1;2;3;\nM01;x;03157;Peine;Q1 2024;2;4;6;\n"
+    result = read(PROGRAMMES, text(tmp_path / "m.csv", HEAD + rows))
+    assert {row["territory_code"] for row in result.rows} == {"03157006", "03157001", "03157"}
+    finding = result.finding("key.regional")
+    assert (finding.severity, finding.row_count) == ("info", 2)
+    assert [(one.row, one.found, one.expected) for one in finding.evidence] == [
+        (2, "031570006006", "03157006"),
+        (3, "31570001001", "03157001"),
+    ]
+
+
+def test_what_the_build_could_not_take_is_refused_with_its_row(tmp_path: Path) -> None:
+    result = read(PROGRAMMES, text(tmp_path / "m.csv", HEAD + f"M01;x;03157;Peine;Q1 2024;1;2;{'9' * 16};\n"))
+    finding = result.finding("observation.value")
+    assert (finding.severity, finding.row, finding.found) == ("critical", 2, "9" * 16)
+
+
 def test_a_column_that_begins_in_a_year(tmp_path: Path) -> None:
     """Before its time a column need not be there, in its time it must, outside its time it is read and told."""
     old_head = HEAD.replace(";Kosten", "")

@@ -23,6 +23,7 @@ from teilhabe.contracts import (
     numbered_measures,
 )
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding
+from teilhabe.observation_rules import RULES, is_period, is_text, is_value
 from teilhabe.reading import symbols
 from teilhabe.reading.appearance import Appearance
 from teilhabe.reading.as_seen import AsSeen
@@ -132,12 +133,13 @@ class Reading(ABC):
         rows = 0
         periods: set[str] = set()
         for columns in self._with_keys():
-            self._shorten_regional_keys(columns)
             self._check_territory(columns)
             self._check_period(columns)
             if "period_code" in columns and self.layout.validity:
                 periods.update(code for code in pc.unique(columns["period_code"]).to_pylist() if code)
             table = self._as_seen(self._conform(columns), seen)
+            if self.contract.is_observation:
+                self._check_rules(table)
             if self.held_back is not None:
                 table = self.held_back.take_out(table, self.contract.unique_key, self.sheet)
             if thousands:
@@ -189,11 +191,41 @@ class Reading(ABC):
             return
         completion = KeyCompletion(self.report, self.context.unit_code)
         for columns in self._tidy():
+            self._shorten_regional_keys(columns)
             yield completion.settled(columns, self.sheet)
         for columns, sheet in completion.completed():
             self.sheet = sheet
             yield columns
         self.names_resolved = completion.from_register
+
+    def _check_rules(self, table: pa.Table) -> None:
+        """What the build would refuse, and what has no rule of its own before: the rest of ``observation_rules``."""
+        checks = [("value", "value", is_value), ("period", "period_code", is_period)]
+        checks += [("text", name, is_text) for name in self.contract.column_names]
+        for rule, name, is_right in checks:
+            if name not in table.column_names:
+                continue
+            column = coded(table[name])
+            wrong = [not is_right(text) for text in column.dictionary.to_pylist()]
+            if not any(wrong):
+                continue
+            where = pc.indices_nonzero(pc.fill_null(pa.array(wrong).take(column.indices), False)).to_pylist()
+            said = next(one for one in RULES if one.name == rule)
+            shown_text = [
+                (column[i].as_py() or "").encode("utf-8", "replace").decode().replace("\x00", "") for i in where
+            ]
+            self.report.rows(
+                "critical",
+                f"observation.{rule}",
+                said.sentence,
+                [
+                    Evidence(table["_row_number"][i].as_py(), name, text)
+                    for i, text in zip(where[:EVIDENCE_LIMIT], shown_text, strict=False)
+                ],
+                sheet=self.sheet,
+                expected=said.expected,
+                count=len(where),
+            )
 
     def _no_rows(self) -> Exception:
         unknown = next((finding for finding in self.findings if finding.rule == "label.unknown"), None)
@@ -391,7 +423,7 @@ class Reading(ABC):
         if codes is None or not self.contract.is_observation:
             return
         given = coded(codes)
-        short = [from_regional_key(code) for code in given.dictionary.to_pylist()]
+        short = [from_regional_key(code, self.contract.levels) for code in given.dictionary.to_pylist()]
         changed = pa.array(short, given.dictionary.type)
         if changed.equals(given.dictionary):
             return

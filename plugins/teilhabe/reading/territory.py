@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 COUNTRY = "DG"
-CODE = re.compile(r"DG|\d{2}|\d{3}|\d{5}|\d{8}|\d{9}|\d{12}")
+CODE = re.compile(r"DG|\d{2}|\d{3}|\d{5}|\d{8}|\d{9}")
 
 _STATES = 16
 _REGIONAL = 12
@@ -39,15 +39,24 @@ def _is_whole(text: str) -> bool:
     return len(text) in lengths and 1 <= int(text[:2]) <= _STATES
 
 
-def from_regional_key(text: str) -> str:
+def from_regional_key(text: str, levels: Collection[str]) -> str:
     """The key of a unit that is named by its regional key (ARS) of twelve digits: state, region, county, association, municipality.
 
     ``031570006006`` is municipality ``03157006``, ``031535401000`` the association ``031535401``. Without association and
-    municipality it is the only municipality of its county, ``031010000000`` or ``03101000``, if a register knows that.
+    municipality the ``levels`` of the dataset decide: ``031010000000`` is the only municipality of its county, ``03101000``, if a
+    register knows that, or county ``03101``, and ``030000000000`` the state. Eleven digits have lost their zero.
     """
-    if len(text) != _REGIONAL or not (text.isascii() and text.isdigit()):
+    key = text.zfill(_REGIONAL) if len(text) == _REGIONAL - 1 else text
+    if len(key) != _REGIONAL or not (key.isascii() and key.isdigit()) or not 1 <= int(key[:2]) <= _STATES:
         return text
-    return text[:9] if text[9:] == "000" and text[5:9] != "0000" else text[:5] + text[9:]
+    county, association, municipality = key[:5], key[5:9], key[9:]
+    if municipality != "000":
+        return county + municipality
+    if association != "0000":
+        return key[:9]
+    if county[2:] == "000" and "state" in levels:
+        return key[:2]
+    return county + municipality if "municipality" in levels else county
 
 
 def from_genesis(text: str) -> str:
