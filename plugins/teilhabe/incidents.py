@@ -133,10 +133,10 @@ _PERIODS = "coalesce(nullif(periods, '{}'), array_remove(array[coalesce(period_s
 
 HELD = """exists (
     select from ops.delivery as held
-    where held.state = 'validated' and held.dataset_id = c.dataset_id and c.period_code = any(held.periods)
+    where held.state in ('validated', 'held') and held.dataset_id = c.dataset_id and c.period_code = any(held.periods)
         and (c.sender_code is null or held.sender_code = c.sender_code)
 )"""
-"""SQL: whether a file for an entry ``c`` of the calendar is accepted and only waits to be loaded, or for a person's yes."""
+"""SQL: whether a file for an entry ``c`` of the calendar is accepted and waits to be loaded, for a person's yes, or for us to build it."""
 
 
 def unfollowed(conn: Connection) -> list[int]:
@@ -558,7 +558,7 @@ def _series(conn: Connection, dataset_ids: list[str], now: datetime) -> dict[tup
     """The calendar of these datasets, by dataset and sender."""
     rows = conn.execute(
         "select distinct dataset_id, sender_code from ops.delivery"
-        " where state in ('loaded', 'validated') and dataset_id = any(%s)",
+        " where state in ('loaded', 'validated', 'held') and dataset_id = any(%s)",
         (dataset_ids,),
     ).fetchall()
     delivered = {(dataset_id, sender) for dataset_id, sender in rows} | {(dataset_id, None) for dataset_id, _ in rows}

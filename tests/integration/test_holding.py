@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe import building, holding, loading, ops
+from teilhabe import building, holding, loading, macros, ops
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
@@ -154,3 +154,23 @@ def test_a_row_marts_does_not_take_names_its_delivery(star: Star) -> None:
         error = WarehouseError("Nothing was published.")
         error.__cause__ = raised.value
         assert rows[0][1] in set(holding._named(conn, error, []))
+
+
+def test_a_macro_that_changes_recomputes_what_it_feeds(star: Star, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The partitions of the models made with it, without a new delivery and without a change of the models' own texts."""
+
+    def digests() -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        state = "select model, digest from intermediate.build_state where model like 'fct!_%' escape '!'"
+        for model, digest in star.ask(state, "transformer"):
+            found.setdefault(model, set()).add(digest)
+        return found
+
+    star.build()
+    before = digests()
+    known = macros.digests_of_models(PROJECT / "dbt_project")
+    monkeypatch.setattr(macros, "digests_of_models", lambda project: {**known, "fct_revision": "another"})
+    star.build()
+    after = digests()
+    assert {model for model in before if before[model] != after[model]} == {"fct_revision"}
+    assert not before["fct_revision"] & after["fct_revision"], "all its partitions"

@@ -658,6 +658,13 @@ def test_what_is_open_stays_while_its_file_waits_for_a_yes(known_office: Office)
     assert sorted(known_office.follow(number)) == ["calendar.overdue fixed", "calendar.silent fixed"]
 
 
+def test_nobody_is_asked_for_a_file_that_is_here_and_held_by_the_build(office: Office) -> None:
+    """It is ours to take in."""
+    held = office.hand_in(at="2024-02-05", periods=("2024-01",), state="loaded")
+    ops.set_state(office.conn, held, "held", hold_reason="x")
+    assert follow_calendar(office, "2024-02-20") == []
+
+
 def test_a_first_file_that_waits_for_a_yes_is_no_silence(office: Office) -> None:
     office.hand_in(at="2024-02-05", periods=("2024-01",), state="validated")
     assert follow_calendar(office, "2024-02-20") == []

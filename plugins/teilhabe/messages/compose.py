@@ -545,7 +545,7 @@ def _to_escalate(conn: ops.Connection, policy: Policy, today: date) -> list[dict
                 -- What may mend it is here; it is ours to decide.
                 and not exists (
                     select from ops.delivery as held
-                    where held.state = 'validated' and held.dataset_id = i.dataset_id
+                    where held.state in ('validated', 'held') and held.dataset_id = i.dataset_id
                         and (i.sender_code is null or held.sender_code = i.sender_code)
                         and (i.period_code is null or i.rule = 'calendar.silent' or i.period_code = any(held.periods))
                 )
