@@ -732,6 +732,17 @@ def test_a_delivery_is_withdrawn_by_who_may_decide(conn: ops.Connection, app: Fa
     assert (refused_one.status_code, "Nichts aus ihr gilt" in refused_one.text) == (409, True)
 
 
+def test_a_delivery_held_by_the_build_says_so_and_the_county_sees_why(
+    conn: ops.Connection, app: FastAPI, clerk: TestClient
+) -> None:
+    number = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-22")
+    ops.set_state(conn, number, "held", hold_reason="Die Prüfung is_observation nimmt diese Lieferung nicht an.")
+    conn.commit()
+    text = clerk.get(f"/deliveries/{number}").text
+    assert "Angehalten" in text and "ihre Zahlen gelten nicht" in text and "Lieferung zurückziehen" in text
+    assert "is_observation" in client_of(app, "colleague").get(f"/deliveries/{number}").text
+
+
 def leave_out(conn: ops.Connection, delivery: int, rows: int) -> None:
     """Rows of a delivery are faulty, and it could do without them."""
     conn.execute(
