@@ -11,7 +11,6 @@ import pytest
 
 from teilhabe import warehouse as server
 from teilhabe.observation_rules import CONF_STATUS, OBS_STATUS, REQUIRED, RULES, TEXTS, faults
-from teilhabe.reading.territory import from_regional_key
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 
@@ -81,25 +80,3 @@ def test_every_rule_is_broken_and_kept_by_some_row() -> None:
         broken = {rule in faults({**RIGHT, **change}) for change in changes}
         assert broken == {True, False}, rule
     assert set(RIGHT) == {*TEXTS, "value"} and faults(RIGHT) == set()
-
-
-@pytest.mark.parametrize(
-    ("given", "levels", "expected"),
-    [
-        ("031570006006", ("municipality",), "03157006"),
-        ("31570006006", ("municipality",), "03157006"),
-        ("031535401000", ("association",), "031535401"),
-        ("031570000000", ("county",), "03157"),
-        ("030000000000", ("state", "county"), "03"),
-        ("110000000000", ("county",), "11000"),
-        ("071315001007", ("municipality",), "07131007"),
-        ("031010000000", ("county", "municipality"), "03101000"),
-        ("990000000000", ("state",), "990000000000"),
-        ("03157006", ("municipality",), "03157006"),
-        ("03157000600x", ("municipality",), "03157000600x"),
-    ],
-)
-def test_a_regional_key_is_the_official_key_with_its_association(
-    given: str, levels: tuple[str, ...], expected: str
-) -> None:
-    assert from_regional_key(given, levels) == expected

@@ -193,18 +193,24 @@ def test_a_county_known_in_full_has_no_other_municipalities_even_before_a_regist
 
 
 @pytest.mark.parametrize(
-    ("ars", "key"),
+    ("ars", "levels", "key"),
     [
-        ("031570006006", "03157006"),
-        ("031535401006", "03153006"),
-        ("031535401000", "031535401"),
-        ("031010000000", "03101000"),
-        ("03157006", "03157006"),
-        ("0315700O6006", "0315700O6006"),
+        ("031570006006", "municipality", "03157006"),
+        ("31570006006", "municipality", "03157006"),
+        ("031535401006", "municipality", "03153006"),
+        ("031535401000", "association", "031535401"),
+        ("031010000000", "municipality", "03101000"),
+        ("031570000000", "county", "03157"),
+        ("030000000000", "state", "03"),
+        ("110000000000", "county", "11000"),
+        ("990000000000", "state", "990000000000"),
+        ("03157006", "municipality", "03157006"),
+        ("0315700O6006", "municipality", "0315700O6006"),
     ],
 )
-def test_a_regional_key_is_read_as_the_key_all_datasets_share(ars: str, key: str) -> None:
-    assert from_regional_key(ars) == key
+def test_a_regional_key_is_read_as_the_key_all_datasets_share(ars: str, levels: str, key: str) -> None:
+    """Eleven digits have lost their zero; where it ends in zeros the level of the dataset says what is meant."""
+    assert from_regional_key(ars, [levels]) == key
 
 
 def test_municipalities_end_with_the_key_of_their_county() -> None:

@@ -429,14 +429,12 @@ class Reading(ABC):
             return
         columns["territory_code"] = changed.take(given.indices)
         where = pc.indices_nonzero(pc.fill_null(pc.not_equal(given.dictionary, changed).take(given.indices), False))
+        numbers = columns["_row_number"].take(where).to_pylist()
+        # A row of several numbers has one key.
+        places = dict(zip(reversed(numbers), reversed(where.to_pylist()), strict=True))
         evidence = [
-            Evidence(
-                columns["_row_number"][i].as_py(),
-                "Gebietsschlüssel",
-                codes[i].as_py(),
-                columns["territory_code"][i].as_py(),
-            )
-            for i in where.slice(0, EVIDENCE_LIMIT).to_pylist()
+            Evidence(number, "Gebietsschlüssel", codes[at].as_py(), columns["territory_code"][at].as_py())
+            for number, at in sorted(places.items())[:EVIDENCE_LIMIT]
         ]
         self.report.rows(
             "info",
@@ -446,7 +444,7 @@ class Reading(ABC):
             column="Gebietsschlüssel",
             sheet=self.sheet,
             expected="den amtlichen Gebietsschlüssel",
-            count=len(where),
+            count=len(places),
         )
 
     def _check_territory(self, columns: Columns) -> None:
