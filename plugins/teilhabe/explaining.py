@@ -480,6 +480,11 @@ def _not_delivered(cursor: Cursor, question: Question) -> str:
         """,
         {"indicator": question.indicator, "definition": question.definition},
     ).fetchall()
+    if other := _of_that_time(_periods_of_indicator(cursor, question), question.period):
+        one = f"for {_and(other)}"
+        return (
+            f"There is no {what}: {question.indicator} is there {one}, not for {question.period}; ask for {other[-1]}."
+        )
     missing = list(dict.fromkeys(t["measure_code"] for t in terms if not t["is_delivered"] and not t["is_optional"]))
     if missing:
         note = terms[0]["availability_note_en"]
@@ -507,6 +512,17 @@ def _not_delivered(cursor: Cursor, question: Question) -> str:
     hint = f"it is there for {_spans(there)}" if there else "no period has all of its terms"
     lacking = next((t["measure_code"] for t in terms if t["role"] == "denominator"), terms[0]["measure_code"])
     return f"There is no {what}: {lacking} is not delivered for the group and period the formula asks for; {hint}."
+
+
+def _of_that_time(periods: Sequence[Row], asked: str) -> list[str]:
+    """Periods of another kind that lie in the one asked for, or end with it: a reference date for a year and the reverse."""
+    end = period_end(asked)
+    codes = [row["period_code"] for row in periods]
+    if end is None or asked in codes:
+        return []
+    within = [code for code in codes if code.startswith(f"{asked}-")] if asked.isdigit() else []
+    same_end = [code for code in codes if period_end(code) == end]
+    return sorted({*within, *same_end})[-_PERIODS_SHOWN:]
 
 
 def _reaches(cursor: Cursor, question: Question, measure_code: str, periods: Sequence[Row]) -> bool:

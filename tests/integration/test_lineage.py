@@ -363,6 +363,7 @@ def test_explain_on_the_territories_of_today(star: Star) -> None:
         ("ARB-03", PEINE, "2030", {}, "unemployed is not delivered for that period; ARB-03 is there for 2016"),
         ("ARB-03", PEINE, "2016", {"as_of": date(2016, 1, 1)}, "At the end of 2016-01-01 nothing was known yet"),
         ("DEM-02", COUNTY, "2022-12-31", {"nationality": "asylum8"}, "it is there for nationality total."),
+        ("DEM-02", COUNTY, "2022", {}, "DEM-02 is there for 2022-12-31, not for 2022; ask for 2022-12-31."),
         ("DEM-01", OLD_ILSEDE, "2013-12-31", {"converted": True}, f"{OLD_ILSEDE} went into {ILSEDE} Ilsede"),
         ("DEM-01", ILSEDE, "2013-12-31", {}, "ask with --converted"),
         ("SIO-06", COUNTY, "2022", {}, "no office delivers suspects_asylum_status and suspects so far (Needed is"),
