@@ -188,7 +188,7 @@ def test_what_follows_from_something_accepted_is_told_as_the_news_it_is(
     cause, consequence = (
         f"insert into ops.finding (delivery_id, severity, rule, message) values (%s, 'warning', '{rule}', 'Satz zu {rule}.')"
         " returning 1"
-        for rule in ("key.unlisted", "change.to_period")
+        for rule in ("key.unlisted", "period.incomplete")
     )
     with loading.session(flow.settings) as conn:
         conn.execute("truncate ops.message, ops.incident restart identity cascade")
@@ -202,7 +202,7 @@ def test_what_follows_from_something_accepted_is_told_as_the_news_it_is(
     flow.ask("update ops.message set dedup_key = 'before' returning 1")
     flow.ask("update ops.delivery set followed_at = null returning 1")
     follow(flow, NOON + timedelta(hours=1))
-    assert "Satz zu change.to_period." in said(mailbox(flow)[-1])
+    assert "Satz zu period.incomplete." in said(mailbox(flow)[-1])
     assert "Satz zu key.unlisted." not in said(mailbox(flow)[-1])
 
 
