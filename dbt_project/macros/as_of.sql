@@ -1,10 +1,15 @@
 {#
   What was known at a moment, on one territorial basis. Written so that PostgreSQL inlines it: a condition on territory, measure
-  or indicator reaches the index.
+  or indicator reaches the index. One function per type of moment: what a person writes in quotes comes as text.
 #}
+{% macro as_of_arguments() %}
+    {{ return({'timestamptz': 'as_of', 'date': end_of_day('as_of'), 'text': moment_of('as_of')}) }}
+{% endmacro %}
+
 {% macro create_observation_as_of() %}
     {% set schema = this.schema %}
-    create or replace function {{ schema }}.observation_as_of(as_of timestamptz, basis text default 'as_delivered')
+    {% for type, moment in as_of_arguments().items() %}
+    create or replace function {{ schema }}.observation_as_of(as_of {{ type }}, basis text default 'as_delivered')
     returns table (
         measure_code text, territory_code text, period_code text, nationality text, sex text, age_band text, category text,
         value numeric, obs_status text, conf_status text, territorial_method text, is_derived boolean,
@@ -25,16 +30,18 @@
         left join {{ schema }}.dim_category as c on v.category_key = c.category_key
         left join {{ schema }}.dim_dataset as d on v.dataset_key = d.dataset_key
         where
-            v.known_from <= as_of and (v.known_until is null or v.known_until > as_of)
+            v.known_from <= {{ moment }} and (v.known_until is null or v.known_until > {{ moment }})
             and v.territorial_basis in ('both', basis)
     $function$;
-    comment on function {{ schema }}.observation_as_of(timestamptz, text) is
-        'Observations as known at the given moment. | Beobachtungen mit dem Wissensstand des Zeitpunkts.'
+    comment on function {{ schema }}.observation_as_of({{ type }}, text) is
+        'Observations as known at the given moment, on a day: at its end in the county. | Beobachtungen mit dem Wissensstand des Zeitpunkts, an einem Tag: an dessen Ende im Landkreis.';
+    {% endfor %}
 {% endmacro %}
 
 {% macro create_indicator_as_of() %}
     {% set schema = this.schema %}
-    create or replace function {{ schema }}.indicator_as_of(as_of timestamptz, basis text default 'as_delivered')
+    {% for type, moment in as_of_arguments().items() %}
+    create or replace function {{ schema }}.indicator_as_of(as_of {{ type }}, basis text default 'as_delivered')
     returns table (
         indicator_code text, definition_version integer, is_default boolean, territory_code text, period_code text,
         nationality text, sex text, age_band text, category text, value numeric, numerator numeric, denominator numeric,
@@ -55,9 +62,10 @@
         left join {{ schema }}.dim_population_group as g on v.population_group_key = g.population_group_key
         left join {{ schema }}.dim_category as c on v.category_key = c.category_key
         where
-            v.known_from <= as_of and (v.known_until is null or v.known_until > as_of)
+            v.known_from <= {{ moment }} and (v.known_until is null or v.known_until > {{ moment }})
             and v.territorial_basis in ('both', basis)
     $function$;
-    comment on function {{ schema }}.indicator_as_of(timestamptz, text) is
-        'Indicators as known at the given moment. | Indikatoren mit dem Wissensstand des Zeitpunkts.'
+    comment on function {{ schema }}.indicator_as_of({{ type }}, text) is
+        'Indicators as known at the given moment, on a day: at its end in the county. | Indikatoren mit dem Wissensstand des Zeitpunkts, an einem Tag: an dessen Ende im Landkreis.';
+    {% endfor %}
 {% endmacro %}

@@ -19,3 +19,15 @@
     {{ unit }}.territory_code = {{ code }}
     and {{ day }} between {{ unit }}.valid_from and coalesce({{ unit }}.valid_to, date '9999-12-31')
 {%- endmacro %}
+
+{# Predicate: no exact sum of municipalities counts instead of this converted number. #}
+{% macro not_replaced(row) -%}
+    not exists (
+        select 1 from {{ ref('int_observation__rolled_up') }} as better
+        where
+            better.replaces_own
+            {%- for column in key_columns() + ['dataset_id', 'territorial_basis', 'known_from'] %}
+            and better.{{ column }} = {{ row }}.{{ column }}
+            {%- endfor %}
+    )
+{%- endmacro %}

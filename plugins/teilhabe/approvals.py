@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from teilhabe import saying, wording
-from teilhabe.delivery_calendar import OFFICE_TIME
+from teilhabe.office_time import OFFICE_TIME, spell_time
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
@@ -34,7 +34,7 @@ def body(question: Question, findings: Sequence[Finding], contract: Contract) ->
     warnings = [finding for finding in findings if finding.severity == "warning"]
     lines = [
         f"**{contract.office}** hat Zahlen geliefert, die geladen werden können, aber auffallen.",
-        f"Ohne Antwort werden sie am {wording.spell_date(until.date())} um {until:%H:%M} Uhr übernommen.",
+        f"Ohne Antwort werden sie am {wording.spell_date(until.date())} um {spell_time(until)} übernommen.",
         "",
     ]
     secrecy = contract.secrecy_method

@@ -690,9 +690,9 @@ def dsn_without_password(settings: Settings) -> str:
 
 def _moment(value: Any) -> Any:
     """A moment where the offices are, to the minute; anything else stays as it is."""
-    from teilhabe.delivery_calendar import OFFICE_TIME
+    from teilhabe.office_time import stamp
 
-    return f"{value.astimezone(OFFICE_TIME):%Y-%m-%d %H:%M}" if isinstance(value, datetime) else value
+    return stamp(value) if isinstance(value, datetime) else value
 
 
 def _json(value: Any) -> Any:

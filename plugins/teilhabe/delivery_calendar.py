@@ -12,19 +12,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from psycopg.rows import class_row
 
 from teilhabe.holidays import next_working_day
+from teilhabe.office_time import OFFICE_TIME
 from teilhabe.periods import period_end
 
 if TYPE_CHECKING:
     from teilhabe import ops
     from teilhabe.contracts import Contract
-
-OFFICE_TIME = ZoneInfo("Europe/Berlin")
-"""Due dates are days where the offices are."""
 
 TERM_YEARS = 5
 """Municipal councils in Lower Saxony are elected for five years (§ 47 NKomVG)."""

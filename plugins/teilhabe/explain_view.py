@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from teilhabe import wording
-from teilhabe.delivery_calendar import OFFICE_TIME
 from teilhabe.explaining import GROUP
+from teilhabe.office_time import OFFICE_TIME, stamp
 
 Row = Mapping[str, Any]
 
@@ -31,7 +31,7 @@ def lines(found: Row) -> Iterator[str]:
     """The explanation; what is written for the public (wording, caveats, breaks, sources) in German."""
     definition = found["definition"]
     yield f"{found['indicator_code']} {definition['name_de']}"
-    known = f", as known on {found['as_of']}" if found["as_of"] else ""
+    known = f", as known at the end of {found['as_of']} ({OFFICE_TIME.key})" if found["as_of"] else ""
     yield f"{found['territory_name']} ({found['territory_code']}), {found['period_name']} ({found['period_code']}){known}"
     if found["is_demo"]:
         yield wording.DEMO
@@ -273,7 +273,7 @@ def _status(row: Row) -> str:
 
 
 def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(OFFICE_TIME):%Y-%m-%d %H:%M}"
+    return stamp(moment)
 
 
 def _number(value: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 
@@ -17,9 +17,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from teilhabe import warehouse
-from teilhabe.delivery_calendar import OFFICE_TIME
 from teilhabe.errors import TeilhabeError
 from teilhabe.explaining_held_back import held_back
+from teilhabe.office_time import end_of_day
 from teilhabe.periods import period_end
 from teilhabe.settings import Settings
 
@@ -67,7 +67,7 @@ class Question:
     def moment(self) -> datetime | str:
         if self.as_of is None:
             return "infinity"
-        return datetime.combine(self.as_of + timedelta(days=1), time(), OFFICE_TIME) - timedelta(microseconds=1)
+        return end_of_day(self.as_of)
 
     @property
     def bases(self) -> list[str]:

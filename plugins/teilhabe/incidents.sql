@@ -127,7 +127,7 @@ create table if not exists ops.follow_up (
 );
 comment on table ops.follow_up is
     'From which day on the calendar is followed up: nobody is reminded of what was due before the installation.';
-insert into ops.follow_up (since) values ((now() at time zone 'Europe/Berlin')::date) on conflict do nothing;
+insert into ops.follow_up (since) values ((now() at time zone ops.office_time_zone())::date) on conflict do nothing;
 
 create table if not exists ops.approval (
     delivery_id bigint primary key references ops.delivery (delivery_id),
@@ -182,7 +182,7 @@ as $$
         cross join lateral unnest(d.periods) as p (period_code)
         inner join ops.delivery_calendar as c on c.dataset_id = d.dataset_id and c.period_code = p.period_code
             and (c.sender_code is null or c.sender_code = d.sender_code)
-        where ops.counted_at((day + 1)::timestamp at time zone 'Europe/Berlin', d.state, d.received_at, d.state_at)
+        where ops.counted_at((day + 1)::timestamp at time zone ops.office_time_zone(), d.state, d.received_at, d.state_at)
         order by d.delivery_id, c.sender_code, c.reference_end desc, c.period_code
     ),
     numbered as (
@@ -215,6 +215,6 @@ comment on function ops.delivery_timeliness_at is
     'of the time until it was due; such a file is seldom complete. is_double: the period was handed in again with other content '
     'although no incident asked for it (unasked_count: how often).';
 create or replace view ops.delivery_timeliness as
-select * from ops.delivery_timeliness_at((now() at time zone 'Europe/Berlin')::date);
+select * from ops.delivery_timeliness_at((now() at time zone ops.office_time_zone())::date);
 comment on view ops.delivery_timeliness is 'The calendar with its notes as it stands today.';
 grant execute on function ops.delivery_timeliness_at(date) to teilhabe_transformer, teilhabe_steward;

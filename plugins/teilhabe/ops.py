@@ -19,6 +19,7 @@ from psycopg.rows import class_row, dict_row
 
 from teilhabe import saying
 from teilhabe.errors import EVIDENCE_LIMIT, EVIDENCE_SHOWN, Finding
+from teilhabe.office_time import OFFICE_TIME
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
@@ -72,6 +73,12 @@ _AWAITS_REGISTER = (
 )
 
 
+_OFFICE_TIME_ZONE = (
+    "create or replace function ops.office_time_zone() returns text language sql immutable"
+    f" return '{OFFICE_TIME.key}'::text; grant execute on function ops.office_time_zone() to public"
+)
+"""Which day a moment belongs to. The key is the name of a time zone that exists."""
+
 SCRIPTS = ("ops.sql", "incidents.sql", "desk.sql")
 """What makes the tables of ``ops``, in this order."""
 
@@ -79,6 +86,7 @@ SCRIPTS = ("ops.sql", "incidents.sql", "desk.sql")
 def install(conn: Connection) -> None:
     """Create what is missing of the ``ops`` tables. Needs them for itself, see ``is_installed``."""
     conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.ops.install'))")
+    conn.execute(_OFFICE_TIME_ZONE)
     for script in SCRIPTS:
         conn.execute(files("teilhabe").joinpath(script).read_bytes())
     conn.execute(
@@ -107,7 +115,7 @@ def _script(name: str) -> str:
 
 
 def _scripts_digest() -> str:
-    return hashlib.sha256("".join(map(_script, SCRIPTS)).encode()).hexdigest()
+    return hashlib.sha256("".join([_OFFICE_TIME_ZONE, *map(_script, SCRIPTS)]).encode()).hexdigest()
 
 
 def register(

@@ -281,7 +281,7 @@ as $$
         -- Far fewer rows than deliveries, before each is taken apart into its periods.
         select l.dataset_id, l.sender_code, l.periods, min(l.received_at) as received_at
         from ops.delivery as l
-        where ops.counted_at((day + 1)::timestamp at time zone 'Europe/Berlin', l.state, l.received_at, l.state_at)
+        where ops.counted_at((day + 1)::timestamp at time zone ops.office_time_zone(), l.state, l.received_at, l.state_at)
         group by l.dataset_id, l.sender_code, l.periods
     ),
     arrived as (
@@ -304,10 +304,10 @@ as $$
     left join arrived as a on a.dataset_id = c.dataset_id and a.period_code = c.period_code
         and coalesce(a.sender_code, '') = coalesce(c.sender_code, '') and a.is_any = (c.sender_code is null)
     left join lateral (
-        select l.delivery_id, (l.received_at at time zone 'Europe/Berlin')::date as delivered_on
+        select l.delivery_id, (l.received_at at time zone ops.office_time_zone())::date as delivered_on
         from ops.delivery as l
         where l.dataset_id = c.dataset_id and l.received_at = a.received_at
-            and ops.counted_at((day + 1)::timestamp at time zone 'Europe/Berlin', l.state, l.received_at, l.state_at)
+            and ops.counted_at((day + 1)::timestamp at time zone ops.office_time_zone(), l.state, l.received_at, l.state_at)
             and c.period_code = any(l.periods) and (c.sender_code is null or l.sender_code = c.sender_code)
         order by l.delivery_id limit 1
     ) as d on true
@@ -316,7 +316,7 @@ comment on function ops.delivery_calendar_at is
     'The calendar as it stood on a day: delivered (in time), late (after grace), due, overdue, not_yet_due.';
 
 create or replace view ops.delivery_due as
-select * from ops.delivery_calendar_at((now() at time zone 'Europe/Berlin')::date);
+select * from ops.delivery_calendar_at((now() at time zone ops.office_time_zone())::date);
 comment on view ops.delivery_due is 'The calendar as it stands today.';
 -- Functions are nobody's but their owner's, and a view asks for the rights of whoever reads it.
 grant execute on function ops.delivery_calendar_at(date) to teilhabe_transformer, teilhabe_steward;

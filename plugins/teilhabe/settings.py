@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from teilhabe import office_time
 from teilhabe.errors import ContractError, TeilhabeError
 
 
@@ -79,6 +80,7 @@ class Settings:
 def get_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process; ``environ`` replaces ``os.environ``. Creates nothing."""
     env = os.environ if environ is None else environ
+    office_time.zone_of(env)  # a wrong name is told before anything is written
     project = _project_root(env)
     home = Path(env.get("TEILHABE_HOME") or project / "var").expanduser().absolute()
     return Settings(

@@ -20,8 +20,11 @@ from (
     from {{ ref('int_observation__territorial') }}
     {% for relation, method, factor, condition in [
         (ref('int_observation__age_banded'), 'territorial_method', '1', 'true'),
-        (ref('int_observation__converted'), 'territorial_method', 'territorial_factor', 'true'),
-        (ref('int_observation__rolled_up'), "'sum_of_municipalities'", '1', 'not is_beside_own'),
+        (ref('int_observation__converted'), 'territorial_method', 'territorial_factor', not_replaced('estimate')),
+        (
+            ref('int_observation__rolled_up'), 'territorial_method',
+            "case when territorial_method <> 'none' then 1 end", 'not is_beside_own',
+        ),
         (ref('int_observation__totaled'), "'sum_of_categories'", '1', 'true'),
     ] %}
     union all
@@ -32,7 +35,7 @@ from (
         {{ method }},
         {{ factor }},
         true
-    from {{ relation }}
+    from {{ relation }} as estimate
     where {{ condition }}
     {% endfor %}
 ) as candidate

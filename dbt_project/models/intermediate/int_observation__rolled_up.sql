@@ -15,7 +15,9 @@
 -- An edition of the register is complete by nature, unincorporated areas included: it is summed as it stands, one edition
 -- at a time. A listing names all that exists, and what it does not name is not there. Any other dataset must deliver every
 -- municipality that is valid at the reference date. A county that has changed since is summed a second time, from its
--- municipalities in the chosen territorial state.
+-- municipalities in the chosen territorial state, all of them again: then an edition of an earlier day is complete no more.
+-- Where that cannot be done the sum is there without a number. It counts instead of an own number that is an estimate or
+-- cannot be converted at all (`replaces_own`), if it is none itself.
 {% set group_columns = ['measure_code', 'period_code', 'nationality', 'sex', 'age_band', 'category'] %}
 {% set value_columns = [
     'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'known_until', 'correction_id',
@@ -27,7 +29,8 @@ with observed as (
         ref('int_observation__territorial'), ref('int_observation__age_banded'), ref('int_observation__converted'),
     ] %}
     select
-        {{ (key_columns() + value_columns) | join(', ') }}
+        {{ (key_columns() + value_columns) | join(', ') }},
+        territorial_method
     from {{ relation }}
     {% if is_incremental() %}
         where {{ in_stale('measure_code', 'period_code') }}
@@ -105,13 +108,13 @@ expected as (
 -- A register knows its own municipalities; for other datasets those of the reference date count.
 members as (
     select
-        {% for column in key_columns() + value_columns if column not in ('known_from', 'known_until') %}
+        {% for column in key_columns() + value_columns + ['territorial_method'] if column not in ('known_from', 'known_until') %}
         observed.{{ column }},
         {% endfor %}
         greatest(observed.known_from, register_editions.known_from) as known_from,
         least(observed.known_until, register_editions.known_until) as known_until,
         period.reference_date,
-        basis.counted_as,
+        'as_delivered' as counted_as,
         left(observed.territory_code, 5) as county_code,
         left(observed.territory_code, 2) as state_code,
         false as is_counted
@@ -124,16 +127,18 @@ members as (
             and observed.period_code = register_editions.period_code
             and observed.delivery_id = register_editions.delivery_id
             and {{ hold_together('observed', 'register_editions') }}
-    inner join (values ('as_delivered'), ('converted')) as basis (counted_as)
-        on observed.territorial_basis in ('both', basis.counted_as)
-    where observed.dataset_id = {{ register }} and length(observed.territory_code) = 8
+    where
+        observed.dataset_id = {{ register }}
+        and length(observed.territory_code) = 8
+        and observed.territorial_basis in ('both', 'as_delivered')
     union all
     select
-        {% for column in key_columns() + value_columns if column not in ('known_from', 'known_until') %}
+        {% for column in key_columns() + value_columns + ['territorial_method'] if column not in ('known_from', 'known_until') %}
         observed.{{ column }},
         {% endfor %}
-        observed.known_from,
-        observed.known_until,
+        -- what is null does not count
+        greatest(observed.known_from, register_editions.known_from),
+        least(observed.known_until, register_editions.known_until),
         period.reference_date,
         valid_municipalities.counted_as,
         valid_municipalities.county_code,
@@ -147,7 +152,16 @@ members as (
             observed.territory_code = valid_municipalities.territory_code
             and period.reference_date = valid_municipalities.reference_date
             and observed.territorial_basis in ('both', valid_municipalities.counted_as)
-    where observed.dataset_id <> {{ register }}
+    left join register_editions
+        on
+            observed.dataset_id = {{ register }}
+            and observed.measure_code = register_editions.measure_code
+            and observed.period_code = register_editions.period_code
+            and observed.delivery_id = register_editions.delivery_id
+            and {{ hold_together('observed', 'register_editions') }}
+    where
+        observed.dataset_id <> {{ register }}
+        or (valid_municipalities.counted_as = 'converted' and register_editions.delivery_id is not null)
 ),
 
 parts as (
@@ -186,6 +200,7 @@ sums as (
         {{ combined_conf_status('parts.conf_status') }} as conf_status,
         max(parts.delivery_id) as delivery_id,
         max(parts.correction_id) as correction_id,
+        bool_or(parts.territorial_method = 'none') as has_unconverted,
         count(*) as part_count,
         count(*) filter (where parts.is_counted) as municipality_count
     from parts
@@ -197,37 +212,90 @@ sums as (
         {% endfor %}
         parts.dataset_id, parts.target_basis, parts.counted_as, parts.reference_date,
         vintage.known_from, vintage.known_until
+),
+
+complete as (
+    select sums.*
+    from sums
+    left join expected
+        on
+            sums.territory_code = expected.territory_code
+            and sums.reference_date = expected.reference_date
+            and sums.counted_as = expected.counted_as
+    left join {{ ref('listings') }} as listing
+        on sums.dataset_id = listing.dataset_id and sums.measure_code = listing.measure_code
+    where
+        (
+            (sums.dataset_id = {{ register }} and sums.counted_as = 'as_delivered')
+            or (listing.dataset_id is not null and length(sums.territory_code) = 5)
+            or sums.municipality_count = expected.municipality_count
+        )
+        -- areas no county holds, such as coastal waters, are booked under a county number that does not exist
+        and sums.territory_code in (
+            select unit.territory_code
+            from {{ ref('int_territory__validity') }} as unit
+            where unit.level in ('county', 'state')
+        )
+),
+
+told as (
+    select
+        {% for column in key_columns() + value_columns %}
+        complete.{{ column }},
+        {% endfor %}
+        complete.part_count,
+        case when complete.has_unconverted then 'none' else 'sum_of_municipalities' end as territorial_method
+    from complete
+    union all
+    -- a county summed up as delivered that is there in the chosen state, and of whose municipalities there not all are known
+    select
+        {% for column in key_columns() + value_columns %}
+        {{ {
+            'value': 'null', 'obs_status': "'M'", 'conf_status': "'F'", 'territorial_basis': "'converted'",
+        }.get(column, 'complete.' ~ column) }},
+        {% endfor %}
+        0,
+        'none'
+    from complete
+    inner join {{ ref('int_territory__validity') }} as unit
+        on {{ valid_on('unit', 'complete.territory_code', territorial_state()) }}
+    where
+        complete.territorial_basis = 'as_delivered'
+        and not exists (
+            select 1 from complete as converted
+            where
+                {% for column in key_columns() + ['dataset_id', 'known_from'] %}
+                converted.{{ column }} = complete.{{ column }}
+                and {% endfor %}converted.territorial_basis = 'converted'
+        )
+),
+
+beside as (
+    select
+        told.*,
+        own.territory_code is not null as has_own,
+        coalesce(
+            told.territorial_basis = 'converted'
+            and told.value is not null
+            and told.obs_status <> 'E'
+            and (own.obs_status = 'E' or own.territorial_method = 'none'),
+            false
+        ) as replaces_own
+    from told
+    left join observed as own
+        on
+            {% for column in key_columns() + ['dataset_id', 'territorial_basis'] %}
+            own.{{ column }} = told.{{ column }}
+            and {% endfor %}{{ holds_at('own', 'told.known_from') }}
+            and length(own.territory_code) < 8
 )
 
 select
     {% for column in key_columns() + value_columns %}
-    sums.{{ column }},
+    {{ column }},
     {% endfor %}
-    sums.part_count,
-    own.territory_code is not null as is_beside_own
-from sums
-left join expected
-    on
-        sums.territory_code = expected.territory_code
-        and sums.reference_date = expected.reference_date
-        and sums.counted_as = expected.counted_as
-left join {{ ref('listings') }} as listing
-    on sums.dataset_id = listing.dataset_id and sums.measure_code = listing.measure_code
-left join observed as own
-    on
-        {% for column in key_columns() + ['dataset_id', 'territorial_basis'] %}
-        own.{{ column }} = sums.{{ column }}
-        and {% endfor %}{{ holds_at('own', 'sums.known_from') }}
-        and length(own.territory_code) < 8
-where
-    (
-        sums.dataset_id = {{ register }}
-        or (listing.dataset_id is not null and length(sums.territory_code) = 5)
-        or sums.municipality_count = expected.municipality_count
-    )
-    -- areas no county holds, such as coastal waters, are booked under a county number that does not exist
-    and sums.territory_code in (
-        select unit.territory_code
-        from {{ ref('int_territory__validity') }} as unit
-        where unit.level in ('county', 'state')
-    )
+    part_count,
+    territorial_method,
+    has_own and not replaces_own as is_beside_own,
+    replaces_own
+from beside

@@ -37,7 +37,10 @@ with delivered as (
 
 select
     delivered.*,
-    case when changed.territory_code is null then 'both' else 'as_delivered' end as territorial_basis
+    case
+        when changed.territory_code is null or (changed.is_ahead and delivered.value is not null) then 'both'
+        else 'as_delivered'
+    end as territorial_basis
 from delivered
 inner join {{ ref('int_period__parsed') }} as period
     on delivered.period_code = period.period_code

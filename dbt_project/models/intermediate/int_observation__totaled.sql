@@ -21,12 +21,11 @@ with listed as (
     {% for relation in [
         ref('int_observation__territorial'), ref('int_observation__converted'), ref('int_observation__rolled_up'),
     ] %}
-    {% set is_sum = loop.last %}
     select
         {{ (key_columns() + value_columns) | join(', ') }}
-    from {{ relation }}
+    from {{ relation }} as listed
     where
-        {{ 'not is_beside_own' if is_sum else 'true' }}
+        {{ ['true', not_replaced('listed'), 'not is_beside_own'][loop.index0] }}
         and (dataset_id, measure_code) in (
             select
                 listing.dataset_id,

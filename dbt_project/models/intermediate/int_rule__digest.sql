@@ -2,7 +2,7 @@
 
 -- Fingerprints of what decides results besides deliveries; a changed seed or territory makes partitions stale.
 {% set rules = {
-    'territory': ['int_territory__validity', 'int_territory__lineage', 'int_territory__conversion'],
+    'territory': ['int_territory__validity', 'int_territory__lineage', 'int_territory__conversion', 'int_territory__doubt'],
     'measures': ['measures'],
     'measure_sources': ['measure_sources'],
     'age_bands': ['age_band_members'],

@@ -2,7 +2,11 @@
 
 -- What happened to a unit on a day, as official lists and baseline state it: one row per giving unit, taking unit and day,
 -- with the share that went. The rows of a unit and day are the whole of it; what it keeps is a row from it to itself.
--- Shares follow the inhabitants a list states, without these the area. What neither tells has no factor.
+-- Shares follow the inhabitants a list states, without these the area. What neither tells has no factor, nor has what a list
+-- says against itself or against the register (`reason`): a row of an official list is a statement, not a fact.
+-- Surveys shift an area by parts of a percent, inhabitants come and go.
+{% set area_tolerance, population_tolerance = 0.05, 0.25 %}
+{% set took_nobody = "judged.method = 'none' and judged.rest_code is not null and moves.population = 0" %}
 with recursive latest_lists as (
     select distinct on (change_id)
         change_id,
@@ -149,8 +153,8 @@ wholes as (
         end as area_m2,
         moved.population as moved_population,
         moved.area_m2 as moved_area_m2,
-        edition.population as register_population,
-        edition.area_km2 * 1000000 as register_area_m2
+        comparable.population as register_population,
+        comparable.area_m2 as register_area_m2
     from units
     left join moved
         on
@@ -162,24 +166,53 @@ wholes as (
     left join lateral (
         select
             latest.population,
-            latest.area_km2
+            latest.area_km2,
+            latest.edition_date
         from {{ ref('int_territory__edition') }} as latest
         where latest.territory_code = units.old_code and latest.edition_date < units.effective_date
         order by latest.edition_date desc
         limit 1
     ) as edition on true
+    -- a unit that changed since that edition is another one
+    left join lateral (
+        select
+            edition.population,
+            edition.area_km2 * 1000000 as area_m2
+        where
+            not exists (
+                select 1 from stated as since
+                where
+                    units.old_code in (since.old_code, since.new_code)
+                    and since.effective_date > edition.edition_date
+                    and since.effective_date < units.effective_date
+            )
+    ) as comparable on true
+),
+
+checked as (
+    select
+        *,
+        case
+            when moved_area_m2 > area_m2 or moved_population > population then 'more_than_there_was'
+            when
+                abs(area_m2 - register_area_m2) > {{ area_tolerance }} * register_area_m2
+                or abs(population - register_population) > greatest({{ population_tolerance }} * register_population, 50)
+                then 'not_as_in_register'
+        end as contradiction
+    from wholes
 ),
 
 judged as (
     select
         *,
         case
+            when contradiction is not null then 'none'
             when move_count = 0 or (move_count = 1 and rest_code is null) then 'exact_sum'
             when population > 0 and moved_population <= population then 'factor_population'
             when area_m2 > 0 and moved_area_m2 <= area_m2 then 'factor_area'
             else 'none'
         end as method
-    from wholes
+    from checked
 ),
 
 shared as (
@@ -191,12 +224,19 @@ shared as (
         moves.kind,
         moves.area_m2,
         moves.population,
-        judged.method,
+        -- who took land without people took no people, whatever is wrong with what the list says of the rest
+        case when {{ took_nobody }} then 'factor_population' else judged.method end
+            as method,
+        case
+            when {{ took_nobody }} then null
+            else coalesce(judged.contradiction, case when judged.method = 'none' then 'no_sizes' end)
+        end as reason,
         judged.rest_code is null and row_number() over of_unit = judged.move_count as takes_the_rest,
         case judged.method
             when 'exact_sum' then 1
             when 'factor_population' then round(moves.population / judged.population, 12)
             when 'factor_area' then round(moves.area_m2 / judged.area_m2, 12)
+            when 'none' then case when {{ took_nobody }} then 0 end
         end as share
     from judged
     inner join moves
@@ -217,6 +257,7 @@ shared as (
         judged.area_m2 - coalesce(judged.moved_area_m2, 0),
         judged.population - coalesce(judged.moved_population, 0),
         judged.method,
+        coalesce(judged.contradiction, case when judged.method = 'none' then 'no_sizes' end),
         true,
         null
     from judged
@@ -234,6 +275,7 @@ divided as (
         area_m2,
         population,
         method,
+        reason,
         case
             when method = 'none' then null
             when takes_the_rest
@@ -257,6 +299,7 @@ followed as (
         area_m2,
         population,
         {{ method_rank('method') }} as method_rank,
+        reason,
         factor,
         array[old_code] as path,
         false as is_cyclic
@@ -271,6 +314,7 @@ followed as (
         followed.area_m2 * onward.factor,
         followed.population * onward.factor,
         greatest(followed.method_rank, {{ method_rank('onward.method') }}),
+        coalesce(followed.reason, onward.reason),
         followed.factor * onward.factor,
         followed.path || onward.old_code,
         onward.new_code = any(followed.path || onward.old_code)
@@ -293,6 +337,7 @@ select
     sum(population) as population,
     case when bool_or(is_cyclic) then 'none' else {{ method_at('max(method_rank)') }} end as method,
     case when not bool_or(is_cyclic or factor is null) then trim_scale(sum(factor)) end as factor,
+    case when bool_or(is_cyclic) then 'circle' else min(reason) end as reason,
     bool_or(is_cyclic) as is_cyclic
 from followed
 where

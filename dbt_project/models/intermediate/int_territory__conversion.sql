@@ -8,6 +8,7 @@
 -- How a number of a unit becomes one on the territories of the chosen state (`TEILHABE_TERRITORIAL_STATE`, by default the day of
 -- the build): per unit and span of reference dates, the units of that state and the share each takes. Only units that are
 -- others in that state; whoever has no row here is the same unit then.
+-- The shape a unit has in a span ends on `ends_on`: whoever books under its key later books under a dead key.
 -- A span whose unit cannot be followed to that state has one row without new key and factor (`none`): nobody says what became of
 -- it, or how it was divided, or the reference date is later than the state - territories are only converted forwards.
 with recursive touches as (
@@ -69,6 +70,7 @@ paths as (
         old_code,
         from_date,
         to_date,
+        effective_date as ends_on,
         old_code as new_code,
         effective_date as next_date,
         1 as method_rank,
@@ -80,6 +82,7 @@ paths as (
         paths.old_code,
         paths.from_date,
         paths.to_date,
+        paths.ends_on,
         link.new_code,
         onward.effective_date,
         greatest(paths.method_rank, {{ method_rank('link.method') }}),
@@ -101,12 +104,13 @@ arrived as (
         old_code,
         from_date,
         to_date,
+        ends_on,
         case when factor is not null then new_code end as new_code,
         {{ method_at('max(method_rank)') }} as method,
         sum(factor) as factor
     from paths
     where next_date is null
-    group by level, old_code, from_date, to_date, case when factor is not null then new_code end
+    group by level, old_code, from_date, to_date, ends_on, case when factor is not null then new_code end
 ),
 
 -- Units that took another shape, or came to life, after the state.
@@ -136,6 +140,7 @@ select
     arrived.old_code,
     arrived.from_date,
     arrived.to_date,
+    arrived.ends_on,
     arrived.new_code,
     arrived.method,
     trim_scale(arrived.factor) as factor
@@ -146,6 +151,7 @@ select
     later.old_code,
     later.from_date,
     date '9999-12-31',
+    null,
     null,
     'none',
     null

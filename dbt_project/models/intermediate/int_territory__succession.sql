@@ -19,6 +19,7 @@ with municipal as (
         area_m2,
         population,
         method,
+        reason,
         factor
     from {{ ref('int_territory__change') }}
     where level = 'municipality'
@@ -61,23 +62,68 @@ members as (
     ) as edition on true
 ),
 
-flows as (
+-- Which share of each went into which county. What is not told matters only where it crossed the border: the rest is one minus
+-- what is known.
+member_flows as (
     select
         members.county_code as old_code,
-        coalesce(left(municipal.new_code, 5), members.county_code) as new_code,
+        part.new_code,
         members.effective_date,
+        members.territory_code,
+        members.population,
+        members.area_m2,
         case
-            when count(*) = count(members.population * coalesce(municipal.factor, 1))
-                then sum(members.population * coalesce(municipal.factor, 1))
-        end as population,
-        case
-            when count(*) = count(members.area_m2) then sum(members.area_m2 * coalesce(municipal.factor, 1))
-        end as area_m2,
-        bool_or(municipal.method = 'none') as is_untold
+            when not part.is_untold then part.factor
+            when count(*) filter (where part.is_untold) over of_member = 1
+                then coalesce(part.factor, 0) + 1 - sum(coalesce(part.factor, 0)) over of_member
+        end as factor
     from members
-    left join municipal
-        on members.territory_code = municipal.old_code and members.effective_date = municipal.effective_date
-    group by members.county_code, coalesce(left(municipal.new_code, 5), members.county_code), members.effective_date
+    inner join (
+        select
+            old_code as territory_code,
+            effective_date,
+            left(new_code, 5) as new_code,
+            bool_or(factor is null) as is_untold,
+            sum(factor) as factor
+        from municipal
+        group by old_code, effective_date, left(new_code, 5)
+    ) as part
+        on members.territory_code = part.territory_code and members.effective_date = part.effective_date
+    window of_member as (partition by members.territory_code, members.effective_date)
+    union all
+    select
+        members.county_code,
+        members.county_code,
+        members.effective_date,
+        members.territory_code,
+        members.population,
+        members.area_m2,
+        1
+    from members
+    where
+        not exists (
+            select 1 from municipal
+            where municipal.old_code = members.territory_code and municipal.effective_date = members.effective_date
+        )
+),
+
+flows as (
+    select
+        old_code,
+        new_code,
+        effective_date,
+        case when count(*) = count(population * factor) then sum(population * factor) end as population,
+        case when count(*) = count(area_m2 * factor) then sum(area_m2 * factor) end as area_m2,
+        bool_or(factor is null or new_code is null) as is_untold
+    from member_flows
+    group by old_code, new_code, effective_date
+),
+
+-- Without a register nobody knows which municipalities a county had besides those a list names.
+registered as (
+    select distinct left(territory_code, 2) as state_code
+    from {{ ref('int_territory__edition') }}
+    where level = 'municipality'
 ),
 
 county_flows as (
@@ -100,7 +146,7 @@ county_shares as (
     select
         *,
         case
-            when is_county_untold then 'none'
+            when is_county_untold or left(old_code, 2) not in (select registered.state_code from registered) then 'none'
             when flow_count = 1 then 'exact_sum'
             when has_populations and county_population > 0 then 'factor_population'
             when has_areas and county_area_m2 > 0 then 'factor_area'
@@ -123,6 +169,7 @@ county as (
         area_m2,
         population,
         method,
+        case when method = 'none' then 'no_sizes' end as reason,
         case
             when method = 'none' then null
             when takes_the_rest then 1 - coalesce(sum(share) filter (where not takes_the_rest) over of_county, 0)
@@ -140,11 +187,8 @@ county as (
     window of_county as (partition by old_code, effective_date)
 ),
 
-stated as (
-    select * from municipal
-    union all
-    select * from county
-    union all
+-- What a list says of a county itself counts where its municipalities do not tell.
+of_larger_units as (
     select
         level,
         old_code,
@@ -154,13 +198,45 @@ stated as (
         area_m2,
         population,
         method,
-        factor
-    from {{ ref('int_territory__change') }} as change
+        reason,
+        factor,
+        bool_and(method <> 'none') over (partition by level, old_code, effective_date) as is_told
+    from {{ ref('int_territory__change') }}
+    where level <> 'municipality'
+),
+
+stated as (
+    select * from municipal
+    union all
+    select county.*
+    from county
     where
-        level <> 'municipality'
-        and not exists (
+        county.method <> 'none'
+        or not exists (
+            select 1 from of_larger_units as said
+            where
+                said.level = 'county' and said.is_told
+                and said.old_code = county.old_code and said.effective_date = county.effective_date
+        )
+    union all
+    select
+        said.level,
+        said.old_code,
+        said.new_code,
+        said.effective_date,
+        said.kind,
+        said.area_m2,
+        said.population,
+        said.method,
+        said.reason,
+        said.factor
+    from of_larger_units as said
+    where
+        not exists (
             select 1 from county
-            where county.old_code = change.old_code and county.effective_date = change.effective_date
+            where
+                county.old_code = said.old_code and county.effective_date = said.effective_date
+                and (county.method <> 'none' or not said.is_told)
         )
 ),
 
@@ -176,6 +252,7 @@ complete as (
         null::numeric,
         null::numeric,
         'exact_sum',
+        null,
         1::numeric
     from stated as taker
     inner join {{ ref('int_territory__validity') }} as validity
@@ -201,6 +278,7 @@ complete as (
         null,
         null,
         'none',
+        'no_list',
         null
     from {{ ref('int_territory__validity') }} as validity
     where
@@ -220,7 +298,8 @@ judged as (
     select
         *,
         max({{ method_rank('method') }}) filter (where factor is null or factor = 0) over into_new as worst_rank,
-        bool_and(coalesce(factor = 1, false) or old_code = new_code) over into_new as is_made_of_wholes
+        bool_and(coalesce(factor = 1, false) or old_code = new_code) over into_new as is_made_of_wholes,
+        min(reason) over into_new as reason_of_new
     from complete
     window into_new as (partition by level, new_code, effective_date)
 )
@@ -235,5 +314,6 @@ select
     round(population) as population,
     {{ method_at('greatest(' ~ method_rank('method') ~ ', worst_rank)') }} as method,
     case when coalesce(worst_rank, 0) < {{ conversion_methods() | length }} then trim_scale(factor) end as factor,
+    case when coalesce(worst_rank, 0) = {{ conversion_methods() | length }} then coalesce(reason, reason_of_new) end as reason,
     coalesce(old_code <> new_code and method = 'exact_sum' and is_made_of_wholes, false) as is_whole_unit_merger
 from judged

@@ -7,6 +7,9 @@
 
 -- From when to when a unit existed: one row per key and uninterrupted validity, from editions of the register, changes and
 -- baseline. A key without a known beginning counts as valid since 1900, without a known end as valid still.
+-- A list names who took something in, but not whether it was new or there before. It was new when it took over another's key,
+-- or when the first edition to have it shows no more land (or people) than it took; where neither an edition nor a change tells,
+-- when several went into it. Land is measured anew by parts of a percent; people come and go.
 {% set bounded = ['municipality', 'county', 'association'] %}
 with coverage as (
     -- an edition says something about a key's absence only for the states and levels it covers
@@ -74,6 +77,52 @@ changes as (
     where new_code <> old_code and not is_cyclic
 ),
 
+takings as (
+    select
+        level,
+        new_code as territory_code,
+        effective_date,
+        bool_or(kind = 'rekeyed') as took_a_key,
+        count(*) as giver_count,
+        case when count(*) = count(area_m2) then sum(area_m2) end as area_m2,
+        case when count(*) = count(population) then sum(population) end as population
+    from {{ ref('int_territory__change') }}
+    where new_code <> old_code and not is_cyclic
+    group by level, new_code, effective_date
+),
+
+founded as (
+    select
+        takings.territory_code,
+        takings.effective_date,
+        coalesce(
+            case when takings.took_a_key then true end,
+            takings.area_m2 >= 0.95 * first_edition.area_km2 * 1000000,
+            takings.population >= 0.75 * first_edition.population,
+            takings.giver_count > 1
+        ) as is_new
+    from takings
+    left join lateral (
+        select
+            edition.area_km2,
+            edition.population
+        from {{ ref('int_territory__edition') }} as edition
+        where
+            edition.territory_code = takings.territory_code
+            and edition.edition_date >= takings.effective_date
+            -- what it took or lost since would be in it too
+            and not exists (
+                select 1 from changes as since
+                where
+                    since.territory_code = takings.territory_code
+                    and since.effective_date > takings.effective_date
+                    and since.effective_date <= edition.edition_date
+            )
+        order by edition.edition_date
+        limit 1
+    ) as first_edition on true
+),
+
 -- What is known of a key on a day. Changes and baseline name the day itself, an edition only a day it was there or not.
 marks as (
     select
@@ -88,9 +137,39 @@ marks as (
         territory_code,
         effective_date,
         bool_or(is_kept),
-        true
+        not bool_or(is_kept)
     from changes
     group by territory_code, effective_date
+    union
+    select
+        territory_code,
+        effective_date,
+        true,
+        true
+    from founded
+    where is_new
+    union
+    select
+        territory_code,
+        effective_date - 1,
+        true,
+        false
+    from founded
+    where not is_new
+    union
+    -- a list names the end of a unit even where it does not name who took it in
+    select
+        ended.old_code,
+        mark.day,
+        mark.is_there,
+        mark.names_the_day
+    from {{ ref('stg_register__territorial_changes') }} as ended
+    cross join lateral (
+        values (ended.statistical_date - 1, true, false), (ended.statistical_date, false, true)
+    ) as mark (day, is_there, names_the_day)
+    where
+        ended.change_type ~ '1' and ended.new_code is null and ended.statistical_date is not null
+        and length(ended.old_code) in (5, 8)
     union
     select
         named.territory_code,
@@ -169,6 +248,35 @@ marks as (
         and not exists (
             select 1 from {{ ref('int_territory__edition') }} as edition
             where edition.territory_code = first_change.territory_code and edition.edition_date <= missing.edition_date
+        )
+    union
+    -- and is gone if the edition after its last change does not have it
+    select
+        last_change.territory_code,
+        missing.edition_date,
+        false,
+        false
+    from (
+        select
+            level,
+            territory_code,
+            max(effective_date) as effective_date
+        from changes
+        group by level, territory_code
+    ) as last_change
+    cross join lateral (
+        select min(coverage.edition_date) as edition_date
+        from coverage
+        where
+            coverage.level = last_change.level
+            and coverage.state_code = left(last_change.territory_code, 2)
+            and coverage.edition_date >= last_change.effective_date
+    ) as missing
+    where
+        missing.edition_date is not null
+        and not exists (
+            select 1 from {{ ref('int_territory__edition') }} as edition
+            where edition.territory_code = last_change.territory_code and edition.edition_date >= missing.edition_date
         )
 ),
 

@@ -16,6 +16,7 @@ select
     succession.kind,
     succession.method,
     succession.factor,
+    succession.reason,
     succession.population,
     succession.area_m2,
     old.territory_name as old_name,

@@ -68,8 +68,8 @@ incident as (
         incident.dataset_id,
         incident.sender_code,
         incident.state,
-        coalesce(opening.received_at, incident.first_seen_at) at time zone 'Europe/Berlin' as began_at,
-        coalesce(mending.received_at, incident.closed_at) at time zone 'Europe/Berlin' as ended_at
+        coalesce(opening.received_at, incident.first_seen_at) at time zone {{ office_time_zone() }} as began_at,
+        coalesce(mending.received_at, incident.closed_at) at time zone {{ office_time_zone() }} as ended_at
     from {{ source('ops', 'incident') }} as incident
     left join lateral (
         select delivery.received_at
@@ -96,7 +96,7 @@ revision as (
     select
         dataset.dataset_id,
         delivery.sender_code,
-        extract(year from revision.revised_at at time zone 'Europe/Berlin')::integer as year_of_event,
+        extract(year from revision.revised_at at time zone {{ office_time_zone() }})::integer as year_of_event,
         case when revision.reason = 'none' then 'revised_without_reason' else 'revised' end as what
     from {{ ref('fct_revision') }} as revision
     inner join {{ ref('dim_dataset') }} as dataset

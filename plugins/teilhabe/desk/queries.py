@@ -123,7 +123,7 @@ came as (
 ),
 standing as materialized (
     select c.cell, c.dataset_id, c.sender_code, c.period_code, c.reference_end, c.due_on, c.grace_until,
-        c.loaded[2] as loaded_id, c.refused[2] as refused_id, (c.first_at at time zone 'Europe/Berlin')::date as delivered_on,
+        c.loaded[2] as loaded_id, c.refused[2] as refused_id, (c.first_at at time zone ops.office_time_zone())::date as delivered_on,
         case when c.refused > c.loaded or c.loaded is null then c.refused[2] end as refused_last_id,
         case when c.asked > greatest(c.loaded, c.refused) or num_nonnulls(c.loaded, c.refused) = 0 then c.asked[2] end as asked_id
     from came as c

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from teilhabe import wording
-from teilhabe.delivery_calendar import OFFICE_TIME
+from teilhabe.office_time import OFFICE_TIME, spell_moment
 
 CELL_STATES = {
     "delivered": "geliefert",
@@ -107,8 +107,8 @@ def day(value: date | datetime | None) -> str:
 
 
 def moment(value: datetime | None) -> str:
-    """``05.03.2026, 14:07`` where the offices are."""
-    return f"{value.astimezone(OFFICE_TIME):%d.%m.%Y, %H:%M}" if value else "–"
+    """``05.03.2026, 14:07 Uhr (MEZ)`` where the offices are."""
+    return spell_moment(value) if value else "–"
 
 
 def iso(value: date | datetime) -> str:

@@ -21,6 +21,7 @@ from teilhabe.errors import Finding
 from teilhabe.incidents import HELD
 from teilhabe.messages import evidence
 from teilhabe.messages.rendering import Kind, Text, plain, render
+from teilhabe.office_time import spell_moment
 from teilhabe.reading import persons
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def receipts(
             select d.dataset_id, d.sender_code, array_agg(d.delivery_id order by d.received_at, d.delivery_id) as ids
             from ops.delivery as d
             where d.state = 'loaded' and d.followed_at > %s
-                and d.state_at >= (select since from ops.follow_up)::timestamp at time zone 'Europe/Berlin'
+                and d.state_at >= (select since from ops.follow_up)::timestamp at time zone ops.office_time_zone()
                 and not exists (select 1 from ops.message_delivery as told where told.delivery_id = d.delivery_id)
                 and not exists (
                     select 1 from ops.delivery as other
@@ -297,11 +298,6 @@ def spell_periods(periods: Sequence[str]) -> str:
         return ""
     first, last = wording.spell_period(periods[0]), wording.spell_period(periods[-1])
     return first if len(periods) == 1 else f"{first} bis {last}"
-
-
-def spell_moment(moment: datetime) -> str:
-    local = moment.astimezone(delivery_calendar.OFFICE_TIME)
-    return f"{wording.spell_date(local.date())}, {local:%H:%M} Uhr"
 
 
 def ways(policy: Policy, contract: Contract) -> list[str]:
@@ -541,7 +537,7 @@ def _to_escalate(conn: ops.Connection, policy: Policy, today: date) -> list[dict
             from ops.incident as i
             where state in ('open', 'reopened') and cause_id is null
                 and (severity = 'critical' or rule like 'calendar.%%')
-                and greatest(due_on, (first_seen_at at time zone 'Europe/Berlin')::date) + %s < %s
+                and greatest(due_on, (first_seen_at at time zone ops.office_time_zone())::date) + %s < %s
                 -- What may mend it is here; it is ours to decide.
                 and not exists (
                     select from ops.delivery as held
@@ -706,7 +702,7 @@ def _matter(conn: ops.Connection, delivery_id: int | None, rule: str, message: s
 
 def _is_from_before(conn: ops.Connection, delivery_id: int) -> bool:
     row = conn.execute(
-        "select state_at < since::timestamp at time zone 'Europe/Berlin' from ops.delivery, ops.follow_up where delivery_id = %s",
+        "select state_at < since::timestamp at time zone ops.office_time_zone() from ops.delivery, ops.follow_up where delivery_id = %s",
         (delivery_id,),
     ).fetchone()
     return bool(row and row[0])

@@ -15,6 +15,7 @@ from teilhabe import delivery_calendar, wording
 from teilhabe.errors import Evidence, Finding
 from teilhabe.messages import compose, evidence
 from teilhabe.messages.rendering import Kind, Text, render
+from teilhabe.office_time import spell_moment
 from teilhabe.ops import Delivery
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _receipt(facts: _Facts) -> dict[str, Any]:
     following = next(iter(wording.next_due(facts.contract, delivery_calendar.today(facts.now), 1)), None)
     one = {
         "file": _FILE,
-        "received": compose.spell_moment(facts.now),
+        "received": spell_moment(facts.now),
         "period": wording.spell_period(facts.period),
         "rows": 1234,
         "taken": None,
@@ -132,8 +133,8 @@ def _receipt(facts: _Facts) -> dict[str, Any]:
 
 def _repeat(facts: _Facts) -> dict[str, Any]:
     moments = {
-        "received": compose.spell_moment(facts.now),
-        "first": compose.spell_moment(facts.now - timedelta(days=1)),
+        "received": spell_moment(facts.now),
+        "first": spell_moment(facts.now - timedelta(days=1)),
     }
     return {**facts.base, **moments, "file": _FILE, "is_mended": False}
 
@@ -154,7 +155,7 @@ def _escalation(facts: _Facts) -> dict[str, Any]:
 
 def _closing(facts: _Facts) -> dict[str, Any]:
     matters = [f"„{_WRONG}“ ist keine Zahl und kein vereinbartes Zeichen."]
-    received = compose.spell_moment(facts.now)
+    received = spell_moment(facts.now)
     return {**facts.base, "file": _FILE, "received": received, "matters": matters, "matter_count": 1}
 
 

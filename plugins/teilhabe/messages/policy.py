@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError
 
 from teilhabe.contracts import MAIL_ADDRESS, Strict, strict_yaml
-from teilhabe.delivery_calendar import OFFICE_TIME
 from teilhabe.errors import ContractError
 from teilhabe.landing import Credentials
+from teilhabe.office_time import OFFICE_TIME
 from teilhabe.settings import Settings
 
 if TYPE_CHECKING:
