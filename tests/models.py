@@ -83,6 +83,11 @@ def rendered(model: str, territorial_state: str = "") -> tuple[str, tuple[tuple[
     return query, indexes, environment.from_string(configured.get("pre_hook", "")).render()
 
 
+def macro(name: str, *arguments: Any) -> str:
+    """What a macro of the project writes."""
+    return str(_environment("").globals[name](*arguments))
+
+
 class Tables:
     """Temporary tables of one connection: some filled by a test, the others made by models."""
 

@@ -79,7 +79,7 @@
 
 {# How far a number is from what was delivered, the furthest first: territorial_method of a result is that of its worst cell. #}
 {% macro territorial_methods() %}
-    {{ return("array['factor_area', 'factor_population', 'exact_sum', 'moved_key', 'sum_of_municipalities', "
+    {{ return("array['none', 'factor_area', 'factor_population', 'exact_sum', 'moved_key', 'sum_of_municipalities', "
         ~ "'sum_of_categories', 'as_delivered']") }}
 {% endmacro %}
 

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from teilhabe import warehouse
 from teilhabe.errors import TeilhabeError
 from teilhabe.explaining_held_back import held_back
-from teilhabe.office_time import end_of_day
+from teilhabe.office_time import end_of_day, stamp
 from teilhabe.periods import period_end
 from teilhabe.settings import Settings
 
@@ -439,9 +439,9 @@ def _not_known_then(cursor: Cursor, question: Question, what: str, vintages: Seq
     ended = [row for row in vintages if row["known_until"] is not None and not _is_to_come(row, question)]
     if not ended:
         first = min(row["known_from"] for row in vintages)
-        return f"At the end of {question.as_of} nothing was known yet about {what}: its first value is known since {first:%Y-%m-%d}."
+        return f"At the end of {question.as_of} nothing was known yet about {what}: its first value is known since {stamp(first)}."
     last = max(ended, key=lambda row: row["known_until"])
-    until = f"{last['known_until'].astimezone(OFFICE_TIME):%Y-%m-%d %H:%M}"
+    until = stamp(last["known_until"])
     withdrawn = cursor.execute(
         "select delivery_id, file_name, withdrawal_reason from marts.dim_delivery where withdrawn_at = %s order by 1 limit 1",
         [last["known_until"]],

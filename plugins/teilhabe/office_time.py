@@ -18,7 +18,7 @@ def zone_of(environ: Mapping[str, str]) -> ZoneInfo:
     name = environ.get("TEILHABE_TIMEZONE", "").strip() or DEFAULT_ZONE
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError):  # no such file, or a name that is no name
+    except (KeyError, ValueError, OSError):  # no such zone, or a name that is no name
         raise ContractError(f"TEILHABE_TIMEZONE must be a time zone like {DEFAULT_ZONE}, not {name!r}.") from None
 
 

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from teilhabe.delivery_calendar import OFFICE_TIME
+from teilhabe.office_time import OFFICE_TIME, stamp
 
 _COLOURS = {
     "loaded": "green",
@@ -92,7 +92,7 @@ def deliveries(state: Mapping[str, Any], limit: int, dataset: str | None = None)
             str(entry["delivery_id"]),
             entry["dataset_id"],
             escape(entry["file"]),
-            f"{entry['received_at']:%Y-%m-%d %H:%M}",
+            stamp(entry["received_at"]),
             escape(entry["sender"] or entry["received_from"] or ""),
             _coloured(entry["state"]),
             _rows(entry),
@@ -124,7 +124,7 @@ def _datasets(deliveries: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str
         owed = [entry for entry in due if entry["dataset_id"] == name]
         table.add_row(
             name,
-            f"{max(entry['received_at'] for entry in own):%Y-%m-%d}" if own else "–",
+            f"{max(entry['received_at'] for entry in own).astimezone(OFFICE_TIME):%Y-%m-%d}" if own else "–",
             max((period for entry in loaded for period in entry["periods"] or []), key=_sort_key, default="–"),
             f"{len(files):,}" + (f" ({rest} waiting)" if rest else ""),
             f"[red]{refused}[/red]" if refused else "",

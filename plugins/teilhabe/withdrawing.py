@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from teilhabe import ops
-from teilhabe.delivery_calendar import OFFICE_TIME
 from teilhabe.errors import TeilhabeError
+from teilhabe.office_time import spell_moment
 
 REASON_CHARACTERS = 1000
 
@@ -68,7 +68,7 @@ def withdraw(conn: ops.Connection, delivery_id: int, *, reason: str, actor: str,
 
 def told(withdrawal: Withdrawal) -> str:
     """What has become of it, in one German sentence or two."""
-    at = f"{withdrawal.at.astimezone(OFFICE_TIME):%d.%m.%Y, %H:%M} Uhr"
+    at = spell_moment(withdrawal.at)
     if not withdrawal.is_new:
         return f"Lieferung {withdrawal.delivery_id} ist schon zurückgezogen ({at})."
     again = [f"{period}: Lieferung {number}" for period, number in withdrawal.counts_again.items() if number]

@@ -38,6 +38,7 @@ TERRITORY = [
     "dim_territory",
     "dim_territory_change",
     "dim_territory_conversion",
+    "dim_territory_doubt",
     "dim_municipality",
 ]
 
@@ -338,8 +339,8 @@ def test_keys_no_register_has_are_kept_with_their_latest_name(germany: Territory
     assert germany.ask(unit) == [("Rest", False, "municipality", "0001-01-01")]
 
 
-def test_lists_that_contradict_themselves_are_refused_by_name(germany: Territory) -> None:
-    """The last test here: it leaves a list behind no build passes with."""
+def test_lists_that_contradict_themselves_are_told_and_not_converted(germany: Territory) -> None:
+    """The last test here: it leaves a list behind."""
     base = {"unit_type": "Gemeinde", "change_type": "1", "statistical_date": "2024-01-01", "period_code": "2024"}
     circle = [
         {**base, "change_id": "03/2024/0001-R", "old_code": "03157001", "new_code": "03157002"},
@@ -348,7 +349,17 @@ def test_lists_that_contradict_themselves_are_refused_by_name(germany: Territory
     half = {**base, "change_id": "03/2024/0003-R", "old_code": "03157005", "new_code": "03157006"}
     half |= {"population": "7000", "area_m2": "17000000"}
     germany.star.deliver(CHANGES, "2025-01-15", [*circle, half])
-    said = germany.build(fails=True)
-    for code in ("03157001", "03157002"):
-        assert f"{code} goes on 2024-01-01 into units that end in it on the same day: a circle." in said
-    assert "divides 03157005 on 2024-01-01 into parts of 17.00 km2 and 7000 inhabitants" in said
+    said = germany.build()
+    assert "territory_changes_lead_somewhere" in said
+    assert "territory_lists_agree_with_the_register" in said
+    assert germany.ask(
+        "select old_code, new_code, reason from intermediate.int_territory__change"
+        " where effective_date = '2024-01-01' and old_code like '03157%' order by 1"
+    ) == [
+        ("03157001", None, "circle"),
+        ("03157002", None, "circle"),
+        ("03157005", "03157006", "not_as_in_register"),
+    ]
+    assert germany.ask(
+        "select count(*) from intermediate.int_territory__conversion where old_code = '03157005' and factor > 0"
+    ) == [(0,)]

@@ -29,7 +29,7 @@ def body(contract: Contract, message: str, found: str | None = None, rows: int =
 
 
 def test_the_time_is_that_of_the_offices(contract: Contract) -> None:
-    assert "am 06.01.2026 um 00:30 Uhr" in body(contract, "x")
+    assert "am 06.01.2026 um 00:30 Uhr (MEZ)" in body(contract, "x")
 
 
 def test_markup_from_a_file_is_text(contract: Contract) -> None:

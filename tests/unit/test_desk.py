@@ -342,7 +342,7 @@ def test_what_somebody_decides_about_does_not_look_stuck(conn: ops.Connection, a
     assert f'href="/deliveries/{number}"' not in clerk.get("/deliveries?state=validated").text
 
     story = clerk.get(f"/deliveries/{number}").text
-    assert "Wartet auf Entscheidung" in story and "22.05.2026, 10:00</time> Uhr übernommen" in story
+    assert "Wartet auf Entscheidung" in story and "22.05.2026, 10:00 Uhr (MESZ)</time> übernommen" in story
     assert 'href="/../dags/approvals/runs/manual__1%2B2/required_actions?response_received=false"' in story
     assert "In Airflow" not in client_of(app, "colleague").get(f"/deliveries/{number}").text
     conn.execute("update ops.approval set run_id = null")
@@ -991,7 +991,9 @@ def test_an_uploaded_file_somebody_decides_about_is_told_and_not_watched(
     ask(conn, number)
     text = clerk.get(page).text
     assert (
-        "entscheidet die Koordinierungsstelle" in text and "22.05.2026, 10:00 Uhr" in text and "data-poll" not in text
+        "entscheidet die Koordinierungsstelle" in text
+        and "22.05.2026, 10:00 Uhr (MESZ)" in text
+        and "data-poll" not in text
     )
     assert clerk.get(page, headers={"accept": "application/json"}).json() == {"step": "asked"}
 

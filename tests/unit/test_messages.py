@@ -148,7 +148,7 @@ def test_a_verdict_says_what_where_how_by_when_and_whom_to_ask(policy: Policy) -
     for part in (
         "konnte nicht übernommen werden",
         "bis zum 10.03.2026",
-        "- Datei: zahlen.csv\n- Eingegangen: 03.03.2026, 12:00 Uhr\n- Zeitraum: 31.12.2025\n",
+        "- Datei: zahlen.csv\n- Eingegangen: 03.03.2026, 12:00 Uhr (MEZ)\n- Zeitraum: 31.12.2025\n",
         "- Fehler: Zeile 2, Spalte „Value“: „ca. 15000“ ist keine Zahl. Erwartet: eine Zahl.\n",
         "| Zeile | Spalte | Gefunden  | Erwartet  |\n| 2     | Value  | ca. 15000 | eine Zahl |\n",
         "„Beanstandungen_42.xlsx“ im Anhang",

@@ -210,8 +210,8 @@ def test_a_person_who_states_a_time_to_come_is_told() -> None:
     assert found.problem is not None
     assert found.problem.severity == "critical"
     assert found.problem.message == (
-        "Datei „a.csv“: Als Eingang ist der 01.05.2025, 12:00 Uhr angegeben, das liegt in der Zukunft; erwartet wird ein "
-        "Zeitpunkt bis jetzt (01.05.2024, 12:00 Uhr)."
+        "Datei „a.csv“: Als Eingang ist der 01.05.2025, 14:00 Uhr (MESZ) angegeben, das liegt in der Zukunft; erwartet wird ein "
+        "Zeitpunkt bis jetzt (01.05.2024, 14:00 Uhr (MESZ))."
     )
 
 

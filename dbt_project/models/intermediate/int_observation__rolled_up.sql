@@ -17,7 +17,7 @@
 -- municipality that is valid at the reference date. A county that has changed since is summed a second time, from its
 -- municipalities in the chosen territorial state, all of them again: then an edition of an earlier day is complete no more.
 -- Where that cannot be done the sum is there without a number. It counts instead of an own number that is an estimate or
--- cannot be converted at all (`replaces_own`), if it is none itself.
+-- cannot be converted at all (`replaces_own`): of the county more was estimated than of single municipalities.
 {% set group_columns = ['measure_code', 'period_code', 'nationality', 'sex', 'age_band', 'category'] %}
 {% set value_columns = [
     'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'known_until', 'correction_id',
@@ -277,7 +277,6 @@ beside as (
         coalesce(
             told.territorial_basis = 'converted'
             and told.value is not null
-            and told.obs_status <> 'E'
             and (own.obs_status = 'E' or own.territorial_method = 'none'),
             false
         ) as replaces_own

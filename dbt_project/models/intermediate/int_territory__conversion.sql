@@ -9,6 +9,7 @@
 -- the build): per unit and span of reference dates, the units of that state and the share each takes. Only units that are
 -- others in that state; whoever has no row here is the same unit then.
 -- The shape a unit has in a span ends on `ends_on`: whoever books under its key later books under a dead key.
+-- Where it went in an unknown share, `may_have_reached` names who got some of it.
 -- A span whose unit cannot be followed to that state has one row without new key and factor (`none`): nobody says what became of
 -- it, or how it was divided, or the reference date is later than the state - territories are only converted forwards.
 with recursive touches as (
@@ -107,7 +108,8 @@ arrived as (
         ends_on,
         case when factor is not null then new_code end as new_code,
         {{ method_at('max(method_rank)') }} as method,
-        sum(factor) as factor
+        sum(factor) as factor,
+        string_agg(distinct new_code, ',' order by new_code) filter (where factor is null) as may_have_reached
     from paths
     where next_date is null
     group by level, old_code, from_date, to_date, ends_on, case when factor is not null then new_code end
@@ -143,7 +145,8 @@ select
     arrived.ends_on,
     arrived.new_code,
     arrived.method,
-    trim_scale(arrived.factor) as factor
+    trim_scale(arrived.factor) as factor,
+    arrived.may_have_reached
 from arrived
 union all
 select
@@ -154,5 +157,6 @@ select
     null,
     null,
     'none',
+    null,
     null
 from later

@@ -4,7 +4,8 @@
 -- converted value. Two editions of the register differ and no list of changes says why: a unit is new in the later one, or it
 -- has more or less land than before while others in its state came and went. Surveys move borders too, by far less than any
 -- unit that ended; land no edition states is no proof that a unit stayed the same.
-{% set reach = {'municipality': 0.02, 'county': 0.005} %}
+-- The same holds where a list names who got a part of a unit, but not how much.
+{% set county, municipality = 0.005, 0.02 %}
 with coverage as (
     select
         level,
@@ -35,7 +36,9 @@ unexplained as (
         and not exists (
             select 1 from {{ ref('int_territory__succession') }} as told
             where
-                told.level = came.level and told.new_code = came.territory_code and told.effective_date = came.valid_from
+                told.level = came.level
+                and told.new_code = came.territory_code
+                and told.effective_date = came.valid_from
         )
     union all
     select
@@ -60,7 +63,7 @@ gaps as (
     left join coverage
         on
             left(unexplained.territory_code, 2) = coverage.state_code
-            and coverage.edition_before < unexplained.day
+            and unexplained.day > coverage.edition_before
             and unexplained.day <= coverage.edition_date
 ),
 
@@ -118,25 +121,23 @@ doubts as (
     from pieces
     inner join land as land_before
         on
-            left(land_before.territory_code, 2) = pieces.state_code
-            and land_before.edition_date = pieces.edition_before
+            pieces.state_code = left(land_before.territory_code, 2)
+            and pieces.edition_before = land_before.edition_date
     inner join land as land_after
         on
             land_before.level = land_after.level
             and land_before.territory_code = land_after.territory_code
-            and land_after.edition_date = pieces.edition_date
+            and pieces.edition_date = land_after.edition_date
     -- what lists say of a unit between the two explains its land; then only who came and went in its county counts
     cross join lateral (
-        select
-            exists (
-                select 1 from {{ ref('int_territory__succession') }} as known
-                where
-                    known.level = land_before.level
-                    and land_before.territory_code in (known.old_code, known.new_code)
-                    and known.kind <> 'unknown'
-                    and known.effective_date > pieces.edition_before
-                    and known.effective_date <= pieces.edition_date
-            ) as is_explained
+        select count(*) > 0 as is_explained
+        from {{ ref('int_territory__succession') }} as known
+        where
+            known.level = land_before.level
+            and land_before.territory_code in (known.old_code, known.new_code)
+            and known.kind <> 'unknown'
+            and known.effective_date > pieces.edition_before
+            and known.effective_date <= pieces.edition_date
     ) as told
     where
         coalesce(
@@ -145,28 +146,42 @@ doubts as (
                     then
                         abs(land_after.area_km2 - land_before.area_km2) > least(
                             pieces.smallest_km2 / 2,
-                            land_before.area_km2 * case land_before.level
-                                {%- for level, share in reach.items() %} when '{{ level }}' then {{ share }}{% endfor %}
-                            end
+                            land_before.area_km2
+                            * case land_before.level when 'county' then {{ county }} else {{ municipality }} end
                         )
             end,
             left(land_before.territory_code, 5) = any(pieces.county_codes)
         )
 )
 
--- what a unit of doubtful origin went into since is of doubtful origin too
+-- what a unit of doubtful origin went into since is of doubtful origin too, as is who got an unknown share of another
 select
-    doubts.level,
-    coalesce(onward.new_code, doubts.territory_code) as territory_code,
-    max(doubts.to_date) as to_date,
-    min(doubts.reason) as reason
-from doubts
-left join {{ ref('int_territory__conversion') }} as onward
-    on
-        doubts.level = onward.level
-        and doubts.territory_code = onward.old_code
-        and doubts.to_date + 1 between onward.from_date and onward.to_date
-        and doubts.to_date + 1 < onward.ends_on
-        and onward.factor is distinct from 0
-where doubts.to_date < {{ territorial_state() }}
-group by doubts.level, coalesce(onward.new_code, doubts.territory_code)
+    level,
+    territory_code,
+    max(to_date) as to_date,
+    min(reason) as reason
+from (
+    select
+        doubts.level,
+        coalesce(onward.new_code, doubts.territory_code) as territory_code,
+        doubts.to_date,
+        doubts.reason
+    from doubts
+    left join {{ ref('int_territory__conversion') }} as onward
+        on
+            doubts.level = onward.level
+            and doubts.territory_code = onward.old_code
+            and doubts.to_date + 1 between onward.from_date and onward.to_date
+            and doubts.to_date + 1 < onward.ends_on
+            and onward.factor is distinct from 0
+    where doubts.to_date < {{ territorial_state() }}
+    union all
+    select
+        conversion.level,
+        reached.territory_code,
+        conversion.ends_on - 1,
+        'unknown_share'
+    from {{ ref('int_territory__conversion') }} as conversion
+    cross join lateral unnest(string_to_array(conversion.may_have_reached, ',')) as reached (territory_code)
+) as known
+group by level, territory_code

@@ -56,6 +56,15 @@ members as (
         from {{ ref('int_territory__edition') }} as closest
         where closest.territory_code = member.territory_code
         order by
+            -- as it was on that day, if an edition shows it so
+            exists (
+                select 1 from municipal as since
+                where
+                    member.territory_code in (since.old_code, since.new_code)
+                    and since.effective_date between
+                    least(closest.edition_date + 1, crossed.effective_date)
+                    and greatest(closest.edition_date, crossed.effective_date - 1)
+            ),
             closest.edition_date >= crossed.effective_date,
             abs(closest.edition_date - crossed.effective_date)
         limit 1

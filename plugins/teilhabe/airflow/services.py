@@ -32,6 +32,7 @@ import psutil
 from teilhabe import warehouse
 from teilhabe.errors import ContractError, TeilhabeError, WarehouseError
 from teilhabe.landing import Credentials
+from teilhabe.office_time import OFFICE_TIME
 from teilhabe.settings import Settings, get_settings, home_lock, prepare_home, secret
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
@@ -90,7 +91,7 @@ def environment(settings: Settings) -> dict[str, str]:
             "plugins_folder": settings.plugins,
             "load_examples": False,
             "dags_are_paused_at_creation": False,
-            "default_timezone": "Europe/Berlin",
+            "default_timezone": OFFICE_TIME.key,
             "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
             "fernet_key": secret(settings, "airflow_fernet.key", _fernet_key),
             "execution_api_server_url": f"http://127.0.0.1:{port}/execution/",

@@ -8,10 +8,11 @@ it has said before about the same dataset (``ops.not_before``). A time a person 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from teilhabe.errors import Finding, TeilhabeError
 from teilhabe.landing.base import RemoteFile
+from teilhabe.office_time import spell_moment, stamp
 from teilhabe.saying import with_sentence
 
 RULE = "delivery.received_in_future"
@@ -35,7 +36,7 @@ def arrival(file: RemoteFile, now: datetime) -> Arrival:
     if not file.is_stated:
         return Arrival(now, by_own_clock=True)
     finding = Finding("critical", RULE, "", what=_to_come(file.received_at, now))
-    found, expected = f"{file.received_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC", "ein Zeitpunkt bis jetzt"
+    found, expected = stamp(file.received_at), "ein Zeitpunkt bis jetzt"
     problem = replace(with_sentence(finding, None, file.name), found=found, expected=expected)
     return Arrival(now, by_own_clock=True, problem=problem)
 
@@ -52,8 +53,7 @@ def stated(received_at: datetime, now: datetime) -> datetime:
 
 
 def _to_come(received_at: datetime, now: datetime) -> str:
-    # In the zone it was stated in: that of the machine for a time without one.
     return (
-        f"Als Eingang ist der {received_at:%d.%m.%Y, %H:%M} Uhr angegeben, das liegt in der Zukunft; erwartet wird ein "
-        f"Zeitpunkt bis jetzt ({now.astimezone(received_at.tzinfo):%d.%m.%Y, %H:%M} Uhr)."
+        f"Als Eingang ist der {spell_moment(received_at)} angegeben, das liegt in der Zukunft; erwartet wird ein "
+        f"Zeitpunkt bis jetzt ({spell_moment(now)})."
     )
