@@ -14,8 +14,8 @@ from typing import Any, Literal
 from psycopg.rows import dict_row
 
 from teilhabe import incidents, ops
-from teilhabe.delivery_calendar import OFFICE_TIME
 from teilhabe.errors import TeilhabeError
+from teilhabe.office_time import OFFICE_TIME, spell_moment
 
 Answer = Literal["accept-without-rows", "reject"]
 ANSWERS: tuple[Answer, ...] = ("accept-without-rows", "reject")
@@ -167,7 +167,7 @@ def _decided(conn: ops.Connection, delivery: ops.Delivery, *, is_new: bool = Fal
 
 def _what(decision: Decision) -> str:
     what = "zurückweisen" if decision.answer == "reject" else "ohne die fehlerhaften Zeilen übernehmen"
-    return f"„{what}“, {decision.by}, {decision.at.astimezone(OFFICE_TIME):%d.%m.%Y, %H:%M} Uhr ({decision.reason})"
+    return f"„{what}“, {decision.by}, {spell_moment(decision.at)} ({decision.reason})"
 
 
 def _name(delivery: ops.Delivery) -> str:

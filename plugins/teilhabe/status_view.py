@@ -181,7 +181,7 @@ def _of(entries: Sequence[Mapping[str, Any]], dataset: str | None) -> list[Mappi
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone(OFFICE_TIME):%Y-%m-%d %H:%M %Z}"
+    return stamp(moment)
 
 
 def _sort_key(period: str) -> tuple[str, str]:

@@ -41,7 +41,7 @@ TERRITORY = [f"int_territory__{name}" for name in (
     "edition", "change", "validity", "succession", "lineage", "conversion", "doubt",
 )]  # fmt: skip
 NUMBERS = [
-    "int_delivery__contents", "int_delivery__vintages", "int_observation__contested", "int_observation__known",
+    "int_delivery__contents", "int_delivery__vintages", "int_observation__vanished", "int_observation__contested", "int_observation__known",
     "int_territory__changed", "int_observation__rekeyed", "int_observation__territorial", "int_observation__converted",
     "int_observation__rolled_up", "int_observation__totaled", "int_observation__candidates",
 ]  # fmt: skip
@@ -227,7 +227,8 @@ def build(
         ),
         (
             "int_delivery__counted",
-            "select distinct delivery_id, dataset_id, known_from, null::timestamptz as known_until from int_observation__unioned",
+            "select distinct delivery_id, dataset_id, known_from, null::timestamptz as known_until,"
+            " null::text as sender_code from int_observation__unioned",
         ),
     ):
         tables.drop(name)
