@@ -23,6 +23,8 @@
     'dataset_id', 'value', 'obs_status', 'conf_status', 'delivery_id', 'known_from', 'known_until', 'correction_id',
     'territorial_basis',
 ] %}
+{% set member_columns = key_columns() + value_columns + ['territorial_method'] %}
+{% set member_columns = member_columns | reject('in', ['known_from', 'known_until']) | list %}
 {% set register = "'register__municipalities'" %}
 with observed as (
     {% for relation in [
@@ -108,7 +110,7 @@ expected as (
 -- A register knows its own municipalities; for other datasets those of the reference date count.
 members as (
     select
-        {% for column in key_columns() + value_columns + ['territorial_method'] if column not in ('known_from', 'known_until') %}
+        {% for column in member_columns %}
         observed.{{ column }},
         {% endfor %}
         greatest(observed.known_from, register_editions.known_from) as known_from,
@@ -133,7 +135,7 @@ members as (
         and observed.territorial_basis in ('both', 'as_delivered')
     union all
     select
-        {% for column in key_columns() + value_columns + ['territorial_method'] if column not in ('known_from', 'known_until') %}
+        {% for column in member_columns %}
         observed.{{ column }},
         {% endfor %}
         -- what is null does not count
