@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from psycopg.rows import dict_row
 
-from teilhabe import incidents, ops
+from teilhabe import acts, incidents, ops
 from teilhabe.errors import TeilhabeError
 from teilhabe.office_time import OFFICE_TIME, spell_moment
 
@@ -22,7 +22,6 @@ ANSWERS: tuple[Answer, ...] = ("accept-without-rows", "reject")
 
 _STORED: dict[Answer, str] = {"accept-without-rows": "accept_without_rows", "reject": "reject"}
 _ACTS: dict[Answer, str] = {"accept-without-rows": "accepted_without_rows", "reject": "rejected"}
-REASON_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
@@ -50,15 +49,8 @@ def decide(
     Raises:
         TeilhabeError: there is no such delivery, it is not open for this decision, another one was made, or no reason is given.
     """
-    reason = " ".join(reason.split())
-    if not reason:
-        raise TeilhabeError("Bitte die Entscheidung begründen.")
-    if len(reason) > REASON_CHARACTERS:
-        raise TeilhabeError(f"Die Begründung ist zu lang; bitte höchstens {REASON_CHARACTERS} Zeichen.")
-    try:
-        delivery = ops.delivery(conn, delivery_id, lock=True)
-    except LookupError:
-        raise TeilhabeError(f"Eine Lieferung {delivery_id} gibt es nicht.") from None
+    reason = acts.reasoned(reason, "Bitte die Entscheidung begründen.")
+    delivery = acts.subject(conn, delivery_id)
     before = _decided(conn, delivery)
     if before is not None:
         if before.answer == answer:

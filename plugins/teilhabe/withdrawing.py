@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from teilhabe import ops
+from teilhabe import acts, ops
 from teilhabe.errors import TeilhabeError
 from teilhabe.office_time import spell_moment
-
-REASON_CHARACTERS = 1000
 
 _UNDER_WAY = "Sie ist noch nicht geladen. Bitte warten, bis sie geladen oder zurückgewiesen ist."
 _NOTHING_COUNTS: Mapping[ops.State, str] = {
@@ -46,15 +44,8 @@ def withdraw(conn: ops.Connection, delivery_id: int, *, reason: str, actor: str,
     Raises:
         TeilhabeError: there is no such delivery, nothing of it counts, or no reason is given.
     """
-    reason = " ".join(reason.split())
-    if not reason:
-        raise TeilhabeError("Bitte begründen, warum die Lieferung zurückgezogen wird.")
-    if len(reason) > REASON_CHARACTERS:
-        raise TeilhabeError(f"Die Begründung ist zu lang; bitte höchstens {REASON_CHARACTERS} Zeichen.")
-    try:
-        delivery = ops.delivery(conn, delivery_id, lock=True)
-    except LookupError:
-        raise TeilhabeError(f"Eine Lieferung {delivery_id} gibt es nicht.") from None
+    reason = acts.reasoned(reason, "Bitte begründen, warum die Lieferung zurückgezogen wird.")
+    delivery = acts.subject(conn, delivery_id)
     is_new = delivery.state != "withdrawn"
     if is_new:
         _refuse_what_does_not_count(delivery)

@@ -15,12 +15,12 @@ from teilhabe.reading.base import Reading, ReadingContext
 from teilhabe.reading.ffcsv import FfcsvReading
 from teilhabe.reading.form import FormReading
 from teilhabe.reading.genesis_csv import GenesisReading
-from teilhabe.reading.naming import name_of
 from teilhabe.reading.register import Gv100adReading, RegisterXlsxReading
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
 from teilhabe.reading.stacked_table import StackedTableReading
 from teilhabe.reading.table import TableReading
+from teilhabe.reading.table_names import name_of
 from teilhabe.reading.territorial_changes import TerritorialChangesReading
 from teilhabe.reading.tidy_csv import TidyReading
 
