@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from rich.console import RenderableType
@@ -51,6 +52,7 @@ def overview(state: Mapping[str, Any], dataset: str | None = None) -> Iterator[R
             f"[red]held[/red] {entry['dataset_id']} (delivery {entry['delivery_id']}): {escape(entry['file'])} - "
             f"{escape(entry['hold_reason'] or '')}"
         )
+    yield from _contradictions(state, dataset)
     yield from _build(state)
     states = Counter(entry["state"] for entry in due)
     told = ", ".join(f"{states[name]} {_said(name)}" for name in _WORST_FIRST if states[name])
@@ -58,6 +60,25 @@ def overview(state: Mapping[str, Any], dataset: str | None = None) -> Iterator[R
         f"{len(deliveries):,} deliveries, {len(incidents)} incidents open; {told or 'nothing due'}. "
         "Single deliveries: --deliveries, --dataset ID, --json."
     )
+
+
+def _contradictions(state: Mapping[str, Any], dataset: str | None) -> Iterator[str]:
+    """Pairs of datasets whose numbers differ; the largest difference of each."""
+    for entry in state["contradictions"]:
+        if dataset is not None and dataset not in entry["datasets"]:
+            continue
+        one, other = entry["datasets"]
+        shown = entry["example"]
+        count = f"{entry['numbers']:,} number{'' if entry['numbers'] == 1 else 's'}"
+        yield (
+            f"[yellow]contradiction[/yellow] {entry['measure_code']}: {one} and {other} differ in {count}; largest: "
+            f"{escape(shown['what'])}: {_figure(shown['counting_value'])} from {shown['counting_dataset_id']} counts, "
+            f"{shown['dataset_id']} says {_figure(shown['value'])}"
+        )
+
+
+def _figure(value: Decimal | None) -> str:
+    return "a secret number" if value is None else f"{value.normalize():,f}"
 
 
 def _build(state: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,37 @@ def test_offices_are_told_whatever_became_of_the_rest(broken: str | None, monkey
     else:
         assert runtime.deliver(contract.dataset_id) == runtime.Delivered(True, 0)
     assert "follow_up" in done
+
+
+@pytest.mark.parametrize("error", [None, SourceError("smtp.example does not answer")])
+def test_after_a_build_contradictions_are_told_and_never_undo_it(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from teilhabe.airflow import runtime
+
+    done: list[str] = []
+
+    def tell(*_: Any) -> int:
+        done.append("told")
+        if error is not None:
+            raise error
+        return 1
+
+    def build(*_: Any, **__: Any) -> int:
+        done.append("built")
+        return 7
+
+    monkeypatch.setattr(runtime.building, "build", build)
+    monkeypatch.setattr(runtime.building, "is_due", lambda _: bool(not done))
+    monkeypatch.setattr(runtime.pipeline, "under_way", lambda _: False)
+    monkeypatch.setattr(runtime.loading, "session", lambda _: nullcontext())
+    monkeypatch.setattr(runtime.ops, "held_by", lambda *_: [])
+    monkeypatch.setattr(runtime.alerts, "tell_contradictions", tell)
+    monkeypatch.setattr(runtime, "_settings", lambda: None)
+    monkeypatch.setattr(runtime, "_run_id", lambda: "manual")
+    assert runtime.build()
+    assert not runtime.build(), "nothing was built, nothing is told"
+    assert done == ["built", "told"]
 
 
 def test_a_refusal_is_the_offices_business(monkeypatch: pytest.MonkeyPatch) -> None:

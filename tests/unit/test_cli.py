@@ -186,7 +186,14 @@ def test_what_comes_from_the_demo_says_so(
     home: Path, is_demo: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Above the status, in its JSON, and beside a query - on stderr, so that a pipe gets nothing but the rows."""
-    state: dict[str, Any] = {"deliveries": [], "due": [], "incidents": [], "inbox": [], "is_demo": is_demo}
+    state: dict[str, Any] = {
+        "deliveries": [],
+        "due": [],
+        "incidents": [],
+        "inbox": [],
+        "contradictions": [],
+        "is_demo": is_demo,
+    }
     state["build"] = {"failed_since": None, "reason": None, "running_since": None, "waiting": []}
     answer = SimpleNamespace(description=[SimpleNamespace(name="n")], fetchall=lambda: [(1,)])
     monkeypatch.setattr(cli, "_ensure_warehouse", lambda settings: None)

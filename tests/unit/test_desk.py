@@ -289,7 +289,7 @@ def test_no_page_carries_inline_code_or_names_another_host(conn: ops.Connection,
     message = write(conn, UNEMPLOYED)
     for path in (
         "/", "/deliveries", f"/deliveries/{delivery}", "/incidents", f"/incidents/{incident}", "/messages",
-        f"/messages/{message}", "/due", "/scorecards", "/upload", f"/upload?dataset={HOUSING}",
+        f"/messages/{message}", "/due", "/scorecards", "/contradictions", "/upload", f"/upload?dataset={HOUSING}",
     ):  # fmt: skip
         page = clerk.get(path)
         assert page.status_code == 200, path

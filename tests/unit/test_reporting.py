@@ -231,6 +231,7 @@ def test_status_lists_what_is_open_and_not_what_follows_from_it(conn: ops.Connec
 BUILT: dict[str, Any] = {
     "build": {"state": "succeeded", "failed_since": None, "reason": None, "running_since": None, "waiting": []},
     "inbox": [],
+    "contradictions": [],
 }
 
 
@@ -244,6 +245,7 @@ def test_a_failed_build_and_what_waits_for_it_are_told() -> None:
         "incidents": [],
         "build": build,
         "inbox": [{"dataset_id": "a__b", "files": 2}],
+        "contradictions": [],
     }
     text = " ".join(shown(status_view.overview(state)).split())
     assert "held a__b (delivery 3): c.csv - Die Prüfung is_observation nimmt diese Lieferung nicht an." in text

@@ -135,6 +135,7 @@ def build(*, force: bool = False) -> bool:
             "berichtigte Datei abgeben; nach einer Änderung an den Regeln versucht es der nächste Aufbau von selbst."
         )
         alert(f"Lieferung {number} angehalten: {dataset_id}", text, f"held:{number}")
+    _tell_contradictions(settings)
     return True
 
 
@@ -155,6 +156,14 @@ def _tell_offices(settings: Settings) -> None:
         pipeline.follow_up(settings, datetime.now(UTC), credentials)
     except Exception as error:
         log.error("offices were not told: %s", type(error).__name__)
+
+
+def _tell_contradictions(settings: Settings) -> None:
+    """What is published stays so, whether or not it can be told that datasets contradict each other."""
+    try:
+        alerts.tell_contradictions(settings, credentials, datetime.now(UTC))
+    except Exception as error:
+        log.error("contradictions were not told: %s", type(error).__name__)
 
 
 def _settings() -> Settings:

@@ -36,6 +36,8 @@ AREAS = (
     ("/messages", "Nachrichten"),
     ("/scorecards", "Bilanz"),
 )
+COUNTY_AREAS = (*AREAS, ("/contradictions", "Widersprüche"))
+"""What offices publish differently is no business of theirs: only accounts that see all of them have this page."""
 
 
 class Desk:
@@ -57,7 +59,7 @@ class Desk:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._pages.globals |= {"words": words, "wording": wording, "areas": AREAS}
+        self._pages.globals |= {"words": words, "wording": wording}
         self._pages.filters |= {
             "day": words.day,
             "moment": words.moment,
@@ -119,6 +121,7 @@ class Desk:
         html = self._pages.get_template(template).render(
             root=root_of(request),
             account=account,
+            areas=COUNTY_AREAS if self.is_of_county(account) else AREAS,
             framed=_is_framed(request),
             csrf_token=protection.token(self.csrf_key(), session, account),
             csrf_field=protection.TOKEN_FIELD,

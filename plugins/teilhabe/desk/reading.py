@@ -21,7 +21,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response,
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.background import BackgroundTask
 
-from teilhabe import excluded_rows, landing, warehouse
+from teilhabe import contradictions, excluded_rows, landing, warehouse
 from teilhabe.airflow.names import APPROVALS_DAG
 from teilhabe.contracts import Contract
 from teilhabe.desk import matrix, metrics, queries, words
@@ -32,6 +32,8 @@ from teilhabe.incidents import last_waiver_day
 
 PAGE_ROWS = 50
 HELD_BACK_SHOWN = 20
+CONTRADICTIONS_SHOWN = 50
+"""Per measure and pair of datasets."""
 DUE_AHEAD = timedelta(days=92)
 DUE_ROWS = 500
 
@@ -90,6 +92,18 @@ def _overviews(router: APIRouter, desk: Desk, asking: Any) -> None:
         return desk.page(
             request, who, "due.html",
             rows=rows[:DUE_ROWS], is_more=len(rows) > DUE_ROWS, most=DUE_ROWS, contracts=desk.contracts(),
+        )  # fmt: skip
+
+    @router.get("/contradictions")
+    def contradictory(request: Request, who: Account = asking) -> Response:
+        """Numbers two datasets publish differently, as the last published build has it; for the county's own accounts."""
+        if not desk.is_of_county(who):
+            raise _NOT_FOUND
+        with desk.session() as conn:
+            is_demo = queries.holds_demo(conn)
+        return desk.page(
+            request, who, "contradictions.html",
+            pairs=contradictions.pairs(desk.settings, numbers=CONTRADICTIONS_SHOWN), most=CONTRADICTIONS_SHOWN, is_demo=is_demo,
         )  # fmt: skip
 
     @router.get("/scorecards")

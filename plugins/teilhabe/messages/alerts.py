@@ -1,4 +1,4 @@
-"""What goes wrong with the machinery itself, for the operators: never for an office, and once per cause and day."""
+"""What goes wrong with the machinery itself or between offices, for the operators: never for an office."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from teilhabe import loading
+from teilhabe import contradictions, loading
 from teilhabe.messages import compose, outbox
 from teilhabe.messages.policy import load_alert_policy
 
@@ -42,3 +42,20 @@ def raise_alert(
     with loading.session(settings) as conn:
         compose.operators(conn, policy, subject, text, key, now)
     return outbox.send_due(settings, policy, credentials, now, alerts_only=True)
+
+
+def tell_contradictions(settings: Settings, credentials: GetCredentials, now: datetime) -> int:
+    """Tell of datasets whose published numbers contradict each other, once for good per pair and measure; how many are new."""
+    found = contradictions.pairs(settings)
+    if not found:
+        return 0
+    policy = load_alert_policy(settings, credentials)
+    with loading.session(settings) as conn:
+        written = [
+            compose.operators(conn, policy, pair.subject(), pair.sentences(), pair.key, now, once=True)
+            for pair in found
+        ]
+    new = sum(message is not None for message in written)
+    if new:
+        outbox.send_due(settings, policy, credentials, now, alerts_only=True)
+    return new
