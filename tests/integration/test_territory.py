@@ -32,6 +32,7 @@ EDITIONS = {
 LISTS = ("2014.xls", "2015.xls", "2016.xls", "2017.xls", "2023.xlsx")
 """The lists of 2018 to 2022 are not among the real files: what ended in those years ended nobody says where."""
 TERRITORY = [
+    "int_delivery__counted",
     "int_observation__unioned",
     "int_delivery__contents",
     "int_territory__*",
@@ -42,7 +43,7 @@ TERRITORY = [
     "dim_municipality",
 ]
 
-NAMES = ["int_observation__unioned", "int_delivery__contents", "int_territory__delivered", "dim_territory"]
+NAMES = ["int_delivery__counted", "int_observation__unioned", "int_delivery__contents", "int_territory__delivered", "dim_territory"]
 
 
 class Territory:

@@ -8,8 +8,8 @@
 -- From when to when a unit existed: one row per key and uninterrupted validity, from editions of the register, changes and
 -- baseline. A key without a known beginning counts as valid since 1900, without a known end as valid still.
 -- A list names who took something in, but not whether it was new or there before. It was new when it took over another's key,
--- or when the first edition to have it shows no more land (or people) than it took; where neither an edition nor a change tells,
--- when several went into it. Land is measured anew by parts of a percent; people come and go.
+-- or when the first edition to have it shows no more land (or people) than it took, or when the edition before does not have it;
+-- where nothing of this tells, when several went into it. Land is measured anew by parts of a percent; people come and go.
 {% set bounded = ['municipality', 'county', 'association'] %}
 with coverage as (
     -- an edition says something about a key's absence only for the states and levels it covers
@@ -99,6 +99,7 @@ founded as (
             case when takings.took_a_key then true end,
             takings.area_m2 >= 0.95 * first_edition.area_km2 * 1000000,
             takings.population >= 0.75 * first_edition.population,
+            not was_there.is_listed,
             takings.giver_count > 1
         ) as is_new
     from takings
@@ -121,6 +122,21 @@ founded as (
         order by edition.edition_date
         limit 1
     ) as first_edition on true
+    -- whether the last edition before has it; no row without such an edition
+    left join lateral (
+        select edition.territory_code is not null as is_listed
+        from coverage
+        left join {{ ref('int_territory__edition') }} as edition
+            on
+                takings.territory_code = edition.territory_code
+                and coverage.edition_date = edition.edition_date
+        where
+            coverage.level = takings.level
+            and coverage.state_code = left(takings.territory_code, 2)
+            and coverage.edition_date < takings.effective_date
+        order by coverage.edition_date desc
+        limit 1
+    ) as was_there on true
 ),
 
 -- What is known of a key on a day. Changes and baseline name the day itself, an edition only a day it was there or not.
