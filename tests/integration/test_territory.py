@@ -43,7 +43,13 @@ TERRITORY = [
     "dim_municipality",
 ]
 
-NAMES = ["int_delivery__counted", "int_observation__unioned", "int_delivery__contents", "int_territory__delivered", "dim_territory"]
+NAMES = [
+    "int_delivery__counted",
+    "int_observation__unioned",
+    "int_delivery__contents",
+    "int_territory__delivered",
+    "dim_territory",
+]
 
 
 class Territory:
