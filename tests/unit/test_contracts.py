@@ -126,6 +126,7 @@ def test_the_documented_contract_is_a_contract() -> None:
     documented = {layout.reader for layout in contract.layouts}
     assert documented == {"genesis_csv", "ffcsv", "tidy_csv", "table", "form", "ba_workbook", "stacked_table"}
     assert [sender.territory_code for sender in contract.senders] == ["03157006", "03157007"]
+    assert list(contract.definitions) == ["Betriebsbereite Plätze"]
     mailbox = contract.servers[1]
     assert (mailbox.type, mailbox.kind, mailbox.connection) == ("custom", "imap", "teilhabe_mail")
 
@@ -161,6 +162,7 @@ def documented(old: str, new: str) -> str:
         ('territory_code: "03157007", ', 'territory_code: "03157006", ', "is there twice"),
         ('territory_code: "03157007", ', 'territory_code: "3157007", ', "territory_code"),
         ("contact: statistik@vechelde.example", "contact: Rathaus", "contact"),
+        ('Betriebsbereite Plätze: "', 'Eintritte: "', "definitions: 'Eintritte' is no label or column of any layout"),
     ],
 )
 def test_a_wrong_new_key_names_file_and_key(old: str, new: str, key: str) -> None:
