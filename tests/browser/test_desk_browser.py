@@ -32,10 +32,13 @@ from tests.flow import FOREIGNERS, POPULATION, Flow, monitor, population
 SCREENSHOTS = PROJECT / "test-output" / "browser"
 YEAR = delivery_calendar.today().year - 1
 GOOD = {"03157005": (100, 51, 49), "03157006": (500, 240, 260)}
-BAD = {"03157005": ("viele", 51, 49), "03157006": (500, 240, 260)}
+BAD = {"03157005": ("viele", 51, 49), "03157006": ("viele", 240, 260)}
+"""Without its faulty rows nothing of this file is left: what is published loads without a few of them."""
 MUNICIPAL = "housing__accommodation"
 LENGEDE = "03157005"
 PASSWORD = "nur-fuer-diesen-Test-9"
+PATIENCE = 60.0
+"""Seconds until a request counts as unanswered: how fast the desk is on a busy machine is no question of these tests."""
 WIDTHS: dict[str, ViewportSize] = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 360, "height": 740}}
 
 
@@ -154,7 +157,9 @@ def make_accounts(settings: Settings, api: services.AirflowApi) -> None:
         ],
         f"sender_{LENGEDE}": [("can_read", f"DAG:deliver__{MUNICIPAL}"), ("can_edit", f"DAG:deliver__{MUNICIPAL}")],
     }
-    with httpx.Client(base_url=f"{services.info(settings).ui_url}/auth/fab/v1", trust_env=False) as client:
+    with httpx.Client(
+        base_url=f"{services.info(settings).ui_url}/auth/fab/v1", trust_env=False, timeout=PATIENCE
+    ) as client:
         client.headers["Authorization"] = api._client.headers["Authorization"]
         for role, permissions in actions.items():
             body = [{"action": {"name": action}, "resource": {"name": on}} for action, on in permissions]
@@ -254,7 +259,7 @@ def test_a_stranger_gets_401_everywhere(desk: Desk) -> None:
     paths = {re.sub(r"\{[^}]*\}", "1", route.path) for route in app.routes}  # type: ignore[attr-defined]
     paths |= {"/static/desk.css", "/static/desk.js", "/openapi.json", "/docs", f"/deliveries/{desk.refused}/original"}
     assert len(paths) > 20
-    with httpx.Client(base_url=f"{desk.address}/desk", trust_env=False) as stranger:
+    with httpx.Client(base_url=f"{desk.address}/desk", trust_env=False, timeout=PATIENCE) as stranger:
         for path in sorted(paths):
             for method in ("GET", "POST"):
                 assert stranger.request(method, path).status_code == 401, (method, path)
@@ -263,7 +268,7 @@ def test_a_stranger_gets_401_everywhere(desk: Desk) -> None:
 
 
 def test_prometheus_reads_the_numbers_with_a_token(desk: Desk) -> None:
-    with httpx.Client(base_url=desk.address, trust_env=False) as client:
+    with httpx.Client(base_url=desk.address, trust_env=False, timeout=PATIENCE) as client:
         login = client.post("/auth/token", json={"username": "viewer", "password": PASSWORD})
         headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
         text = client.get("/desk/metrics", headers=headers).text
