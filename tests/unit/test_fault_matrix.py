@@ -24,12 +24,17 @@ from tests.faults_of_content import DISSOLVED, KINDS
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")
-FIXTURES = sorted(p for p in (PROJECT / "tests" / "fixtures" / "deliveries").iterdir() if p.suffix in (".csv", ".xlsx"))
+FIXTURES = sorted(
+    path
+    for path in (PROJECT / "tests" / "fixtures" / "deliveries").iterdir()
+    # the register and its changes are what keys are checked against
+    if path.suffix in (".csv", ".xlsx") and not path.name.startswith("register__")
+)
 REGISTER = Register([], [], baseline(PROJECT))
 RECEIVED = datetime(2026, 6, 1, tzinfo=UTC)
 
 Row = dict[str, Any]
-CASES_AT_LEAST = 230
+CASES_AT_LEAST = 220
 """Fewer would mean that the fixtures no longer hold what the faults are made in."""
 
 
@@ -126,14 +131,11 @@ def test_a_fault_is_read_rightly_or_refused_at_its_place(
             wrong,
             told,
         )
-        lost = good - facts(rows)
-        assert lost == set() or findings, (kind, "a row was dropped in silence", lost)
+        assert len(rows) == len(controls[fixture.name]) or findings, (kind, "a row was dropped in silence")
 
 
 def _was_in_force(row: tuple[Any, ...]) -> bool:
     """A dissolved key is right in its own time, and published tables keep it for some years."""
     fact = dict(row)
-    if "territory_code" not in fact:
-        return True  # a list of changes speaks of what was dissolved
     end = period_end(fact["period_code"])
     return fact["territory_code"] == DISSOLVED and end is not None and end < date(2019, 1, 1)

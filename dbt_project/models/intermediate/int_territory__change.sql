@@ -196,7 +196,8 @@ checked as (
             when moved_area_m2 > area_m2 or moved_population > population then 'more_than_there_was'
             when
                 abs(area_m2 - register_area_m2) > {{ area_tolerance }} * register_area_m2
-                or abs(population - register_population) > greatest({{ population_tolerance }} * register_population, 50)
+                or abs(population - register_population)
+                > greatest({{ population_tolerance }} * register_population, 50)
                 then 'not_as_in_register'
         end as contradiction
     from wholes

@@ -323,6 +323,8 @@ select
     round(population) as population,
     {{ method_at('greatest(' ~ method_rank('method') ~ ', worst_rank)') }} as method,
     case when coalesce(worst_rank, 0) < {{ conversion_methods() | length }} then trim_scale(factor) end as factor,
-    case when coalesce(worst_rank, 0) = {{ conversion_methods() | length }} then coalesce(reason, reason_of_new) end as reason,
+    case
+        when coalesce(worst_rank, 0) = {{ conversion_methods() | length }} then coalesce(reason, reason_of_new)
+    end as reason,
     coalesce(old_code <> new_code and method = 'exact_sum' and is_made_of_wholes, false) as is_whole_unit_merger
 from judged
