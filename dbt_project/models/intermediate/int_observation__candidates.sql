@@ -35,7 +35,7 @@ from (
         {{ method }},
         {{ factor }},
         true
-    from {{ relation }} as estimate -- noqa: AL05 - not every condition names it
+    from {{ relation }} as estimate  -- noqa: AL05
     where {{ condition }}
     {% endfor %}
 ) as candidate

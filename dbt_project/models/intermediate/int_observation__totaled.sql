@@ -23,7 +23,7 @@ with listed as (
     ] %}
     select
         {{ (key_columns() + value_columns) | join(', ') }}
-    from {{ relation }} as listed -- noqa: AL05 - not every condition names it
+    from {{ relation }} as listed  -- noqa: AL05
     where
         {{ ['true', not_replaced('listed'), 'not is_beside_own'][loop.index0] }}
         and (dataset_id, measure_code) in (
