@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from demo import files
-from demo.handout import DUPLICATE, LOADED, REFUSED, Handout
+from demo.handout import DUPLICATE, REFUSED, Handout
 from teilhabe import landing, loading, pipeline
 from teilhabe.contracts import load_contracts
 from teilhabe.delivery_calendar import DueEntry, due_entries
@@ -43,17 +43,9 @@ def no_connection(name: str) -> landing.Credentials:
     raise ContractError(f"There is no Airflow connection '{name}'.")
 
 
-UNCHECKED = "unbekannter_schluessel"
-"""In May nobody can know yet that a key is wrong: the register of that year comes a year later."""
-
-
 @pytest.fixture(scope="module")
 def handouts() -> list[Handout]:
-    every = [
-        replace(h, state=LOADED) if h.fault and h.fault.kind == UNCHECKED else h
-        for h in files.handouts()
-        if h.dataset_id in CONTRACTS
-    ]
+    every = [h for h in files.handouts() if h.dataset_id in CONTRACTS]
     baseline = [h for h in every if h.dataset_id.startswith("register__") and h.received_at.date() < BEFORE]
     return [*baseline, *(h for h in every if BEFORE <= h.received_at.date() <= LAST)]
 
