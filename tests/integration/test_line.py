@@ -316,14 +316,17 @@ def test_status_as_agreed(line: Line) -> None:
     done = line.teilhabe("status", "--json")
     assert done.returncode == 0, done.stderr
     state = json.loads(done.stdout)
-    assert set(state) == {"deliveries", "due", "incidents", "is_demo"}
+    assert set(state) == {"deliveries", "due", "incidents", "build", "inbox", "contradictions", "is_demo"}
+    build = state["build"]
+    assert (build["state"], build["failed_since"], build["reason"]) == ("succeeded", None, None)
+    assert state["inbox"] == [], "everything handed in was fetched"
     assert state["is_demo"] is True, "most files are the demo's"
     assert len(state["deliveries"]) == len(HANDOUTS) + DROPPED
     for entry in state["deliveries"]:
         assert {"dataset_id", "delivery_id", "file", "received_at", "state", "findings"} <= set(entry)
         assert datetime.fromisoformat(entry["received_at"]).tzinfo
         for finding in entry["findings"]:
-            assert set(finding) == {"severity", "rule", "message", "rows"}
+            assert set(finding) == {"severity", "rule", "message", "rows", "held_back"}
     by_name = {(e["file"], e["state"]) for e in state["deliveries"]}
     assert {(h.name, "quarantined") for h in FAULTY} <= by_name
     assert {entry["dataset_id"] for entry in state["due"]} == set(load_contracts(PROJECT / "agencies"))
