@@ -331,7 +331,7 @@ def test_explain_says_why_a_number_has_no_value(star: Star) -> None:
 def test_explain_tells_what_was_said_before_and_at_a_day(star: Star) -> None:
     now = told(star, "DEM-01", COUNTY, "2022-12-31")
     assert "* 136719 since 2024-08-01" in now
-    assert "138931 since 2023-08-01 02:00 until 2024-08-01" in now
+    assert "138931 since 2023-08-01 02:00 CEST until 2024-08-01" in now
     then = told(star, "DEM-01", COUNTY, "2022-12-31", as_of=date(2023, 8, 1))
     assert "as known at the end of 2023-08-01 (Europe/Berlin)" in then
     assert "value        138931 Personen" in then

@@ -172,7 +172,7 @@ def test_what_counts_follows_withdrawals_and_new_versions(star: Star) -> None:
     asked = explaining.Question("SIO-01", "03157", "2018", category="total")
     told = "\n".join(explain_view.lines(explaining.explain(star.settings, replace(asked, as_of=date(2024, 4, 1)))))
     assert f"delivery {only}, test.csv" in told
-    assert "withdrawn 2024-05-01 02:00: falscher Stand" in told
+    assert "withdrawn 2024-05-01 02:00 CEST: falscher Stand" in told
 
     incremental = everything(star)
     star.build(force=True)
