@@ -8,7 +8,7 @@
 -- From when to when a unit existed: one row per key and uninterrupted validity, from editions of the register, changes and
 -- baseline. A key without a known beginning counts as valid since 1900, without a known end as valid still.
 -- A list names who took something in, but not whether it was new or there before. It was new when it took over another's key,
--- or when the first edition to have it shows no more land (or people) than it took, or when the edition before does not have it;
+-- or when the first edition to have it shows no more land (or people) than it took, or when the edition of the day before does not have it;
 -- where nothing of this tells, when several went into it. Land is measured anew by parts of a percent; people come and go.
 {% set bounded = ['municipality', 'county', 'association'] %}
 with coverage as (
@@ -122,7 +122,7 @@ founded as (
         order by edition.edition_date
         limit 1
     ) as first_edition on true
-    -- whether the last edition before has it; no row without such an edition
+    -- whether the edition of the day before has it; no row without such an edition
     left join lateral (
         select edition.territory_code is not null as is_listed
         from coverage
@@ -133,9 +133,7 @@ founded as (
         where
             coverage.level = takings.level
             and coverage.state_code = left(takings.territory_code, 2)
-            and coverage.edition_date < takings.effective_date
-        order by coverage.edition_date desc
-        limit 1
+            and coverage.edition_date = takings.effective_date - 1
     ) as was_there on true
 ),
 
