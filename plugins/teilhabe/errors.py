@@ -95,6 +95,9 @@ class ReadingError(TeilhabeError):
         super().__init__(finding.message)
         self.finding = finding
 
+    def __reduce__(self) -> tuple[type[ReadingError], tuple[Finding]]:
+        return type(self), (self.finding,)
+
 
 class SourceError(TeilhabeError):
     """A source could not be reached or broke off: worth another try."""

@@ -19,7 +19,7 @@ from teilhabe.saying import say
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract, SecrecyMethod
-    from teilhabe.reading import Reading
+    from teilhabe.reading.base import AnyReading
     from teilhabe.validation import Verdict
 
 REGISTER = "register__municipalities"
@@ -71,8 +71,8 @@ def faulty_rows(findings: Iterable[Finding]) -> set[Place] | None:
 
 def judge(
     contract: Contract,
-    open_reading: Callable[[], Reading],
-    validate: Callable[[Reading], Verdict],
+    open_reading: Callable[[], AnyReading],
+    validate: Callable[[AnyReading], Verdict],
     decided: Collection[Place] | None = None,
 ) -> Verdict:
     """The verdict on a delivery, without its faulty rows where they can be left out.

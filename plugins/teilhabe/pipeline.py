@@ -31,7 +31,8 @@ from teilhabe.settings import Settings
 
 if TYPE_CHECKING:
     from teilhabe.messages.outbox import Sent
-    from teilhabe.reading import Reading
+    from teilhabe.reading.base import AnyReading
+    from teilhabe.reading.confined import ConfinedReading
     from teilhabe.reading.hostile import Member
     from teilhabe.register import Register
     from teilhabe.validation import Verdict
@@ -40,8 +41,6 @@ log = logging.getLogger(__name__)
 
 REGISTER_AGENCY = "register"
 """Datasets of this agency define the keys all others are checked against, so they go first."""
-
-_EMPTY_ZIP = b"PK\x05\x06"
 
 CONTAINER = "zip"
 """What ``ops.delivery.layout`` says of a delivery that holds others."""
@@ -295,6 +294,9 @@ def load(settings: Settings, contract: Contract, run_id: str | None = None) -> l
 
 
 def _work_through(settings: Settings, contract: Contract, run_id: str | None, *, and_load: bool) -> dict[int, str]:
+    from teilhabe.reading import confined
+
+    confined.prepare()  # it starts while the modules below are read
     from teilhabe.register import baseline, from_warehouse
     from teilhabe.validation import load_suite
 
@@ -405,9 +407,10 @@ def _note_error(contract: Contract, delivery: ops.Delivery, error: Exception, er
     errors.append(error)
 
 
-def open_delivery(settings: Settings, contract: Contract, delivery: ops.Delivery, folder: Path) -> Reading:
-    """The reading of an archived delivery, the same every time it is opened."""
-    from teilhabe.reading import ReadingContext, open_reading
+def open_delivery(settings: Settings, contract: Contract, delivery: ops.Delivery, folder: Path) -> ConfinedReading:
+    """The reading of an archived delivery, the same every time it is opened; in a process of its own."""
+    from teilhabe.reading import ReadingContext
+    from teilhabe.reading.confined import open_reading
 
     path = landing.Archive(settings.archive_url).local(delivery.sha256, folder)
     context = ReadingContext(
@@ -418,7 +421,7 @@ def open_delivery(settings: Settings, contract: Contract, delivery: ops.Delivery
         others=lambda: contracts(settings),
         unit_code=_unit_code(settings, contract, delivery),
     )
-    return open_reading(contract, path, _bare_name(delivery), context=context)
+    return open_reading(contract, path, _bare_name(delivery), context)
 
 
 def _unit_code(settings: Settings, contract: Contract, delivery: ops.Delivery) -> Callable[[str], str | None]:
@@ -583,12 +586,15 @@ def _note_duplicate(conn: ops.Connection, delivery: ops.Delivery, outcome: ops.O
 
 
 def _container_kind(path: Path, file_name: str) -> str | None:
-    """The bytes tell: an xlsx is a zip as well, but no container."""
-    from teilhabe.reading.report import Report
-    from teilhabe.reading.source import Source
+    from teilhabe.reading import confined, containers
 
-    source = Source(path, file_name, Report(file_name))
-    return CONTAINER if source.kind == CONTAINER or source.head.startswith(_EMPTY_ZIP) else None
+    with path.open("rb") as stream:
+        if stream.read(len(containers.ZIP_MARK)) != containers.ZIP_MARK:
+            return None
+    try:
+        return CONTAINER if confined.run(containers.is_container, path, file_name, file_name=file_name) else None
+    except ReadingError:
+        return None  # who reads it will meet the same and say so
 
 
 def _is_container(delivery: ops.Delivery) -> bool:
@@ -612,22 +618,18 @@ def _unpack(
     The files go into the archive first, then all are recorded together with the container's new state: killed in
     between, the next run finds the container as it was and the archive knows every file already.
     """
-    from teilhabe.reading.enclosures import enclosed
-    from teilhabe.reading.hostile import extract, members
-    from teilhabe.reading.report import Report
+    from teilhabe.reading import confined, containers
 
     store = landing.Archive(settings.archive_url)
-    report = Report(delivery.file_name)
     rules = rules_version(settings, contract)
     with ops.step(
         conn, "read", dataset_id=contract.dataset_id, delivery_id=delivery.delivery_id, run_id=run_id
     ) as outcome:
         try:
             path = store.local(delivery.sha256, folder)
-            files = {folder / f"member-{n}": member for n, member in enumerate(members(path, report=report))}
-            for local, member in files.items():
-                extract(member, local)
-            beside = enclosed({local: (local, member.name) for local, member in files.items()}, contract)
+            files, beside = confined.run(
+                containers.unpack, path, delivery.file_name, folder, contract, file_name=delivery.file_name
+            )
         except ReadingError as error:
             ops.record_findings(conn, delivery.delivery_id, _with_sentences(contract, [error.finding], delivery))
             ops.set_state(conn, delivery.delivery_id, "quarantined", rules_version=rules)
@@ -733,7 +735,7 @@ def _judge_one(
         conn.commit()
         past = history.from_warehouse(asking, before=delivery.received_at, without=delivery.delivery_id)
 
-        def validated(reading: Reading) -> Verdict:
+        def validated(reading: AnyReading) -> Verdict:
             return validate(
                 contract,
                 suite,

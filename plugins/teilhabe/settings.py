@@ -141,6 +141,18 @@ def home_lock(settings: Settings, name: str, seconds: float = 360) -> Iterator[i
         os.close(descriptor)
 
 
+def number_from_environment(variable: str, default: float) -> float:
+    """A number not below zero, as the environment says it now."""
+    text = os.environ.get(variable, "").strip()
+    try:
+        value = float(text) if text else float(default)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ContractError(f"{variable} must be a number not below zero, found {text!r}.")
+    return value
+
+
 def _project_root(env: Mapping[str, str]) -> Path:
     # An editable install (the only supported one) leaves this file inside the checkout. The override is for images
     # that install the package elsewhere.

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from teilhabe.contracts import Contract
     from teilhabe.observations import Context
-    from teilhabe.reading import Reading
+    from teilhabe.reading.base import AnyReading
     from teilhabe.reading.held_back import HeldRow
     from teilhabe.register import Register
 
@@ -164,7 +164,7 @@ def load_suite(expectations: Path, contract: Contract) -> Suite:
 def validate(
     contract: Contract,
     suite: Suite,
-    reading: Reading,
+    reading: AnyReading,
     register: Register,
     *,
     file_name: str,
@@ -194,7 +194,7 @@ def validate(
         layout=reading.layout_name,
         periods=profile.periods,
         territories=profile.territories,
-        names_resolved=getattr(reading, "names_resolved", {}),
+        names_resolved=reading.names_resolved,
     )
     verdict.findings += reading.findings
     if any(finding.rule == "period.inferred" for finding in verdict.findings):
@@ -204,9 +204,7 @@ def validate(
     verdict.findings += _judge_profile(
         [e for e in suite.expectations if e.scope == "delivery"], profile, contract, file_name
     )
-    context = build_context(
-        contract, register, history or NoHistory(), getattr(reading, "symbols", {}), verdict.findings
-    )
+    context = build_context(contract, register, history or NoHistory(), reading.symbols, verdict.findings)
     verdict.findings += whole.judge(statistical, context, file_name)
     return verdict
 

@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from teilhabe.errors import ContractError, SourceError, TeilhabeError
+from teilhabe.errors import SourceError, TeilhabeError
+from teilhabe.settings import number_from_environment
 
 DEFAULT_SETTLE_SECONDS = 2.0
 DEFAULT_MAX_FILE_MB = 2048
@@ -86,12 +87,12 @@ class Credentials:
 
 def settle_seconds() -> float:
     """How long a file has to stand still before it is picked up: TEILHABE_SETTLE_SECONDS."""
-    return _number("TEILHABE_SETTLE_SECONDS", DEFAULT_SETTLE_SECONDS)
+    return number_from_environment("TEILHABE_SETTLE_SECONDS", DEFAULT_SETTLE_SECONDS)
 
 
 def max_file_bytes() -> int:
     """The largest file that is taken in: TEILHABE_MAX_FILE_MB."""
-    return int(_number("TEILHABE_MAX_FILE_MB", DEFAULT_MAX_FILE_MB) * 1024 * 1024)
+    return int(number_from_environment("TEILHABE_MAX_FILE_MB", DEFAULT_MAX_FILE_MB) * 1024 * 1024)
 
 
 def refuse_too_large(name: str, size: int | None, limit: int) -> None:
@@ -161,14 +162,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _number(variable: str, default: float) -> float:
-    text = os.environ.get(variable, "").strip()
-    try:
-        value = float(text) if text else float(default)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise ContractError(f"{variable} must be a number not below zero, found {text!r}.")
-    return value

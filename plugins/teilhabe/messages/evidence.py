@@ -23,7 +23,7 @@ import numpy as np
 from teilhabe import landing, saying
 from teilhabe.contracts import Contract
 from teilhabe.errors import ReadingError
-from teilhabe.reading import persons
+from teilhabe.reading import confined, persons
 from teilhabe.reading.labels import normalise
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source, cell_text
@@ -132,10 +132,15 @@ def is_about_persons(conn: ops.Connection, policy: Policy, contract: Contract, d
 def is_personal(contract: Contract, path: Path, file_name: str) -> bool:
     """Whether a file looks as if it were about single persons, whatever its verdict was."""
     try:
-        persons.check(Source(path, file_name, Report(file_name)), contract)
+        confined.run(_check_persons, path, file_name, contract, file_name=file_name)
     except ReadingError as error:
-        return error.finding.rule == persons.RULE
+        # What costs too much to look at may be about anybody.
+        return error.finding.rule in (persons.RULE, confined.TOO_COSTLY)
     return False
+
+
+def _check_persons(path: Path, file_name: str, contract: Contract) -> None:
+    persons.check(Source(path, file_name, Report(file_name)), contract)
 
 
 def workbook(
@@ -152,16 +157,15 @@ def workbook(
 
     None where no finding names a row, or the file is neither a text nor a workbook that can be opened.
     """
-    source = Source(path, file_name, Report(file_name))
     total = sum(max(f.row_count, len(f.evidence)) for f in findings if f.severity != "info" and _places(f))
     while rows:
         try:
-            sheets = _sheets(source, contract, findings, rows)
+            is_text, sheets = confined.run(_read, path, file_name, contract, findings, rows, file_name=file_name)
         except ReadingError:
             return None
         if not any(sheet.marks for sheet in sheets.values()):
             return None
-        content = _written(sheets, contract, total, complete_at, is_text=source.kind == "text")
+        content = _written(sheets, contract, total, complete_at, is_text=is_text)
         if len(content) <= size:
             return content
         rows //= 2
@@ -169,6 +173,13 @@ def workbook(
 
 
 # -------------------------------------------------------------------------------------------------------- what to show
+
+
+def _read(
+    path: Path, file_name: str, contract: Contract, findings: Sequence[Finding], limit: int
+) -> tuple[bool, dict[str, _Sheet]]:
+    source = Source(path, file_name, Report(file_name))
+    return source.kind == "text", _sheets(source, contract, findings, limit)
 
 
 def _sheets(source: Source, contract: Contract, findings: Sequence[Finding], limit: int) -> dict[str, _Sheet]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -63,6 +63,32 @@ class ReadingContext:
     """The key of the only unit a name can mean, as far as the register knows."""
     others: Callable[[], dict[str, Contract]] | None = None
     """All contracts, asked after a refusal only: to which dataset does the file belong?"""
+
+
+class AnyReading(Protocol):
+    """What judging and loading need of a reading, wherever its reader works."""
+
+    held_back: HeldBack | None
+
+    def chunks(self) -> Iterator[pa.Table]: ...
+
+    @property
+    def layout_name(self) -> str: ...
+
+    @property
+    def is_mendable(self) -> bool: ...
+
+    @property
+    def findings(self) -> list[Finding]: ...
+
+    @property
+    def symbols(self) -> Mapping[str, int]: ...
+
+    @property
+    def names_resolved(self) -> dict[str, str]: ...
+
+    @property
+    def contested(self) -> Hashes: ...
 
 
 class Reading(ABC):
