@@ -113,3 +113,7 @@ class WarehouseError(TeilhabeError):
 
 class UnreachableError(WarehouseError):
     """The database does not answer at present: worth another try."""
+
+
+class ServiceError(TeilhabeError):
+    """Airflow does not start, answer or end."""

@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, exp
 
 from teilhabe import delivery_calendar, landing, loading, pipeline, warehouse
 from teilhabe.airflow import services
+from teilhabe.airflow.client import AirflowApi
 from teilhabe.desk.app import create_app
 from teilhabe.errors import ContractError
 from teilhabe.settings import Settings
@@ -73,7 +74,7 @@ def desk(installed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     make_up_the_rest(settings, asked)
     services.up(settings)
     try:
-        with services.AirflowApi(settings) as api:
+        with AirflowApi(settings) as api:
             api.wait_for_dags([f"deliver__{POPULATION}", f"deliver__{MUNICIPAL}"])
             pause_others(api, f"deliver__{POPULATION}")
             make_accounts(settings, api)
@@ -140,14 +141,14 @@ def make_up_the_rest(settings: Settings, asked: int) -> None:
         owner.execute("grant select on marts.rpt_reporting_body_scorecard to teilhabe_analyst")
 
 
-def pause_others(api: services.AirflowApi, but: str) -> None:
+def pause_others(api: AirflowApi, but: str) -> None:
     """Nothing else has to run: two processors are busy enough with a browser."""
     for dag in api.dags():
         if dag["dag_id"] != but:
             api._call("PATCH", f"/dags/{dag['dag_id']}", json={"is_paused": True})
 
 
-def make_accounts(settings: Settings, api: services.AirflowApi) -> None:
+def make_accounts(settings: Settings, api: AirflowApi) -> None:
     """Roles and accounts as the handbook tells to make them: Airflow's own, nothing of the desk's."""
     actions = {
         "office": [
@@ -407,7 +408,7 @@ def test_a_corrected_file_turns_the_matrix_green(desk: Desk, open_as: Callable[.
     photograph(page, "matrix-accepted")
     page.goto(desk.at(f"/incidents/{desk.incident}"))
     expect(page.locator(".verdict")).to_contain_text("behoben")
-    with services.AirflowApi(desk.settings) as api:
+    with AirflowApi(desk.settings) as api:
         runs = api.dag_runs([f"deliver__{POPULATION}"], ["success"])
         assert any(run["triggering_user_name"] == "clerk" for run in runs)
 

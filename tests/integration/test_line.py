@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,12 +26,14 @@ from demo.handout import DUPLICATE, REFUSED, Handout
 from teilhabe import landing
 from teilhabe import warehouse as server
 from teilhabe.airflow import services
+from teilhabe.airflow.client import USER, AirflowApi
 from teilhabe.approvals import PUBLISH, REFUSE
 from teilhabe.contracts import load_contracts
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT, settings_for
 from tests.flow import FOREIGNERS, NATURALISATIONS
 from tests.flow import monitor as monitor_table
+from tests.patience import within
 
 YEAR = 2023
 
@@ -369,7 +370,7 @@ def test_a_person_is_asked_about_warnings_in_airflow(line: Line, tmp_path: Path)
     [delivery] = line.sql(state, "loader")
     assert delivery["state"] == "validated"
 
-    with services.AirflowApi(line.settings) as api:
+    with AirflowApi(line.settings) as api:
         api.trigger("approvals")
         question = within(120, lambda: questions(api))[0]
         assert question["options"] == [PUBLISH, REFUSE]
@@ -388,26 +389,17 @@ def test_a_person_is_asked_about_warnings_in_airflow(line: Line, tmp_path: Path)
             return line.sql(f"{answer} and answer is not null", "loader")
 
         within(120, answered)
-    assert line.sql(answer, "loader") == [{"answer": "publish", "answered_by": services.USER}]
+    assert line.sql(answer, "loader") == [{"answer": "publish", "answered_by": USER}]
     assert line.teilhabe("run", offices.RECOGNITION).returncode == 0
     assert [row["state"] for row in line.sql(state, "loader")] == ["loaded"]
 
 
-def questions(api: services.AirflowApi) -> list[dict[str, Any]]:
+def questions(api: AirflowApi) -> list[dict[str, Any]]:
     return list(api._pages("/dags/approvals/dagRuns/~/hitlDetails", "hitl_details"))
 
 
-def within(seconds: float, look: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """What is there in the end."""
-    until = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < until, f"nothing within {seconds} seconds"
-        time.sleep(0.5)
-    return found
-
-
 def test_runs_of_the_scheduler(line: Line) -> None:
-    with services.AirflowApi(line.settings) as api:
+    with AirflowApi(line.settings) as api:
         assert api.import_errors() == []
         runs = {run["dag_run_id"]: run for run in api.dag_runs()}
         faulty = {f"deliver__{h.dataset_id}" for h in FAULTY}

@@ -15,9 +15,12 @@ import psutil
 import pytest
 
 from teilhabe import warehouse
-from teilhabe.airflow import services
+from teilhabe.airflow import processes, services
+from teilhabe.airflow.client import PASSWORD_FILE, AirflowApi
+from teilhabe.errors import ServiceError
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
+from tests.patience import within
 
 DAG = """
 from airflow.sdk import dag, task
@@ -37,7 +40,10 @@ def probe():
 def sleeper():
     @task
     def sleep():
+        import os
         import time
+        from teilhabe.settings import get_settings
+        (get_settings().home / f"sleeper-{os.getpid()}").touch()
         time.sleep(300)
 
     sleep()
@@ -69,7 +75,7 @@ def carriers_of_the_home(settings: Settings) -> list[psutil.Process]:
     return found
 
 
-def wait_for_state(api: services.AirflowApi, dag_id: str, run_id: str, states: set[str]) -> str:
+def wait_for_state(api: AirflowApi, dag_id: str, run_id: str, states: set[str]) -> str:
     until = time.monotonic() + 120
     while (state := str(api.dag_run(dag_id, run_id)["state"])) not in states and time.monotonic() < until:
         time.sleep(0.2)
@@ -86,13 +92,13 @@ def settings(make_home: Callable[[], Path]) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def api(settings: Settings) -> Iterator[services.AirflowApi]:
+def api(settings: Settings) -> Iterator[AirflowApi]:
     services.up(settings)
-    with services.AirflowApi(settings) as client:
+    with AirflowApi(settings) as client:
         yield client
 
 
-def test_a_run_goes_through_scheduler_executor_and_rest_interface(settings: Settings, api: services.AirflowApi) -> None:
+def test_a_run_goes_through_scheduler_executor_and_rest_interface(settings: Settings, api: AirflowApi) -> None:
     api.wait_for_dags(["probe", "sleeper"])
     assert api.import_errors() == []
     assert not any(dag["is_paused"] for dag in api.dags())
@@ -105,16 +111,16 @@ def test_a_run_goes_through_scheduler_executor_and_rest_interface(settings: Sett
     assert f"home is {settings.home}" in api.task_log("probe", run_id, "add")
 
 
-def test_up_again_returns_what_is_there(settings: Settings, api: services.AirflowApi) -> None:
+def test_up_again_returns_what_is_there(settings: Settings, api: AirflowApi) -> None:
     before = {process.pid for process in carriers_of_the_home(settings)}
     said: list[str] = []
     again = services.up(settings, said.append)
     assert said == [] and again == services.info(settings)
-    recorded = {entry.pid for entry in services._State.read(settings).processes.values()}
+    recorded = {entry.pid for entry in processes.State.read(settings).processes.values()}
     assert len(recorded) == 4 and recorded <= before
 
 
-def test_strangers_get_nothing(settings: Settings, api: services.AirflowApi) -> None:
+def test_strangers_get_nothing(settings: Settings, api: AirflowApi) -> None:
     address = services.info(settings).ui_url
     assert address.startswith("http://127.0.0.1:")
     with httpx.Client(base_url=address, trust_env=False) as stranger:
@@ -128,7 +134,7 @@ def test_strangers_get_nothing(settings: Settings, api: services.AirflowApi) -> 
                 assert connection.laddr.ip == "127.0.0.1", (process.cmdline(), connection)
 
 
-def test_secrets_are_closed_and_in_no_log(settings: Settings, api: services.AirflowApi) -> None:
+def test_secrets_are_closed_and_in_no_log(settings: Settings, api: AirflowApi) -> None:
     values = {path.name: path.read_text().strip() for path in settings.secrets.iterdir()}
     assert {"airflow_fernet.key", "airflow_jwt.key", "airflow_session.key", "airflow_admin.password"} <= values.keys()
     for path in settings.secrets.iterdir():
@@ -141,49 +147,96 @@ def test_secrets_are_closed_and_in_no_log(settings: Settings, api: services.Airf
         assert not [word for word in process.cmdline() for value in values.values() if value in word]
 
 
-def test_whatever_is_killed_up_replaces_it(settings: Settings, api: services.AirflowApi) -> None:
+def test_whatever_is_killed_up_replaces_it(settings: Settings, api: AirflowApi) -> None:
     killed = ("scheduler", "triggerer")
-    recorded = services._State.read(settings).processes
+    recorded = processes.State.read(settings).processes
     for component in killed:
         os.kill(recorded[component].pid, signal.SIGKILL)
-    while services.running(settings):
-        time.sleep(0.05)
-    services.up(settings)
-    now = services._State.read(settings).processes
+    services.up(settings)  # at once: whoever still seems to live ends while it waits, and is started too
+    now = processes.State.read(settings).processes
     assert not {now[component].pid for component in killed} & {entry.pid for entry in recorded.values()}
     kept = recorded.keys() - set(killed)
     assert {name: now[name] for name in kept} == {name: recorded[name] for name in kept}
 
 
-def test_a_lost_admin_password_is_set_anew(settings: Settings, api: services.AirflowApi) -> None:
-    path = settings.secrets / services.PASSWORD_FILE
+def test_the_next_scheduler_takes_up_what_a_killed_one_ran(settings: Settings, api: AirflowApi) -> None:
+    """At once: Airflow by itself looks after it five minutes later, for it takes the killed one for alive."""
+    api.wait_for_dags(["sleeper"])
+    run_id = api.trigger("sleeper")
+
+    def attempt() -> tuple[str | None, int | None]:
+        [task] = api.task_instances("sleeper", run_id)
+        return task["state"], task["try_number"]
+
+    within(60, lambda: attempt() == ("running", 1))
+    [first] = within(30, lambda: sleepers(settings))
+    os.kill(processes.State.read(settings).processes["scheduler"].pid, signal.SIGKILL)
+    services.up(settings)
+    within(60, lambda: attempt() == ("running", 2))
+    [second] = within(30, lambda: sleepers(settings))
+    assert second != first
+
+
+def sleepers(settings: Settings) -> set[int]:
+    """The living processes of the task that sleeps."""
+    pids = {int(path.name.removeprefix("sleeper-")) for path in settings.home.glob("sleeper-*")}
+    return pids & {process.pid for process in carriers_of_the_home(settings)}
+
+
+def test_two_homes_that_want_the_same_port_get_one_each(settings: Settings, make_home: Callable[[], Path]) -> None:
+    """The second has chosen the port while it was free, and finds it taken when its server begins to listen."""
+    taken = processes.port(settings)
+    other = make_settings(make_home())
+    other.run.mkdir(parents=True)
+    (other.run / "airflow.port").write_text(f"{taken}\n")
+    assert not processes.api_server_listens(other)
+    said: list[httpx.Request] = []
+    with AirflowApi(other, patience=1) as stranger:
+        stranger._client.event_hooks["request"].append(said.append)
+        with pytest.raises(ServiceError, match="not this home's"):
+            stranger.login()
+    assert said == [], "a password went to another home's server"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services.warehouse, "port_is_free", lambda port: True)
+        try:
+            services.up(other)
+            assert processes.port(other) != taken
+            with AirflowApi(other) as api:
+                api.login()
+        finally:
+            services.down(other)
+            warehouse.stop(other)
+
+
+def test_a_lost_admin_password_is_set_anew(settings: Settings, api: AirflowApi) -> None:
+    path = settings.secrets / PASSWORD_FILE
     before = path.read_text()
     path.unlink()
     services.up(settings)
     assert path.read_text() != before
-    with services.AirflowApi(settings) as client:
+    with AirflowApi(settings) as client:
         client.login()
 
 
-def test_a_reused_pid_is_never_touched(settings: Settings, api: services.AirflowApi) -> None:
-    state = services._State.read(settings)
-    entry = services._Process(os.getpid(), psutil.Process().create_time() - 100)
-    assert services._alive(entry) is None
-    assert os.getpid() not in {process.pid for process in services._all_processes(settings, state)}
+def test_a_reused_pid_is_never_touched(settings: Settings, api: AirflowApi) -> None:
+    state = processes.State.read(settings)
+    entry = processes.Recorded(os.getpid(), psutil.Process().create_time() - 100)
+    assert entry.alive() is None
+    assert os.getpid() not in {process.pid for process in processes.all_processes(settings, state)}
 
 
-def test_a_broken_dag_is_named(settings: Settings, api: services.AirflowApi) -> None:
+def test_a_broken_dag_is_named(settings: Settings, api: AirflowApi) -> None:
     """That several homes run side by side is shown by these tests: others have their Airflow running at the same time."""
     broken = settings.dags / "broken.py"
     broken.write_text("from airflow.sdk import dag\nimport does_not_exist\n")
     try:
-        with pytest.raises(services.ServiceError, match="does_not_exist"):
+        with pytest.raises(ServiceError, match="does_not_exist"):
             api.wait_for_dags(["broken"])
     finally:
         broken.unlink()
 
 
-def test_down_ends_everything_even_tasks_and_orphans(settings: Settings, api: services.AirflowApi) -> None:
+def test_down_ends_everything_even_tasks_and_orphans(settings: Settings, api: AirflowApi) -> None:
     api.wait_for_dags(["sleeper"])
     run_id = api.trigger("sleeper")
     until = time.monotonic() + 60
@@ -191,7 +244,7 @@ def test_down_ends_everything_even_tasks_and_orphans(settings: Settings, api: se
         if [task for task in api.task_instances("sleeper", run_id) if task["state"] == "running"]:
             break
         time.sleep(0.2)
-    os.kill(services._State.read(settings).processes["scheduler"].pid, signal.SIGKILL)
+    os.kill(processes.State.read(settings).processes["scheduler"].pid, signal.SIGKILL)
     assert services.down(settings) is True
     assert carriers_of_the_home(settings) == []
     assert services.down(settings) is False

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from teilhabe.airflow.services import COMPONENTS
+from teilhabe.airflow.processes import COMPONENTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 TEXT = (PROJECT / "docker-compose.yml").read_text(encoding="utf-8")

@@ -8,15 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from teilhabe import build_status, building, loading, ops, pipeline
+from teilhabe.airflow import processes, services
+from teilhabe.airflow.client import AirflowApi
 from teilhabe.airflow.names import WAREHOUSE_DAG, delivery_dag_id
-from teilhabe.airflow.services import AirflowApi, ServiceError
 from teilhabe.contracts import Contract
+from teilhabe.errors import ServiceError
 from teilhabe.settings import Settings
 
 _LOOK_SECONDS = 0.5
 _ASSET_SECONDS = 20
 """How long the asset event may take to start the warehouse before it is started by hand."""
 _FINISHED = ("success", "failed")
+_CHECK_SECONDS = 5
+_MOST_RESTARTS = 5
 _DEFAULT_TIMEOUT = 3 * 3600
 
 
@@ -38,6 +42,38 @@ class RunReport:
 Tell = Callable[[str], None]
 
 
+class _Watch:
+    """Sees while something is waited for that Airflow lives: without it the wait would last for ever, without a word."""
+
+    def __init__(self, settings: Settings, tell: Tell) -> None:
+        self._settings = settings
+        self._tell = tell
+        self._next = 0.0
+        self._restarts = 0
+
+    def pause(self) -> None:
+        """Until the next look."""
+        self.look()
+        time.sleep(_LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Start again what has ended.
+
+        Raises:
+            ServiceError: it does not start, or ends again and again.
+        """
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _CHECK_SECONDS
+        if ended := processes.State.read(self._settings).missing():
+            names = ", ".join(ended)
+            self._restarts += 1
+            if self._restarts > _MOST_RESTARTS:
+                raise ServiceError(f"Airflow's {names} ended {self._restarts} times (logs: {self._settings.logs}).")
+            self._tell(f"Airflow's {names} ended; starting again what is missing")
+            services.up(self._settings, self._tell)
+
+
 def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: Tell) -> RunReport:
     """Process what waits for ``datasets`` (all when empty). Airflow must be up.
 
@@ -49,7 +85,8 @@ def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: 
     report = RunReport()
     first_delivery = _last_delivery(settings) + 1
     first_build = _last_build(settings) + 1
-    with AirflowApi(settings) as api:
+    watch = _Watch(settings, tell)
+    with AirflowApi(settings, meanwhile=watch.look) as api:
         tell("Waiting for Airflow to read the DAGs")
         api.wait_for_dags([*(delivery_dag_id(name) for name in contracts), WAREHOUSE_DAG])
         polled_remote = False
@@ -59,8 +96,8 @@ def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: 
             if not any(batches) and not building.is_due(settings):
                 break
             for batch in batches:
-                _follow(api, settings, batch, first_delivery, report, tell)
-            _build(api, settings, report, tell)
+                _follow(api, settings, batch, first_delivery, report, tell, watch)
+            _build(api, settings, report, tell, watch)
             if not until_idle or report.failed:
                 break
     _summarise(settings, first_delivery, report)
@@ -85,7 +122,13 @@ def _batches(settings: Settings, contracts: dict[str, Contract], *, include_remo
 
 
 def _follow(
-    api: AirflowApi, settings: Settings, names: Iterable[str], first_delivery: int, report: RunReport, tell: Tell
+    api: AirflowApi,
+    settings: Settings,
+    names: Iterable[str],
+    first_delivery: int,
+    report: RunReport,
+    tell: Tell,
+    watch: _Watch,
 ) -> None:
     open_runs: dict[tuple[str, str], str] = {}
     for name in names:
@@ -102,11 +145,11 @@ def _follow(
                 report.failed += _causes(api, run["dag_id"], run)
         if time.monotonic() > until:
             raise ServiceError(f"Runs still open after {_DEFAULT_TIMEOUT} s: {', '.join(sorted(open_runs.values()))}.")
-        time.sleep(_LOOK_SECONDS)
+        watch.pause()
     _show(settings, first_delivery, shown, tell)
 
 
-def _build(api: AirflowApi, settings: Settings, report: RunReport, tell: Tell) -> None:
+def _build(api: AirflowApi, settings: Settings, report: RunReport, tell: Tell, watch: _Watch) -> None:
     """Wait until the warehouse has taken in all that is loaded; start it if no asset event does."""
     if not building.is_due(settings):
         return
@@ -132,7 +175,7 @@ def _build(api: AirflowApi, settings: Settings, report: RunReport, tell: Tell) -
                 waited_since = time.monotonic()
         else:
             waited_since = time.monotonic()
-        time.sleep(_LOOK_SECONDS)
+        watch.pause()
 
 
 def _why_no_build(settings: Settings) -> list[str]:

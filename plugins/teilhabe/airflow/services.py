@@ -11,7 +11,6 @@ import atexit
 import base64
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
 import secrets as random_source
@@ -19,43 +18,27 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 import psutil
 
 from teilhabe import warehouse
-from teilhabe.errors import ContractError, TeilhabeError, WarehouseError
+from teilhabe.airflow import metadata, processes
+from teilhabe.airflow.client import PASSWORD_FILE, USER, AirflowApi, LoginRefusedError
+from teilhabe.airflow.processes import Recorded
+from teilhabe.errors import ContractError, ServiceError, TeilhabeError, WarehouseError
 from teilhabe.landing import Credentials
 from teilhabe.office_time import OFFICE_TIME
 from teilhabe.settings import Settings, get_settings, home_lock, prepare_home, secret
 
-COMPONENTS: dict[str, tuple[str, ...]] = {
-    "api-server": ("api-server",),
-    "scheduler": ("scheduler", "--skip-serve-logs"),
-    "dag-processor": ("dag-processor",),
-    "triggerer": ("triggerer", "--skip-serve-logs"),
-}
-"""Logs are read from the shared directory, so nothing but the API server listens: no two homes meet on a port."""
-
-USER = "admin"
-PASSWORD_FILE = "airflow_admin.password"  # noqa: S105 - the name of a file
-FIRST_PORT = 8080
-
-_GRANTS_VERSION = "1"
-"""Raised whenever ``bootstrap`` grants something else, so that homes that were prepared before get it too."""
-
-_MARK = "TEILHABE_SERVICE_OF"
-"""Environment variable only our processes carry: children are found through it however they were orphaned."""
-
-
-class ServiceError(TeilhabeError):
-    """Airflow does not start, answer or end."""
+_ATTEMPTS = 10
+"""How often the port, or a component that dies at the wrong moment, is given another chance."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
     Needs a provisioned warehouse and decides on the port of the API server on first use.
     """
-    port = _port(settings)
+    port = processes.port(settings)
     address = warehouse.url(settings, "airflow")
     options: dict[str, dict[str, object]] = {
         "core": {
@@ -151,7 +134,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def info(settings: Settings) -> ServiceInfo:
     """The address and user of this home's Airflow, running or not."""
-    return ServiceInfo(f"http://127.0.0.1:{_port(settings)}", USER, settings.secrets / PASSWORD_FILE)
+    return ServiceInfo(f"http://127.0.0.1:{processes.port(settings)}", USER, settings.secrets / PASSWORD_FILE)
 
 
 def _fernet_key() -> str:
@@ -188,38 +171,43 @@ def up(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> 
             progress("Starting the database")
             warehouse.ensure_running(settings)
         _provision_when_needed(settings)
-        for attempt in range(3):
+        for attempt in range(1, _ATTEMPTS + 1):
             environ = _service_environment(settings)
-            state = _State.read(settings)
+            state = processes.State.read(settings)
             if state.processes and state.fingerprint != _fingerprint(environ):
                 # The database or the port moved since: what runs talks to the wrong place.
                 progress("Ending Airflow processes with an outdated configuration")
-                _end_all(settings)
-            missing = [name for name in COMPONENTS if _alive(state.processes.get(name)) is None]
-            if len(missing) == len(COMPONENTS):
-                _end_all(settings)  # a starter that was killed may have left some nobody recorded
-            prepare = not _is_migrated(settings)
+                processes.end_all(settings)
+                state = processes.State.read(settings)
+            missing = state.missing()
+            prepare = not metadata.is_migrated(settings)
             if prepare:
                 progress("Preparing Airflow's metadata database (once per version)")
-            if "api-server" in missing and not warehouse.port_is_free(_port(settings)):
-                _end_all(settings)
-                _choose_port(settings)
+            if "api-server" in missing and not warehouse.port_is_free(processes.port(settings)):
+                processes.end_all(settings)  # it may be one of ours that nobody recorded
+                processes.choose_port(settings)
                 continue
+            said_before = processes.log_size(settings, "api-server")
             if missing:
                 progress(f"Starting Airflow: {', '.join(missing)}")
             if missing or prepare:
                 _start(settings, environ, missing, prepare=prepare, lock=lock)
             try:
                 wait_healthy(settings)
-            except ServiceError:
-                if attempt == 2 or "address already in use" not in _log_tail(settings, "api-server").lower():
+            except _ComponentEndedError as ended:
+                if attempt == _ATTEMPTS:
                     raise
-                _end_all(settings)
-                _choose_port(settings)
+                said = processes.log_tail(settings, "api-server", said_before).lower()
+                if ended.component == "api-server" and "address already in use" in said:
+                    processes.end_all(settings)
+                    processes.choose_port(settings, taken=True)
+                elif ended.component in missing:
+                    raise
+                # Else it was about to die when we looked: started again like any other that is missing.
                 continue
             _ensure_login(settings, environ, progress)
             return info(settings)
-        raise ServiceError(f"No free port for Airflow was found from {FIRST_PORT} on.")
+        raise ServiceError("No port that was free stayed free until Airflow had started.")
 
 
 def down(settings: Settings) -> bool:
@@ -227,45 +215,54 @@ def down(settings: Settings) -> bool:
     if not settings.run.exists():
         return False
     with home_lock(settings, "airflow"):
-        return _end_all(settings)
+        return processes.end_all(settings)
 
 
 def running(settings: Settings) -> bool:
     """Whether all components of this home live (not necessarily healthy yet)."""
-    processes = _State.read(settings).processes
-    return all(_alive(processes.get(name)) is not None for name in COMPONENTS)
+    return not processes.State.read(settings).missing()
 
 
 def wait_healthy(settings: Settings, timeout: float = 180) -> None:
-    """Wait until every component has reported since it was started; fail as soon as one has died."""
-    processes = _State.read(settings).processes
+    """Wait until every component has reported since it was started; fail as soon as one has died.
+
+    Only this home's own API server is asked: another one at its port would report that it is well itself.
+    """
+    state = processes.State.read(settings)
     until = time.monotonic() + timeout
-    address = f"http://127.0.0.1:{_port(settings)}/api/v2/monitor/health"
-    waiting_for = list(COMPONENTS)
+    address = f"{info(settings).ui_url}/api/v2/monitor/health"
+    waiting_for = list(processes.COMPONENTS)
     with httpx.Client(timeout=5, trust_env=False) as client:
         while True:
-            for name in COMPONENTS:
-                if _alive(processes.get(name)) is None:
-                    tail = _log_tail(settings, name).strip().splitlines()
-                    said = f": {tail[-1][:300]}" if tail else ""
-                    raise ServiceError(f"Airflow's {name} ended by itself (log: {_log_path(settings, name)}){said}")
-            with contextlib.suppress(httpx.HTTPError, ValueError):
-                waiting_for = _unhealthy(client.get(address).json(), processes)
-                if not waiting_for:
-                    return
+            for name in state.missing():
+                tail = processes.log_tail(settings, name).strip().splitlines()
+                said = f": {tail[-1][:300]}" if tail else ""
+                log = processes.log_path(settings, name)
+                raise _ComponentEndedError(name, f"Airflow's {name} ended by itself (log: {log}){said}")
+            if processes.api_server_listens(settings):
+                with contextlib.suppress(httpx.HTTPError, ValueError):
+                    waiting_for = _unhealthy(client.get(address).json(), state.processes)
+                    if not waiting_for:
+                        return
             if time.monotonic() > until:
                 names = ", ".join(waiting_for)
                 raise ServiceError(f"Airflow is not healthy after {timeout:.0f} seconds; waiting for: {names}.")
             time.sleep(0.2)
 
 
-def _unhealthy(report: dict[str, Any], processes: dict[str, _Process]) -> list[str]:
+class _ComponentEndedError(ServiceError):
+    def __init__(self, component: str, message: str) -> None:
+        super().__init__(message)
+        self.component = component
+
+
+def _unhealthy(report: dict[str, Any], started: dict[str, Recorded]) -> list[str]:
     """Components that have not reported since they were started; the report of one killed before does not count."""
     waiting = []
     for name, key in (("scheduler", "scheduler"), ("dag-processor", "dag_processor"), ("triggerer", "triggerer")):
         part = report.get(key) or {}
         heartbeat = part.get(f"latest_{key}_heartbeat")
-        fresh = heartbeat and datetime.fromisoformat(heartbeat).timestamp() >= processes[name].created
+        fresh = heartbeat and datetime.fromisoformat(heartbeat).timestamp() >= started[name].created
         if part.get("status") != "healthy" or not fresh:
             waiting.append(name)
     if (report.get("metadatabase") or {}).get("status") != "healthy":
@@ -281,7 +278,7 @@ def stopped(settings: Settings, url: str | None = None) -> list[str]:
             report = dict(client.get(f"{address.rstrip('/')}/api/v2/monitor/health").json())
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return ["api-server"]
-    parts = {name: report.get(name.replace("-", "_")) or {} for name in (*COMPONENTS, "metadatabase")}
+    parts = {name: report.get(name.replace("-", "_")) or {} for name in (*processes.COMPONENTS, "metadatabase")}
     return [name for name, part in parts.items() if name != "api-server" and part.get("status") != "healthy"]
 
 
@@ -339,25 +336,40 @@ def _service_environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **ours}
 
 
+def _ensure_login(settings: Settings, environ: dict[str, str], progress: Callable[[str], None]) -> None:
+    """The password on file works; if the file was lost, the new one becomes the admin's."""
+    with AirflowApi(settings) as api:
+        try:
+            api.login()
+        except LoginRefusedError:
+            progress("Setting a new password for Airflow's admin")
+            metadata.set_up(settings, environ)
+            api.login()
+
+
 def _fingerprint(environ: dict[str, str]) -> str:
     relevant = {key: value for key, value in environ.items() if key.startswith(("AIRFLOW_", "TEILHABE_"))}
-    relevant.pop(_MARK, None)
+    relevant.pop(processes.MARK, None)
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
 def _start(settings: Settings, environ: dict[str, str], names: Sequence[str], *, prepare: bool, lock: int) -> None:
     """Start components from one process that imports Airflow once: importing takes longer than all the rest."""
+    if "scheduler" in names:
+        processes.end_orphans(settings)
+    if not prepare:
+        metadata.forget_dead(settings, names)
     for name in names:
-        log = _log_path(settings, name)
+        log = processes.log_path(settings, name)
         if log.exists() and log.stat().st_size > 10_000_000:
             log.replace(log.with_suffix(".log.1"))
     order = {
-        "components": {name: str(_log_path(settings, name)) for name in names},
+        "components": {name: str(processes.log_path(settings, name)) for name in names},
         "login": [USER, secret(settings, PASSWORD_FILE)] if prepare else None,
         "lock": lock,
     }
     program = "from teilhabe.airflow.services import nursery; nursery()"
-    with _private_log(settings, "start") as output:
+    with processes.private_log(settings, "start") as output:
         done = subprocess.run(  # noqa: S603 - our own words
             [sys.executable, "-c", program],
             check=False,
@@ -370,21 +382,23 @@ def _start(settings: Settings, environ: dict[str, str], names: Sequence[str], *,
             # While it works nobody else may start: it keeps the lock even if we are killed.
             pass_fds=[lock],
             # SPT_NOENV keeps process titles from overwriting the environment our processes are recognised by.
-            env={**environ, _MARK: str(settings.home), "SPT_NOENV": "1"},
+            env={**environ, processes.MARK: str(settings.home), "SPT_NOENV": "1"},
         )
     if done.returncode != 0:
-        raise ServiceError(f"Airflow could not be started; look at {_log_path(settings, 'start')}.")
+        raise ServiceError(f"Airflow could not be started; look at {processes.log_path(settings, 'start')}.")
     if prepare:
-        _remember_migration(settings)
-    state = _State.read(settings)
+        metadata.remember_migration(settings)
+    state = processes.State.read(settings)
     for line in done.stdout.splitlines():
         name, _, number = line.removeprefix("started ").partition(" ")
-        if not line.startswith("started ") or name not in COMPONENTS:
+        if not line.startswith("started ") or name not in processes.COMPONENTS:
             continue
         try:
-            state.processes[name] = _Process(int(number), psutil.Process(int(number)).create_time())
+            state.processes[name] = Recorded.of(int(number))
         except psutil.Error:
-            raise ServiceError(f"Airflow's {name} ended at once; look at {_log_path(settings, name)}.") from None
+            raise ServiceError(
+                f"Airflow's {name} ended at once; look at {processes.log_path(settings, name)}."
+            ) from None
     state.fingerprint = _fingerprint(environ)
     state.write(settings)
 
@@ -407,7 +421,7 @@ def nursery() -> None:
         # In a fork, so that no open connection of this process reaches the components.
         child = os.fork()
         if child == 0:
-            _leave_with(lambda: bootstrap(*order["login"]))
+            _leave_with(lambda: metadata.bootstrap(*order["login"]))
         if os.waitpid(child, 0)[1] != 0:
             raise SystemExit("The metadata database could not be prepared.")
     gc.freeze()
@@ -425,7 +439,7 @@ def nursery() -> None:
         os.close(nothing)
         os.close(output)
         gc.unfreeze()
-        sys.argv = ["airflow", *COMPONENTS[name]]
+        sys.argv = ["airflow", *processes.COMPONENTS[name]]
         if name == "scheduler":
             _warm_up()
         _leave_with(airflow.__main__.main)
@@ -467,354 +481,7 @@ def _leave_with(work: Callable[[], object]) -> NoReturn:
 
 
 def _command(name: str) -> list[str]:
-    return [sys.executable, "-m", "airflow", *COMPONENTS[name]]
-
-
-def _end_all(settings: Settings) -> bool:
-    state = _State.read(settings)
-    found = _all_processes(settings, state)
-    if found:
-        # First the four, which end their own children in order; whoever is left after that is asked, then made. The
-        # triggerer waits ten seconds for its runner unless told twice, and nothing in the runner can be lost.
-        leaders = [process for process in (_alive(entry) for entry in state.processes.values()) if process]
-        triggerer = _alive(state.processes.get("triggerer"))
-        again = [triggerer] if triggerer else []
-        rounds = (
-            (leaders, "terminate", 1.5),
-            (again, "terminate", 6.5),
-            (None, "terminate", 4.0),
-            (None, "kill", 10.0),
-        )
-        for group, signal, seconds in rounds:
-            targets = _all_processes(settings, state) if group is None else group
-            for process in targets:
-                with contextlib.suppress(psutil.Error):
-                    getattr(process, signal)()
-            until = time.monotonic() + seconds
-            while (alive := _all_processes(settings, state)) and time.monotonic() < until:
-                if group is not None and not any(process in alive for process in leaders):
-                    break
-                time.sleep(0.1)
-            if not alive:
-                break
-        else:
-            numbers = ", ".join(str(process.pid) for process in alive)
-            raise ServiceError(f"These Airflow processes do not end: {numbers}.")
-    state.processes.clear()
-    state.write(settings)
-    return bool(found)
-
-
-def _all_processes(settings: Settings, state: _State) -> list[psutil.Process]:
-    """Everything alive that was started for this home: recorded, their descendants, and whoever carries the mark."""
-    found: dict[int, psutil.Process] = {}
-    me = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    for entry in state.processes.values():
-        if process := _alive(entry):
-            found[process.pid] = process
-            with contextlib.suppress(psutil.Error):
-                found |= {child.pid: child for child in process.children(recursive=True)}
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.pid not in me and process.environ().get(_MARK) == str(settings.home):
-                found[process.pid] = process
-    return [process for process in found.values() if _is_living(process)]
-
-
-def _is_living(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
-@dataclass(frozen=True)
-class _Process:
-    pid: int
-    created: float
-
-
-def _alive(entry: _Process | None) -> psutil.Process | None:
-    """The recorded process, unless it has ended and its number now belongs to somebody else."""
-    if entry is None:
-        return None
-    try:
-        process = psutil.Process(entry.pid)
-        same = abs(process.create_time() - entry.created) < 0.5
-        return process if same and _is_living(process) else None
-    except psutil.Error:
-        return None
-
-
-@dataclass
-class _State:
-    processes: dict[str, _Process]
-    fingerprint: str = ""
-
-    @classmethod
-    def read(cls, settings: Settings) -> _State:
-        try:
-            given = json.loads((settings.run / "airflow.json").read_text())
-            processes = {name: _Process(int(pid), float(at)) for name, (pid, at) in given["processes"].items()}
-            return cls(processes, str(given["fingerprint"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return cls({})
-
-    def write(self, settings: Settings) -> None:
-        processes = {name: [entry.pid, entry.created] for name, entry in self.processes.items()}
-        _write_json(settings.run / "airflow.json", {"processes": processes, "fingerprint": self.fingerprint})
-
-
-def _write_json(path: Path, content: object) -> None:
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(content, indent=1) + "\n")
-    draft.replace(path)
-
-
-def _port(settings: Settings) -> int:
-    with contextlib.suppress(OSError, ValueError):
-        return int((settings.run / "airflow.port").read_text())
-    return _choose_port(settings)
-
-
-def _choose_port(settings: Settings) -> int:
-    for port in range(FIRST_PORT, FIRST_PORT + 1000):
-        if warehouse.port_is_free(port):
-            settings.run.mkdir(parents=True, exist_ok=True)
-            (settings.run / "airflow.port").write_text(f"{port}\n")
-            return port
-    raise ServiceError(f"No free port for Airflow was found from {FIRST_PORT} on.")
-
-
-def _log_path(settings: Settings, name: str) -> Path:
-    return settings.logs / f"airflow-{name}.log"
-
-
-@contextlib.contextmanager
-def _private_log(settings: Settings, name: str) -> Iterator[IO[str]]:
-    descriptor = os.open(_log_path(settings, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        yield file
-
-
-def _log_tail(settings: Settings, name: str) -> str:
-    with contextlib.suppress(OSError), _log_path(settings, name).open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 4000))
-        return file.read().decode(errors="replace")
-    return ""
-
-
-# ------------------------------------------------------------------------------------------------- metadata and login
-
-
-def migrate(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> None:
-    """Bring the metadata database to the installed version and make sure of the admin; nothing to do costs nothing."""
-    if _is_migrated(settings):
-        return
-    progress("Preparing Airflow's metadata database (once per version)")
-    _bootstrap_process(settings, _service_environment(settings))
-    _remember_migration(settings)
-
-
-def _is_migrated(settings: Settings) -> bool:
-    state = {"versions": _versions(), "revisions": _revisions(settings)}
-    try:
-        return bool(state["revisions"]) and json.loads((settings.run / "airflow-migrated.json").read_text()) == state
-    except (OSError, ValueError):
-        return False
-
-
-def _remember_migration(settings: Settings) -> None:
-    state = {"versions": _versions(), "revisions": _revisions(settings)}
-    _write_json(settings.run / "airflow-migrated.json", state)
-
-
-def _versions() -> dict[str, str]:
-    names = ("apache-airflow-core", "apache-airflow-providers-fab")
-    return {name: importlib.metadata.version(name) for name in names} | {"grants": _GRANTS_VERSION}
-
-
-def _revisions(settings: Settings) -> list[str]:
-    """What the database says it is at; empty when it holds nothing or lacks the admin."""
-    with warehouse.connect("airflow", settings) as connection:
-        tables = connection.execute(
-            "SELECT count(*) FROM pg_tables WHERE tablename IN ('alembic_version', 'alembic_version_fab', 'ab_user')"
-        ).fetchone()
-        if tables is None or tables[0] != 3:
-            return []
-        if connection.execute("SELECT 1 FROM ab_user WHERE username = %s AND active", [USER]).fetchone() is None:
-            return []
-        query = (
-            "SELECT version_num FROM alembic_version UNION ALL SELECT version_num FROM alembic_version_fab ORDER BY 1"
-        )
-        return [str(row[0]) for row in connection.execute(query)]
-
-
-def _bootstrap_process(settings: Settings, environ: dict[str, str]) -> None:
-    password = secret(settings, PASSWORD_FILE)
-    program = "import sys; from teilhabe.airflow.services import bootstrap; bootstrap(*sys.stdin.read().split())"
-    with _private_log(settings, "start") as output:
-        done = subprocess.run(  # noqa: S603 - our own words
-            [sys.executable, "-c", program],
-            check=False,
-            input=f"{USER} {password}",
-            text=True,
-            stdout=output,
-            stderr=output,
-            env={**environ, _MARK: str(settings.home), "SPT_NOENV": "1"},
-            cwd=settings.airflow_home,
-        )
-    if done.returncode != 0:
-        message = f"Airflow's metadata database could not be prepared; look at {_log_path(settings, 'start')}."
-        raise ServiceError(message)
-
-
-def bootstrap(user: str, password: str) -> None:
-    """Runs in a process of its own: create or migrate the metadata database, its roles and the admin."""
-    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
-    from airflow.utils import db
-
-    db.initdb()
-    with get_application_builder() as builder:
-        manager = builder.sm
-        manager.sync_roles()
-        # Airflow lists pages of plugins only to those who may read "Plugins"; the desk is for everybody who may look.
-        for name in ("Viewer", "User"):
-            manager.add_permission_to_role(manager.find_role(name), manager.create_permission("can_read", "Plugins"))
-        found = manager.find_user(username=user)
-        if found is None:
-            role = manager.find_role("Admin")
-            if not manager.add_user(user, "Teilhabe", "Admin", f"{user}@localhost", role, password=password):
-                raise SystemExit("The admin could not be created.")
-        else:
-            found.active = True
-            manager.reset_password(found.id, password)
-
-
-def _ensure_login(settings: Settings, environ: dict[str, str], progress: Callable[[str], None]) -> None:
-    """The password on file works; if the file was lost, the new one becomes the admin's."""
-    try:
-        AirflowApi(settings).login()
-    except ServiceError:
-        progress("Setting a new password for Airflow's admin")
-        _bootstrap_process(settings, environ)
-        AirflowApi(settings).login()
-
-
-# ----------------------------------------------------------------------------------------------------------- REST API
-
-
-class AirflowApi:
-    """A small client of Airflow's REST interface, logged in as the home's admin."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        # No proxy of the environment may get to see requests to this machine.
-        self._client = httpx.Client(base_url=info(settings).ui_url, timeout=30, trust_env=False)
-
-    def __enter__(self) -> AirflowApi:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def login(self) -> None:
-        """Get a token; ServiceError when Airflow does not answer or refuses."""
-        body = {"username": USER, "password": secret(self._settings, PASSWORD_FILE)}
-        try:
-            response = self._client.post("/auth/token", json=body)
-        except httpx.HTTPError as error:
-            raise ServiceError(f"Airflow does not answer at {self._client.base_url}: {error}.") from None
-        if response.status_code != httpx.codes.CREATED:
-            raise ServiceError(f"Airflow refuses the login of {USER}: {response.status_code}.")
-        self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
-
-    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """Start a run now; returns its id."""
-        body = {"logical_date": None, "conf": conf or {}}
-        return str(self._call("POST", f"/dags/{quote(dag_id, safe='')}/dagRuns", json=body)["dag_run_id"])
-
-    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """One run as Airflow describes it."""
-        return self._call("GET", f"/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}")
-
-    def dag_runs(self, dag_ids: Iterable[str] = (), states: Iterable[str] = ()) -> list[dict[str, Any]]:
-        """All runs of the given DAGs in the given states (nothing given: of all, in any), oldest first."""
-        body: dict[str, Any] = {"order_by": "id"}
-        if wanted := sorted(dag_ids):
-            body["dag_ids"] = wanted
-        if in_states := sorted(states):
-            body["states"] = in_states
-        found: list[dict[str, Any]] = []
-        while True:
-            page = {**body, "page_offset": len(found), "page_limit": 100}
-            answer = self._call("POST", "/dags/~/dagRuns/list", json=page)
-            found += answer["dag_runs"]
-            if not answer["dag_runs"] or len(found) >= answer["total_entries"]:
-                return found
-
-    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The task instances of one run, mapped ones included."""
-        path = f"/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}/taskInstances"
-        return list(self._pages(path, "task_instances"))
-
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
-        """The log of one attempt as text, one line per entry."""
-        path = (
-            f"/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}/taskInstances/{quote(task_id, safe='')}"
-        )
-        answer = self._call("GET", f"{path}/logs/{try_number}", params={"map_index": map_index, "full_content": True})
-        content = answer.get("content", [])
-        if isinstance(content, str):
-            return content
-        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
-
-    def dags(self) -> list[dict[str, Any]]:
-        """All DAGs Airflow knows at present."""
-        return list(self._pages("/dags", "dags"))
-
-    def import_errors(self) -> list[dict[str, Any]]:
-        """DAG files that could not be read: ``filename`` and ``stack_trace``."""
-        return list(self._pages("/importErrors", "import_errors"))
-
-    def wait_for_dags(self, dag_ids: Iterable[str], timeout: float = 120) -> None:
-        """Wait until Airflow has read these DAGs; fails early when one of the files cannot be imported."""
-        wanted = set(dag_ids)
-        until = time.monotonic() + timeout
-        while missing := wanted - {str(dag["dag_id"]) for dag in self.dags()}:
-            for error in self.import_errors():
-                lines = str(error["stack_trace"]).strip().splitlines()
-                raise ServiceError(
-                    f"Airflow cannot read {error['filename']}: {lines[-1] if lines else 'no reason given'}"
-                )
-            if time.monotonic() > until:
-                raise ServiceError(f"Airflow does not know {', '.join(sorted(missing))} after {timeout:.0f} seconds.")
-            time.sleep(0.5)
-
-    def _pages(self, path: str, key: str) -> Iterator[dict[str, Any]]:
-        offset = 0
-        while True:
-            answer = self._call("GET", path, params={"limit": 100, "offset": offset})
-            yield from answer[key]
-            offset += len(answer[key])
-            if not answer[key] or offset >= answer["total_entries"]:
-                return
-
-    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        if "Authorization" not in self._client.headers:
-            self.login()
-        for attempt in (1, 2):
-            try:
-                response = self._client.request(method, f"/api/v2{path}", **options)
-            except httpx.HTTPError as error:
-                raise ServiceError(f"Airflow does not answer at {self._client.base_url}: {error}.") from None
-            if response.status_code == httpx.codes.UNAUTHORIZED and attempt == 1:
-                self.login()  # tokens expire
-                continue
-            break
-        if response.is_error:
-            raise ServiceError(f"Airflow refuses {method} {path}: {response.status_code} {response.text[:500]}")
-        return dict(response.json()) if response.content else {}
+    return [sys.executable, "-m", "airflow", *processes.COMPONENTS[name]]
 
 
 # --------------------------------------------------------------------------------------------------------- containers
@@ -826,13 +493,13 @@ def main(arguments: Sequence[str]) -> None:
     Here AIRFLOW__ variables of the container win over ours: hosts and addresses are the deployment's to decide.
     """
     settings = get_settings()
-    known = ["init", *COMPONENTS]
+    known = ["init", *processes.COMPONENTS]
     if len(arguments) != 1 or arguments[0] not in known:
         raise SystemExit(f"usage: python -m teilhabe.airflow.services {'|'.join(known)}")
     prepare_home(settings)
     if arguments[0] == "init":
         warehouse.provision(settings)
-        migrate(settings, print)
+        metadata.migrate(settings, _service_environment(settings))
         return
     environ = {**_service_environment(settings), **os.environ}
     os.chdir(settings.airflow_home)

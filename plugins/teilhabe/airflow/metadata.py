@@ -1,0 +1,123 @@
+"""Airflow's own database of one home: created, brought to the installed version, and rid of those who have died."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+
+from teilhabe import warehouse
+from teilhabe.airflow import processes
+from teilhabe.airflow.client import PASSWORD_FILE, USER
+from teilhabe.errors import ServiceError
+from teilhabe.settings import Settings, secret
+
+_GRANTS_VERSION = "1"
+"""Raised whenever ``bootstrap`` grants something else, so that homes that were prepared before get it too."""
+
+
+def migrate(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Bring the database to the installed version and make sure of the admin; nothing to do costs nothing.
+
+    ``environ`` configures Airflow completely.
+    """
+    if is_migrated(settings):
+        return
+    set_up(settings, environ)
+    remember_migration(settings)
+
+
+def is_migrated(settings: Settings) -> bool:
+    """Whether the database is what the installed version left, admin included."""
+    state = {"versions": _versions(), "revisions": _revisions(settings)}
+    try:
+        return bool(state["revisions"]) and json.loads((settings.run / "airflow-migrated.json").read_text()) == state
+    except (OSError, ValueError):
+        return False
+
+
+def remember_migration(settings: Settings) -> None:
+    """Keep what `is_migrated` compares with."""
+    state = {"versions": _versions(), "revisions": _revisions(settings)}
+    processes.write_json(settings.run / "airflow-migrated.json", state)
+
+
+def _versions() -> dict[str, str]:
+    names = ("apache-airflow-core", "apache-airflow-providers-fab")
+    return {name: importlib.metadata.version(name) for name in names} | {"grants": _GRANTS_VERSION}
+
+
+def _revisions(settings: Settings) -> list[str]:
+    """What the database says it is at; empty when it holds nothing or lacks the admin."""
+    with warehouse.connect("airflow", settings) as connection:
+        tables = connection.execute(
+            "SELECT count(*) FROM pg_tables WHERE tablename IN ('alembic_version', 'alembic_version_fab', 'ab_user')"
+        ).fetchone()
+        if tables is None or tables[0] != 3:
+            return []
+        if connection.execute("SELECT 1 FROM ab_user WHERE username = %s AND active", [USER]).fetchone() is None:
+            return []
+        query = (
+            "SELECT version_num FROM alembic_version UNION ALL SELECT version_num FROM alembic_version_fab ORDER BY 1"
+        )
+        return [str(row[0]) for row in connection.execute(query)]
+
+
+def set_up(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Run `bootstrap` in a process of its own: importing Airflow reconfigures everything."""
+    password = secret(settings, PASSWORD_FILE)
+    program = "import sys; from teilhabe.airflow.metadata import bootstrap; bootstrap(*sys.stdin.read().split())"
+    with processes.private_log(settings, "start") as output:
+        done = subprocess.run(  # noqa: S603 - our own words
+            [sys.executable, "-c", program],
+            check=False,
+            input=f"{USER} {password}",
+            text=True,
+            stdout=output,
+            stderr=output,
+            env={**environ, processes.MARK: str(settings.home), "SPT_NOENV": "1"},
+            cwd=settings.airflow_home,
+        )
+    if done.returncode != 0:
+        message = f"Airflow's metadata database could not be prepared; look at {processes.log_path(settings, 'start')}."
+        raise ServiceError(message)
+
+
+def bootstrap(user: str, password: str) -> None:
+    """Runs in a process of its own: create or migrate the metadata database, its roles and the admin."""
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+    from airflow.utils import db
+
+    db.initdb()
+    with get_application_builder() as builder:
+        manager = builder.sm
+        manager.sync_roles()
+        # Airflow lists pages of plugins only to those who may read "Plugins"; the desk is for everybody who may look.
+        for name in ("Viewer", "User"):
+            manager.add_permission_to_role(manager.find_role(name), manager.create_permission("can_read", "Plugins"))
+        found = manager.find_user(username=user)
+        if found is None:
+            role = manager.find_role("Admin")
+            if not manager.add_user(user, "Teilhabe", "Admin", f"{user}@localhost", role, password=password):
+                raise SystemExit("The admin could not be created.")
+        else:
+            found.active = True
+            manager.reset_password(found.id, password)
+
+
+_JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
+
+
+def forget_dead(settings: Settings, components: Iterable[str]) -> None:
+    """Tell Airflow that no process of these components lives.
+
+    By itself it takes one that was killed for alive until its last report is half a minute old, and a scheduler that
+    starts before that looks after the tasks of the dead one only five minutes later.
+    """
+    jobs = [_JOBS[name] for name in components if name in _JOBS]
+    with warehouse.connect("airflow", settings) as connection:
+        connection.execute(
+            "UPDATE job SET state = 'failed', end_date = now() WHERE state = 'running' AND job_type = ANY (%s)", [jobs]
+        )
