@@ -14,11 +14,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from teilhabe import dbt_run, holding, loading, locks, macros, ops, releasing, warehouse
+from teilhabe.code_version import code_version
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
@@ -280,19 +279,6 @@ def observation_models(settings: Settings) -> list[str]:
     marked = re.compile(r"\bobservations:\s*true\b")
     files = settings.dbt_project.glob("models/staging/*/stg_*.yml")
     return sorted(path.stem for path in files if marked.search(path.read_text(encoding="utf-8")))
-
-
-@cache
-def code_version(settings: Settings) -> str:
-    """Version of this code: the package's, with the commit where the project is a checkout."""
-    described = subprocess.run(  # noqa: S603 - our own words
-        ["git", "-C", str(settings.project), "rev-parse", "--short=12", "HEAD"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    commit = described.stdout.strip()
-    return f"{version('teilhabe')}+{commit}" if described.returncode == 0 and commit else version("teilhabe")
 
 
 def _failure(arguments: Sequence[str], nodes: Sequence[Node], output: str) -> str:

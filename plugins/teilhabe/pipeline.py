@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.types.json import Jsonb
 
 from teilhabe import delivery_calendar, excluded_rows, incidents, landing, loading, locks, ops
-from teilhabe.building import code_version
+from teilhabe.code_version import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
 from teilhabe.saying import with_sentence

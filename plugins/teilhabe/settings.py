@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from teilhabe import office_time
 from teilhabe.errors import ContractError, TeilhabeError
@@ -163,11 +163,31 @@ def _project_root(env: Mapping[str, str]) -> Path:
 
 def _warehouse_url(env: Mapping[str, str]) -> str | None:
     if url := env.get("TEILHABE_WAREHOUSE_URL", "").strip():
-        return _as_postgresql(url, "TEILHABE_WAREHOUSE_URL")
+        return _with_password(_as_postgresql(url, "TEILHABE_WAREHOUSE_URL"), env)
     if connection := env.get("AIRFLOW_CONN_WAREHOUSE", "").strip():
         name = "AIRFLOW_CONN_WAREHOUSE"
         return _as_postgresql(_from_json(connection, name) if connection.startswith("{") else connection, name)
     return None
+
+
+def _with_password(url: str, env: Mapping[str, str]) -> str:
+    """The address with the password from the file that ``TEILHABE_WAREHOUSE_PASSWORD_FILE`` names, if it does.
+
+    Only who creates or updates the warehouse needs it; whoever runs has passwords of its own roles.
+    """
+    file = env.get("TEILHABE_WAREHOUSE_PASSWORD_FILE", "").strip()
+    if not file:
+        return url
+    try:
+        password = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ContractError(f"TEILHABE_WAREHOUSE_PASSWORD_FILE: {file} cannot be read: {reason}.") from None
+    parts = urlsplit(url)
+    login, at, place = parts.netloc.rpartition("@")
+    if not at or ":" in login:
+        raise ContractError("TEILHABE_WAREHOUSE_URL needs a user without a password beside a password file.")
+    return parts._replace(netloc=f"{login}:{quote(password, safe='')}@{place}").geturl()
 
 
 def _territorial_state(env: Mapping[str, str]) -> date | None:

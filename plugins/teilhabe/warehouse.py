@@ -133,11 +133,27 @@ def discard(settings: Settings) -> None:
 
 
 def _external_server(settings: Settings) -> Server:
-    with _admin_connection(settings, maintenance=True) as connection:
+    """The server of ``TEILHABE_WAREHOUSE_URL``. Once there are roles of our own, nobody logs in as its administrator."""
+    with _any_connection(settings) as connection:
         version = connection.info.server_version // 10000
         if version < OLDEST_SERVER:
             raise WarehouseError(f"The server runs PostgreSQL {version}; teilhabe needs {OLDEST_SERVER} or newer.")
         return Server(connection.info.host, connection.info.port, version, external=True)
+
+
+def _any_connection(settings: Settings) -> psycopg.Connection[Any]:
+    if not (settings.secrets / _password_file("airflow")).exists():
+        return _admin_connection(settings, maintenance=True)
+    try:
+        return connect("airflow", settings)
+    except UnreachableError:
+        raise
+    except WarehouseError as problem:
+        # The server may have been set up anew. Only an administrator's password, where there is one, can tell.
+        try:
+            return _admin_connection(settings, maintenance=True)
+        except WarehouseError:
+            raise problem from None
 
 
 def _embedded_server(settings: Settings) -> Server | None:
@@ -608,9 +624,10 @@ _PATIENCE = {
 ROLE_SETTINGS: dict[str, dict[str, str]] = {
     "loader": _PATIENCE,
     "transformer": _PATIENCE,
-    "steward": _PATIENCE,
+    "steward": {**_PATIENCE, "idle_session_timeout": "12h"},
     "analyst": {
         **_PATIENCE,
+        "idle_session_timeout": "12h",
         "statement_timeout": "60s",
         # All statements of a transaction see the same release.
         "default_transaction_isolation": "repeatable read",
@@ -619,6 +636,9 @@ ROLE_SETTINGS: dict[str, dict[str, str]] = {
     },
 }
 """What a session of a role begins with."""
+
+_MOST_SESSIONS = {"analyst": 30, "steward": 10}
+"""Connections of people, so that a BI tool that opens more and more leaves some to the loads."""
 
 _PROVISION_LOCK = 0x7E11_4ABE
 
@@ -642,9 +662,15 @@ def provision(settings: Settings | None = None) -> None:
                 _make_database(connection, admin, database, owner)
             with _admin_connection(settings, database=warehouse) as inside:
                 _make_schemas(inside, admin)
+                _close_functions(inside, admin, ("owner", "loader", "transformer"))
             with _admin_connection(settings, database=metadata) as inside, inside.transaction():
                 inside.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
                 inside.execute("GRANT ALL ON SCHEMA public TO teilhabe_airflow")
+                _close_functions(inside, admin, ("airflow",))
+            if not settings.warehouse_url:
+                # On a server of its own nobody has anything to do in the databases every server comes with.
+                connection.execute("REVOKE ALL ON DATABASE postgres FROM PUBLIC")
+                connection.execute("REVOKE ALL ON DATABASE template1 FROM PUBLIC")
             _check_passwords(settings, connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise WarehouseError(
@@ -687,6 +713,11 @@ def _make_roles(settings: Settings, connection: psycopg.Connection[Any], admin: 
             continue
         verifier = _verifier(settings, connection, role)
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(verifier)))
+    for role, most in _MOST_SESSIONS.items():
+        account = f"teilhabe_{role}"
+        row = connection.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", [account]).fetchone()
+        if row == (-1,):  # else an administrator has chosen
+            connection.execute(f"ALTER ROLE {account} CONNECTION LIMIT {most}")
     if not admin.superuser:
         _become_member(connection, admin, names)
     for member in ("loader", "transformer"):
@@ -730,6 +761,21 @@ def _is_member(connection: psycopg.Connection[Any], member: str, role: str) -> b
         "SELECT count(*) FROM pg_auth_members WHERE roleid = %s::regrole AND member = %s::regrole", [role, member]
     ).fetchone()
     return bool(row and row[0])
+
+
+def _close_functions(connection: psycopg.Connection[Any], admin: _Admin, roles: Sequence[str]) -> None:
+    """Take from PUBLIC what blocks or fills: advisory locks, with which a session that only reads stops every load, and
+    large objects. They belong to the superuser who made the server, so another administrator has to leave them."""
+    if not admin.superuser:
+        return
+    names = connection.execute(
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
+        " AND (proname LIKE 'pg\\_%advisory%' OR proname LIKE 'lo\\_%' OR proname IN ('loread', 'lowrite'))"
+    ).fetchall()
+    functions = ", ".join(name for (name,) in names)
+    locks = ", ".join(name for (name,) in names if "advisory" in name)
+    connection.execute(f"REVOKE EXECUTE ON FUNCTION {functions} FROM PUBLIC")
+    connection.execute(f"GRANT EXECUTE ON FUNCTION {locks} TO {', '.join(f'teilhabe_{role}' for role in roles)}")
 
 
 def _make_database(connection: psycopg.Connection[Any], admin: _Admin, database: str, owner: str) -> None:

@@ -24,7 +24,7 @@ import pytest
 
 from teilhabe import warehouse as w
 from teilhabe.errors import WarehouseError
-from teilhabe.settings import Settings
+from teilhabe.settings import Settings, get_settings
 from tests.conftest import settings_for
 
 LOGINS: tuple[w.Role, ...] = ("loader", "transformer", "analyst", "steward", "airflow")
@@ -278,8 +278,39 @@ def denied(settings: Settings, role: w.Role, statement: str) -> bool:
         return False
 
 
-def check_rights(settings: Settings) -> None:
-    """The contract of the roles; the same on every kind of server."""
+_BLOCKING = (
+    "select pg_advisory_lock(1)",
+    "select pg_advisory_lock(1, 2)",
+    "select pg_try_advisory_lock(1)",
+    "select pg_advisory_xact_lock(hashtext('teilhabe.build'))",
+    "select pg_try_advisory_xact_lock_shared(1)",
+    "set transaction read write; select lo_create(0)",
+    "set transaction read write; select lo_from_bytea(0, 'x')",
+    "set transaction read write; select lowrite(0, 'x')",
+)
+"""What stops or fills the warehouse although it writes no table."""
+
+
+def check_limits(settings: Settings, *, by_superuser: bool) -> None:
+    """No reader stops or fills the warehouse."""
+    for role in ("analyst", "steward"):
+        for statement in _BLOCKING if by_superuser else ():
+            assert denied(settings, role, statement), (role, statement)
+        assert denied(settings, role, "set transaction read write; create temporary table x (y int)"), role
+        with w.connect(role, settings) as connection:
+            assert one(connection, "show idle_session_timeout") == "12h"
+            assert one(connection, "select rolconnlimit from pg_roles where rolname = current_user") > 0
+            assert not one(connection, "select rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls"
+                                       " from pg_roles where rolname = current_user")  # fmt: skip
+    for role in ("loader", "transformer"):
+        with w.connect(role, settings) as connection:
+            connection.execute("select pg_advisory_xact_lock(1)")
+        assert denied(settings, role, "select lo_create(0)") is by_superuser
+
+
+def check_rights(settings: Settings, *, by_superuser: bool = True) -> None:
+    """The contract of the roles; the same on every kind of server, but for what only a superuser can take from PUBLIC."""
+    check_limits(settings, by_superuser=by_superuser)
     with w.connect("loader", settings) as connection:
         connection.execute("create table ops.probe (id bigint generated always as identity, x text)")
         connection.execute("create table raw.probe (x text)")
@@ -333,10 +364,12 @@ def check_rights(settings: Settings) -> None:
         ("loader", metadata),
         ("analyst", metadata),
         ("analyst", "postgres"),
+        ("airflow", "postgres"),
+        ("loader", "template1"),
     ):
         parameters = psycopg.conninfo.conninfo_to_dict(w.url(settings, role))  # type: ignore[arg-type]
-        if database == "postgres":
-            continue  # the maintenance database of an external server is not ours to close
+        if database in ("postgres", "template1") and settings.warehouse_url:
+            continue  # what an external server came with is not ours to close
         with pytest.raises(psycopg.OperationalError, match="CONNECT"):
             psycopg.connect(**{**parameters, "dbname": database})
     with w.connect("airflow", settings) as connection:
@@ -482,7 +515,7 @@ class TestServerOfYourOwn:
         assert server.external and server.port == clean.port
         w.provision(mine)
         w.provision(mine)
-        check_rights(mine)
+        check_rights(mine, by_superuser=False)
         assert w.stop(mine) is False and w.is_running(mine), "a server of yours is never stopped"
         assert not (settings.home / "postgres").exists()
 
@@ -493,6 +526,21 @@ class TestServerOfYourOwn:
         assert w.database_names(mine) == ("county", "county_airflow")
         assert w.dbt_environment(mine)["TEILHABE_DBT_DBNAME"] == "county"
         check_rights(mine)
+
+    def test_who_runs_needs_no_administrator(self, clean: External, settings: Settings) -> None:
+        """Only creating and updating does; the password may lie in a file of its own."""
+        clean.sql("create role keeper login createrole createdb password 'se:cr@et'")
+        address = f"postgresql://keeper@127.0.0.1:{clean.port}/teilhabe"
+        file = settings.home.parent / "password"
+        file.write_text("se:cr@et\n")
+        environ = {"TEILHABE_HOME": str(settings.home), "TEILHABE_WAREHOUSE_URL": address}
+        w.provision(get_settings({**environ, "TEILHABE_WAREHOUSE_PASSWORD_FILE": str(file)}))
+        running = get_settings(environ)
+        assert w.is_running(running) and w.ensure_running(running).port == clean.port
+        for role in LOGINS:
+            w.connect(role, running).close()
+        with pytest.raises(WarehouseError, match="keeper"):
+            w.provision(running)
 
     def test_passwords_lost_on_our_side_are_set_anew(self, clean: External, settings: Settings) -> None:
         clean.sql("create role keeper login createrole createdb password 'secret'")
