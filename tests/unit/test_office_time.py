@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import time
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
-from teilhabe import office_time
+from teilhabe import landing, office_time
 from teilhabe import warehouse as warehouse_module
-from teilhabe.errors import ContractError
+from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.settings import Settings, get_settings
 from tests.models import macro
 
@@ -72,3 +75,44 @@ def test_another_zone_is_a_setting() -> None:
     for wrong in ("Berlin", "../etc/passwd", "Europe/"):
         with pytest.raises(ContractError, match="TEILHABE_TIMEZONE must be a time zone like Europe/Berlin"):
             get_settings({"TEILHABE_TIMEZONE": wrong})
+
+
+def test_a_stated_time_is_one_of_the_county_wherever_the_machine_stands() -> None:
+    assert office_time.moment_in_office(datetime(2024, 5, 28)) == datetime(2024, 5, 27, 22, tzinfo=UTC)
+    assert office_time.moment_in_office(datetime(2024, 1, 28, 9, 30)) == datetime(2024, 1, 28, 8, 30, tzinfo=UTC)
+    given = datetime(2024, 5, 28, tzinfo=UTC)
+    assert office_time.moment_in_office(given) is given
+
+
+def test_a_time_the_clocks_skipped_is_refused() -> None:
+    sentence = (
+        r"^02:30 Uhr am 30\.03\.2025 gab es nicht: In dieser Nacht wurden die Uhren vorgestellt\. "
+        r"Erwartet wird eine Uhrzeit, die es gab, oder eine mit Abstand zur Weltzeit wie 2025-03-30T01:30:00\+0000\.$"
+    )
+    with pytest.raises(TeilhabeError, match=sentence):
+        office_time.moment_in_office(datetime(2025, 3, 30, 2, 30))
+    assert office_time.moment_in_office(datetime(2025, 3, 30, 3)) == datetime(2025, 3, 30, 1, tzinfo=UTC)
+
+
+def test_a_time_the_clocks_showed_twice_is_asked_back() -> None:
+    with pytest.raises(TeilhabeError, match=r"zweimal: .* 2025-10-26T02:30:00\+0200 oder 2025-10-26T02:30:00\+0100\.$"):
+        office_time.moment_in_office(datetime(2025, 10, 26, 2, 30))
+    assert office_time.moment_in_office(datetime(2025, 10, 26, 3)) == datetime(2025, 10, 26, 2, tzinfo=UTC)
+
+
+def test_a_file_handed_in_for_a_day_is_received_on_that_day_of_the_county(
+    warehouse: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        file = tmp_path / "a.csv"
+        file.write_text("a;b\n")
+        [handed] = landing.hand_in(warehouse, "x__y", [file], datetime(2024, 5, 28))
+        said = json.loads((handed.parent / "delivery.json").read_text())["received_at"]
+        assert datetime.fromisoformat(said) == datetime(2024, 5, 27, 22, tzinfo=UTC)
+        with pytest.raises(TeilhabeError, match="gab es nicht"):
+            landing.hand_in(warehouse, "x__y", [file], datetime(2025, 3, 30, 2, 30))
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from teilhabe.errors import Finding, TeilhabeError
 from teilhabe.landing.base import RemoteFile
-from teilhabe.office_time import spell_moment, stamp
+from teilhabe.office_time import moment_in_office, spell_moment, stamp
 from teilhabe.saying import with_sentence
 
 RULE = "delivery.received_in_future"
@@ -45,8 +45,9 @@ def stated(received_at: datetime, now: datetime) -> datetime:
     """What somebody states when handing in.
 
     Raises:
-        TeilhabeError: the moment is still to come.
+        TeilhabeError: the moment is still to come, or there is no such time in the county.
     """
+    received_at = moment_in_office(received_at)
     if received_at > now:
         raise TeilhabeError(_to_come(received_at, now))
     return received_at

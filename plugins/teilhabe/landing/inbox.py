@@ -34,6 +34,7 @@ from teilhabe.landing.base import (
     sync_folder,
     write_stream,
 )
+from teilhabe.office_time import moment_in_office
 from teilhabe.settings import Settings
 
 TICKET_FILE = "delivery.json"
@@ -57,11 +58,11 @@ def hand_in(
     """Put each file into the inbox of its dataset as one ticket; returns the paths of the files there, in order.
 
     All files are looked at before the first is taken, so a wrong name among ten hands in nothing.
-    ``received_at`` is what somebody states who hands in late; without time zone it is taken as local time, and one that is
+    ``received_at`` is what somebody states who hands in late; without time zone it is a time in the county, and one that is
     still to come is refused. ``now`` is what the clock says.
     """
     now = now or datetime.now(UTC)
-    at = stated(received_at.astimezone(), now) if received_at else now.astimezone()
+    at = stated(received_at, now) if received_at else now
     offered = [(Path(file), _offered_name(Path(file))) for file in files]
     folder = dataset_inbox(settings, dataset_id)
     private_dirs(folder, settings.inbox)
@@ -152,7 +153,7 @@ class FolderSource:
             with os.fdopen(_open_regular(folder / TICKET_FILE), encoding="utf-8") as stream:
                 said = json.load(stream)
             name = base_name(said["original_name"])
-            received_at = datetime.fromisoformat(said["received_at"])
+            received_at = moment_in_office(datetime.fromisoformat(said["received_at"]))
         except (OSError, ValueError, KeyError, TypeError, TeilhabeError):
             return None
         found = _status(folder / name)
@@ -167,7 +168,7 @@ class FolderSource:
             fingerprint=f"ticket {key}",
             complete=True,
             source=self.source,
-            received_at=received_at.astimezone(),
+            received_at=received_at,
             is_stated=said.get("is_stated") is not False,
             by_own_clock=said.get("is_stated") is False,
             sender=said.get("sender"),
