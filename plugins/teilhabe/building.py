@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from teilhabe import dbt_run, holding, loading, locks, macros, ops, releasing, warehouse
+from teilhabe import dbt_run, held_deliveries, loading, locks, macros, ops, releasing, warehouse
 from teilhabe.code_version import code_version
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import WarehouseError
@@ -71,28 +71,30 @@ def build(settings: Settings, run_id: str | None = None, *, force: bool = False)
     with loading.session(settings) as conn:
         locks.wait_alone(conn, "teilhabe.build")
         ops.record_datasets(conn, load_contracts(settings.agencies).values())
-        holding.release(conn, everything=force or not _same_code(settings))
+        held_deliveries.release(conn, everything=force or not _same_code(settings))
         new = ops.deliveries_to_build(conn)
         build_id = ops.start_build(conn, new, code_version=code_version(settings), run_id=run_id, force=force)
         conn.commit()
-        guesses = holding.Guesses()
+        guesses = held_deliveries.Guesses()
         try:
-            for _ in range(holding.MOST_ROUNDS):
+            for _ in range(held_deliveries.MOST_ROUNDS):
                 try:
                     _build_once(settings, conn, build_id, run_id, force=force)
                     break
                 except WarehouseError as error:
-                    if not holding.hold_back(settings, conn, build_id, error, guesses):
+                    if not held_deliveries.hold_back(settings, conn, build_id, error, guesses):
                         raise
             else:
-                raise WarehouseError(f"The build failed {holding.MOST_ROUNDS} times, each time by other deliveries.")
+                raise WarehouseError(
+                    f"The build failed {held_deliveries.MOST_ROUNDS} times, each time by other deliveries."
+                )
         except WarehouseError as error:
-            holding.let_go(conn, guesses, passed=False)
+            held_deliveries.let_go(conn, guesses, passed=False)
             ops.finish_build(conn, build_id, succeeded=False, message=str(error))
             conn.commit()
             raise
         ops.finish_build(conn, build_id, succeeded=True, message=None)
-        holding.let_go(conn, guesses, passed=True)
+        held_deliveries.let_go(conn, guesses, passed=True)
         (settings.work / _BUILT_BY).write_text(_models_version(settings), encoding="utf-8")
         return build_id
 
@@ -253,7 +255,7 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
             log.info("dbt: %s", line)
     nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
     if done.returncode:
-        raise holding.BuildError(_failure(arguments, nodes, done.stdout + done.stderr), nodes)
+        raise held_deliveries.BuildError(_failure(arguments, nodes, done.stdout + done.stderr), nodes)
     return list(nodes)
 
 
@@ -282,9 +284,9 @@ def observation_models(settings: Settings) -> list[str]:
 
 
 def _failure(arguments: Sequence[str], nodes: Sequence[Node], output: str) -> str:
-    failed = [n for n in nodes if n["status"] in holding.FAILED]
+    failed = [n for n in nodes if n["status"] in held_deliveries.FAILED]
     if not failed:
         last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
         return f"dbt {' '.join(arguments)} did not run: {last.strip()}"
     names = ", ".join(n["unique_id"].split(".", 2)[-1] for n in failed)
-    return f"dbt {' '.join(arguments)} failed in {names}: {holding.without_rows(str(failed[0]['message']))}"
+    return f"dbt {' '.join(arguments)} failed in {names}: {held_deliveries.without_rows(str(failed[0]['message']))}"

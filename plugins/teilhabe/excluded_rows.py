@@ -11,8 +11,8 @@ from psycopg.rows import dict_row
 from teilhabe.errors import Place
 
 if TYPE_CHECKING:
-    from teilhabe.holding_back import Excluded
     from teilhabe.ops import Connection
+    from teilhabe.row_exclusion import Excluded
 
 
 def record(conn: Connection, delivery_id: int, rows: Iterable[Excluded]) -> None:

@@ -388,14 +388,14 @@ def _load_one(
     folder: Path,
     run_id: str | None,
 ) -> None:
-    from teilhabe.reading.held_back import HeldBack
+    from teilhabe.reading.excluding import RowsExcluded
 
     number = delivery.delivery_id
     with ops.step(conn, "load", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id) as outcome:
         reading = open_delivery(settings, contract, delivery, folder)
         conn.commit()
         if delivery.held_back_count:
-            reading.held_back = HeldBack(excluded_rows.places(conn, number))
+            reading.excluded = RowsExcluded(excluded_rows.places(conn, number))
             conn.commit()
         outcome.rows = loading.load(conn, contract, number, reading.chunks())
     log.info("loaded %s (%s rows)", delivery.file_name, outcome.rows)
@@ -724,7 +724,7 @@ def _judge_one(
     folder: Path,
     run_id: str | None,
 ) -> str:
-    from teilhabe import history, holding_back
+    from teilhabe import history, row_exclusion
     from teilhabe.validation import Verdict, validate
 
     with ops.step(
@@ -747,7 +747,7 @@ def _judge_one(
             )
 
         try:
-            verdict = holding_back.judge(
+            verdict = row_exclusion.judge(
                 contract, partial(open_delivery, settings, contract, delivery, folder), validated, decided
             )
         except ReadingError as error:
@@ -765,7 +765,7 @@ def _judge_one(
         verdict.findings = _with_sentences(contract, verdict.findings, delivery)
         state: ops.State = "validated" if verdict.accepted else "quarantined"
         ops.record_findings(conn, delivery.delivery_id, verdict.findings)
-        excluded_rows.record(conn, delivery.delivery_id, holding_back.excluded(verdict, contract.secrecy_method))
+        excluded_rows.record(conn, delivery.delivery_id, row_exclusion.excluded(verdict, contract.secrecy_method))
         ops.set_state(
             conn,
             delivery.delivery_id,

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from teilhabe.contracts import Contract
     from teilhabe.observations import Context
     from teilhabe.reading.base import AnyReading
-    from teilhabe.reading.held_back import HeldRow
+    from teilhabe.reading.excluding import ExcludedRow
     from teilhabe.register import Register
 
 Scope = Literal["row", "delivery", "observations"]
@@ -124,7 +124,7 @@ class Verdict:
     """Keys the rows are about, as far as they could be read; None among them where one names none."""
     faults: list[Finding] = field(default_factory=list)
     """The findings for which rows are left out, or could be if somebody decides so."""
-    held_back: list[HeldRow] = field(default_factory=list)
+    excluded: list[ExcludedRow] = field(default_factory=list)
     """These rows; of a delivery that is loaded ``row_count`` counts the others."""
     held_back_count: int = 0
     """How many they are, those among them that could not even be read as rows."""

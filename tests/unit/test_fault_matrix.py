@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from teilhabe import holding_back
+from teilhabe import row_exclusion
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import Finding, ReadingError
 from teilhabe.periods import period_end
 from teilhabe.reading import ReadingContext, open_reading
-from teilhabe.reading.held_back import HeldBack
+from teilhabe.reading.excluding import RowsExcluded
 from teilhabe.register import Register, baseline
 from teilhabe.validation import Suite, load_suite, validate
 from tests.faults_of_content import DISSOLVED, KINDS
@@ -60,14 +60,14 @@ def taken_in(fixture: Path, data: bytes, folder: Path) -> tuple[list[Row] | None
         return validate(contract, _rules(dataset_id), one, REGISTER, file_name=path.name, received_at=RECEIVED)
 
     try:
-        verdict = holding_back.judge(contract, reading, judge)
+        verdict = row_exclusion.judge(contract, reading, judge)
     except ReadingError as error:
         return None, [error.finding]
     if not verdict.accepted:
         return None, verdict.findings
     again = reading()
-    if verdict.held_back:
-        again.held_back = HeldBack({row.place for row in verdict.held_back})
+    if verdict.excluded:
+        again.excluded = RowsExcluded({row.place for row in verdict.excluded})
     return pa.concat_tables(again.chunks()).to_pylist(), verdict.findings
 
 

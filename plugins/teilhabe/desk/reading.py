@@ -31,7 +31,7 @@ from teilhabe.errors import TeilhabeError
 from teilhabe.incidents import last_waiver_day
 
 PAGE_ROWS = 50
-HELD_BACK_SHOWN = 20
+EXCLUDED_SHOWN = 20
 CONTRADICTIONS_SHOWN = 50
 """Per measure and pair of datasets."""
 DUE_AHEAD = timedelta(days=92)
@@ -171,7 +171,7 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
         )
 
     @router.get("/deliveries/{delivery_id}/held-back.csv")
-    def held_back_list(delivery_id: int, who: Account = asking) -> Response:
+    def excluded_list(delivery_id: int, who: Account = asking) -> Response:
         """Every row that is left out, with the reason and what was read of it."""
         with desk.session() as conn:
             found = queries.delivery(conn, desk.scope(who), delivery_id)
@@ -180,7 +180,7 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
             rows = excluded_rows.listed(conn, delivery_id)
         contract = desk.contracts().get(found["dataset_id"])
         return Response(
-            _held_back_csv(desk.repeatable(who, found["dataset_id"], rows), contract),
+            _excluded_csv(desk.repeatable(who, found["dataset_id"], rows), contract),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="Lieferung_{delivery_id}_zurueckgehalten.csv"'},
         )
@@ -329,14 +329,14 @@ def delivery_page(
         steps = {row["step"]: row for row in queries.outcomes(conn, delivery_id)}
         others = queries.siblings(conn, scope, found)
         messages = queries.messages(conn, scope, delivery_id=delivery_id)
-        held_back = excluded_rows.listed(conn, delivery_id, HELD_BACK_SHOWN) if found["held_back_count"] else []
+        excluded = excluded_rows.listed(conn, delivery_id, EXCLUDED_SHOWN) if found["held_back_count"] else []
     dataset_id = found["dataset_id"]
     [found] = desk.repeatable(who, dataset_id, [found])
     return desk.page(
         request, who, "delivery.html", status.HTTP_409_CONFLICT if problem else status.HTTP_200_OK,
         delivery=found, findings=desk.repeatable(who, dataset_id, findings), steps=steps,
         others=desk.repeatable(who, dataset_id, others), messages=messages,
-        held_back=desk.repeatable(who, dataset_id, held_back),
+        excluded=desk.repeatable(who, dataset_id, excluded),
         page=page, pages=_pages(findings), may_edit=who.may_edit(dataset_id),
         may_withdraw=who.may_edit(dataset_id) and who.may_decide, done=done, problem=problem, reason=reason,
         approvals_dag=APPROVALS_DAG, is_of_county=desk.is_of_county(who),
@@ -396,7 +396,7 @@ def _csv(rows: list[queries.Row]) -> bytes:
     return out.getvalue().encode("utf-8-sig")
 
 
-def _held_back_csv(rows: list[queries.Row], contract: Contract | None) -> bytes:
+def _excluded_csv(rows: list[queries.Row], contract: Contract | None) -> bytes:
     """As ``_csv``, with the columns of the contract behind the reason."""
     columns = contract.columns if contract else []
     out = io.StringIO()

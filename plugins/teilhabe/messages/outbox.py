@@ -96,7 +96,7 @@ def due(conn: ops.Connection, now: datetime) -> list[dict[str, Any]]:
 
 def preview(conn: ops.Connection, policy: Policy, now: datetime) -> list[tuple[dict[str, Any], datetime | None]]:
     """What is due, with the moment it is held back until; changes nothing."""
-    return [(row, _held_back(conn, policy, row, now)) for row in due(conn, now)]
+    return [(row, _quiet_until(conn, policy, row, now)) for row in due(conn, now)]
 
 
 def listed(conn: ops.Connection, state: str | None, limit: int) -> list[dict[str, Any]]:
@@ -239,7 +239,7 @@ def _send_all(conn: ops.Connection, this: _Round, done: Sent) -> None:
         if not _readdress(conn, this, row, done):
             conn.commit()
             continue
-        later = _held_back(conn, this.policy, row, this.now)
+        later = _quiet_until(conn, this.policy, row, this.now)
         if later is not None:
             conn.execute("update ops.message set not_before = %s where message_id = %s", (later, row["message_id"]))
             this.held.append(row["message_id"])
@@ -287,7 +287,7 @@ def _readdress(conn: ops.Connection, this: _Round, row: dict[str, Any], done: Se
     return True
 
 
-def _held_back(conn: ops.Connection, policy: Policy, row: dict[str, Any], now: datetime) -> datetime | None:
+def _quiet_until(conn: ops.Connection, policy: Policy, row: dict[str, Any], now: datetime) -> datetime | None:
     """Until when an office is left in peace: over the quiet hours, and when it has got its share of this hour or day.
 
     The day's share also ends what no header tells: two machines that answer each other.

@@ -29,8 +29,8 @@ from teilhabe.reading.appearance import Appearance
 from teilhabe.reading.as_seen import AsSeen
 from teilhabe.reading.coded import coded, constant, plain
 from teilhabe.reading.duplicates import DuplicateRows, Hashes
+from teilhabe.reading.excluding import RowsExcluded
 from teilhabe.reading.guard import guarded
-from teilhabe.reading.held_back import HeldBack
 from teilhabe.reading.key_completion import KeyCompletion
 from teilhabe.reading.keys import is_date, level_of, shown
 from teilhabe.reading.labels import ValueColumn, normalise, unmarked
@@ -109,7 +109,7 @@ class Reading(ABC):
         """The columns (from 0) of a sheet whose rows become rows as a whole, so that no number names its column."""
         self.texts_used: set[str] = set()
         """Normalised labels and headers that occurred, for the check of their validity."""
-        self.held_back: HeldBack | None = None
+        self.excluded: RowsExcluded | None = None
         """Rows that are left out of ``chunks``; set before they are read."""
         self.names_resolved: dict[str, str] = {}
         """Names whose keys came from the register; complete once ``chunks`` is exhausted."""
@@ -166,8 +166,8 @@ class Reading(ABC):
             table = self._as_seen(self._conform(columns), seen)
             if self.contract.is_observation:
                 self._check_rules(table)
-            if self.held_back is not None:
-                table = self.held_back.take_out(table, self.contract.unique_key, self.sheet)
+            if self.excluded is not None:
+                table = self.excluded.take_out(table, self.contract.unique_key, self.sheet)
             if thousands:
                 thousands.see(table, self.sheet)
             table = duplicates.drop(table, self.sheet)

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe import building, holding, loading, macros, ops
+from teilhabe import building, held_deliveries, loading, macros, ops
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
@@ -101,7 +101,7 @@ def test_what_nobody_can_name_fails_loudly(star: Star, monkeypatch: pytest.Monke
         }
 
         def dbt(*_: Any, **__: Any) -> Any:
-            raise holding.BuildError(f"dbt build failed in dim_period: {message}", [node])
+            raise held_deliveries.BuildError(f"dbt build failed in dim_period: {message}", [node])
 
         return dbt
 
@@ -129,7 +129,7 @@ def test_of_those_nothing_names_only_the_last_is_held(star: Star, monkeypatch: p
 
     def refusing(*arguments: Any, **said: Any) -> None:
         if state(star, culprit)[0] == "loaded":
-            raise holding.BuildError("dbt build failed in sums: Got 1 result", [node])
+            raise held_deliveries.BuildError("dbt build failed in sums: Got 1 result", [node])
         once(*arguments, **said)
 
     with monkeypatch.context() as patch:
@@ -153,7 +153,7 @@ def test_a_row_marts_does_not_take_names_its_delivery(star: Star) -> None:
             )
         error = WarehouseError("Nothing was published.")
         error.__cause__ = raised.value
-        assert rows[0][1] in set(holding._named(conn, error, []))
+        assert rows[0][1] in set(held_deliveries._named(conn, error, []))
 
 
 def test_a_macro_that_changes_recomputes_what_it_feeds(star: Star, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 _SHOWN = 5
 
 
-def held_back(
+def about_excluded_rows(
     settings: Settings, territory: str, name: str, periods: Collection[str], measures: Collection[str]
 ) -> list[str]:
     """A German sentence per row that is left out and would have been about one of these measures there and then.

@@ -22,7 +22,7 @@ _TALLIED = ("period_code", "_column_number", "territory_code", *_WHAT)
 
 
 @dataclass(frozen=True)
-class HeldRow:
+class ExcludedRow:
     """One row of the tidy table that was left out, as it was read."""
 
     place: Place
@@ -32,7 +32,7 @@ class HeldRow:
 
 
 @dataclass
-class HeldBack:
+class RowsExcluded:
     """Leaves rows out of the chunks of a reading and remembers them.
 
     ``contested`` are hashes of keys about which the file says different things: none of their rows is taken.
@@ -40,7 +40,7 @@ class HeldBack:
 
     places: Collection[Place]
     contested: Hashes | None = None
-    rows: list[HeldRow] = field(default_factory=list)
+    rows: list[ExcludedRow] = field(default_factory=list)
     met: set[tuple[str | None, int]] = field(default_factory=set)
     """Rows of the file with a place in them that were met, whether the place was found or not."""
     _before: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -59,7 +59,7 @@ class HeldBack:
             for row, is_contested in zip(table.filter(pa.array(out)).to_pylist(), contested[out].tolist(), strict=True):
                 number, column = row.pop("_row_number"), row.pop("_column_number")
                 row.pop("_sheet", None)
-                self.rows.append(HeldRow(Place(sheet, number, column or None), row, is_contested))
+                self.rows.append(ExcludedRow(Place(sheet, number, column or None), row, is_contested))
             table = table.filter(pa.array(~out))
         self._tally(table, self._after)
         return table

@@ -8,7 +8,7 @@ import pytest
 
 from teilhabe import deciding, incidents, loading, ops, pipeline
 from teilhabe.errors import TeilhabeError
-from teilhabe.explaining_held_back import held_back
+from teilhabe.explaining_excluded_rows import about_excluded_rows
 from teilhabe.settings import Settings
 from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, monitor, population
 
@@ -263,7 +263,7 @@ def test_explain_names_the_rows_that_were_left_out(flow: Flow) -> None:
     measures = set(pipeline.contract(flow.settings, FOREIGNERS).measures)
 
     def told(name: str, period: str = "2021-12-31", of: set[str] = measures) -> list[str]:
-        return held_back(flow.settings, "03156", name, {period}, of)
+        return about_excluded_rows(flow.settings, "03156", name, {period}, of)
 
     assert told("Osterode am Harz, Landkreis") == [
         f"Die Zeile 3 der Datei „zahlen.csv“ (Osterode, 31.12.2021) in Lieferung {number} wurde zurückgehalten: „#NV“ ist kein "

@@ -80,7 +80,7 @@ def judge(
     Where the office can mend the file it is refused all the same; the verdict then says without which rows it could be loaded.
     ``decided``: the rows a person has said it may do without. ``ReadingError`` passes.
     """
-    from teilhabe.reading.held_back import HeldBack
+    from teilhabe.reading.excluding import RowsExcluded
 
     reading = open_reading()
     verdict = validate(reading)
@@ -90,7 +90,7 @@ def judge(
     if not places:
         return verdict
     second = open_reading()
-    second.held_back = held = HeldBack(places, reading.contested)
+    second.excluded = held = RowsExcluded(places, reading.contested)
     try:
         without = validate(second)
     except ReadingError:
@@ -117,7 +117,7 @@ def judge(
     # What the office can mend is not loaded, but somebody may decide to do without these rows.
     counting = without if not reading.is_mendable or out <= set(decided or ()) else verdict
     counting.faults = causes
-    counting.held_back = held.rows
+    counting.excluded = held.rows
     counting.held_back_count = len(held.rows) + len({(place.sheet, place.row) for place in unread})
     return counting
 
@@ -135,7 +135,7 @@ def excluded(verdict: Verdict, secrecy: SecrecyMethod) -> list[Excluded]:
                 reasons.setdefault(place, Excluded(place, finding.rule, reason, evidence.found, None))
     rows: list[Excluded] = []
     seen: set[Place] = set()
-    for row in verdict.held_back:
+    for row in verdict.excluded:
         whole = replace(row.place, column=None)
         why = reasons.get(row.place) or reasons.get(whole)
         if why is None and contested is not None:
