@@ -184,6 +184,11 @@ class LayoutBase(Strict):
     mendable: bool | None = None
     """Where it differs from the dataset's: a file made for the county beside the published table."""
 
+    @property
+    def is_one_per_row(self) -> bool:
+        """Whether a row of the file is one number: else it is numbers that are counted for people, not rows."""
+        return False
+
     def coordinates(self) -> Iterator[tuple[str, Coordinates]]:
         """Every place in the contract that names coordinates, and these."""
         for text, found in self.labels.items():
@@ -208,6 +213,10 @@ class GenesisCsv(LayoutBase):
     value_columns: int
     """Loaded value columns per period: fewer means that a column is missing."""
 
+    @property
+    def is_one_per_row(self) -> bool:
+        return self.value_columns == 1 and "period_code" in self.keys
+
 
 class Ffcsv(LayoutBase):
     """The flat CSV of newer GENESIS installations: one row per number, codes instead of texts."""
@@ -216,6 +225,10 @@ class Ffcsv(LayoutBase):
     statistics: str
     variables: list[str] = []
     """Codes of the breakdowns that ``labels`` knows."""
+
+    @property
+    def is_one_per_row(self) -> bool:
+        return True
 
 
 class TidyCsv(LayoutBase):
@@ -238,6 +251,10 @@ class TidyCsv(LayoutBase):
     key_width: int | None = None
     """Keys are padded with leading zeros to this width."""
     key_overrides: list[KeyOverride] = []
+
+    @property
+    def is_one_per_row(self) -> bool:
+        return True
 
 
 class Table(LayoutBase):
@@ -402,17 +419,29 @@ class Gv100ad(LayoutBase):
 
     reader: Literal["gv100ad"]
 
+    @property
+    def is_one_per_row(self) -> bool:
+        return True
+
 
 class RegisterXlsx(LayoutBase):
     """The municipality register as the yearly workbook extract."""
 
     reader: Literal["register_xlsx"]
 
+    @property
+    def is_one_per_row(self) -> bool:
+        return True
+
 
 class TerritorialChanges(LayoutBase):
     """The yearly list of territorial changes, xls or xlsx."""
 
     reader: Literal["territorial_changes"]
+
+    @property
+    def is_one_per_row(self) -> bool:
+        return True
 
 
 Layout = Annotated[
@@ -565,6 +594,23 @@ class Contract(Strict):
     attribution: str
     tags: list[str]
     path: Path
+
+    def counts_rows(self, layout: str | None) -> bool:
+        """Whether what is read by a layout (its name) is one number per row of the file."""
+        return any(file.name == layout and file.is_one_per_row for file in self.layouts)
+
+    def as_headed_in(self, layout: str) -> Contract:
+        """The contract with its columns called as that layout's files head them, where they do."""
+        headers = next((getattr(file, "columns", {}) for file in self.layouts if file.name == layout), {})
+        columns = [
+            column.model_copy(update={"office_term": headers[column.name][0]}) if headers.get(column.name) else column
+            for column in self.columns
+        ]
+        return self.model_copy(update={"columns": columns})
+
+    def is_headed(self, text: str) -> bool:
+        """Whether some file of this dataset has that text."""
+        return any(text in file.texts() for file in self.layouts)
 
     @property
     def number_deviation(self) -> float:
@@ -755,20 +801,13 @@ def _for_offices(given: tuple[int, Any] | None, layout: LayoutProperty, path: Pa
         return ForOfficesProperty()
     index, value = given
     found = _validated(ForOfficesProperty, value, path, f"customProperties[{index}].value")
-    known = {text for file in layout.files for text in (*getattr(file, "labels", {}), *_column_texts(file))}
+    known = {text for file in layout.files for text in file.texts()}
     for term in found.definitions:
         if term not in known:
             raise ContractError(
                 f"{path}: customProperties[{index}].value.definitions: {term!r} is no label or column of any layout."
             )
     return found
-
-
-def _column_texts(file: Any) -> Iterator[str]:
-    for texts in (*getattr(file, "columns", {}).values(), *getattr(file, "fields", {}).values()):
-        yield from [texts] if isinstance(texts, str) else texts
-    for aliases in getattr(file, "label_columns", []):
-        yield from aliases
 
 
 def _approval_hours(given: tuple[int, Any] | None, path: Path) -> int | None:

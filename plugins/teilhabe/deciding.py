@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from psycopg.rows import dict_row
 
-from teilhabe import acts, incidents, ops
+from teilhabe import acts, incidents, ops, wording
 from teilhabe.errors import TeilhabeError
 from teilhabe.office_time import OFFICE_TIME, spell_moment
 
@@ -37,7 +37,6 @@ class Decision:
     reason: str
     is_new: bool
     state: ops.State
-    row_count: int
     held_back_count: int
 
 
@@ -87,16 +86,15 @@ def told(decision: Decision) -> str:
         return f"{name} ist schon entschieden{done}: {_what(decision)}."
     if decision.answer == "reject":
         return f"{name} bleibt zurückgewiesen; die Beanstandungen dazu sind geschlossen, niemand wird angeschrieben."
-    from teilhabe.observations import number_in_words
-
-    rows, out = number_in_words(decision.row_count), number_in_words(decision.held_back_count)
-    return f"{name} wird mit dem nächsten Lauf ohne {out} von {rows} Zeilen übernommen."
+    count = decision.held_back_count
+    without = "die fehlerhafte Stelle" if count == 1 else f"{wording.places(count)} mit Fehlern"
+    return f"{name} wird mit dem nächsten Lauf ohne {without} übernommen."
 
 
 _NOT_OPEN: dict[ops.State, str] = {
     "received": "wird noch geprüft; bitte warten, bis das Ergebnis da ist",
     "failed": "wird noch geprüft; bitte warten, bis das Ergebnis da ist",
-    "validated": "hat keine fehlerhaften Zeilen und wird übernommen, sobald über ihre Warnungen entschieden ist",
+    "validated": "hat keine fehlerhaften Stellen und wird übernommen, sobald über ihre Warnungen entschieden ist",
     "loaded": "ist übernommen; zurücknehmen lässt sie sich mit „zurückziehen“",
     "held": "ist angenommen und beim Aufbau des Bestands zurückgehalten; zurücknehmen lässt sie sich mit „zurückziehen“",
     "withdrawn": "ist zurückgezogen",
@@ -152,13 +150,12 @@ def _decided(conn: ops.Connection, delivery: ops.Delivery, *, is_new: bool = Fal
         row["reason"] or "",
         is_new,
         delivery.state,
-        delivery.row_count or 0,
         delivery.held_back_count,
     )
 
 
 def _what(decision: Decision) -> str:
-    what = "zurückweisen" if decision.answer == "reject" else "ohne die fehlerhaften Zeilen übernehmen"
+    what = "zurückweisen" if decision.answer == "reject" else "ohne die fehlerhaften Stellen übernehmen"
     return f"„{what}“, {decision.by}, {spell_moment(decision.at)} ({decision.reason})"
 
 

@@ -98,7 +98,8 @@ def judge(
     else:
         lost = held.lost()
     if lost is not None:
-        verdict.findings.append(_too_many(lost, len(places)))
+        if not reading.is_mendable or decided:
+            verdict.findings.append(_too_many(lost, len(places)))
         return verdict
     unread = places - {row.place for row in held.rows} - {replace(row.place, column=None) for row in held.rows}
     if any((place.sheet, place.row) in held.met for place in unread):
@@ -159,6 +160,5 @@ def _too_many(lost: str, count: int) -> Finding:
         TOO_MANY,
         "",
         found=f"{number_in_words(count)} fehlerhafte Stellen",
-        expected="einzelne fehlerhafte Zeilen",
         what=f"Wegen fehlerhafter Zeilen fiele {lost} weg, darum wird nichts übernommen.",
     )

@@ -27,6 +27,9 @@ EMPTY = "leer"
 PERSON_LEVEL = "file.person_level"
 """The rule that refuses files about single persons; their names may name one."""
 
+OTHER_DATASET = "file.other_dataset"
+"""The rule that refuses a file handed in for a dataset it does not belong to."""
+
 PERSONAL = "Die Datei enthält anscheinend Angaben zu einzelnen Personen; ihr Inhalt wird hier nicht wiedergegeben."
 
 _SMALLEST: Mapping[str, int] = {"min3": 3, "min3+secondary": 3, "min5": 5}
@@ -37,6 +40,8 @@ _EVIDENCE = ("row_number", "column_name", "found", "expected", "column_number", 
 
 _WHOLE_NUMBER = re.compile(r"-?\d[\d.,]*")
 _PARTS = re.compile("|".join(map(re.escape, (PLACE, SUBJECT, FOUND, EXPECTED))))
+_SAYS_IT_ITSELF = re.compile(r"\b(bitte|statt|erlaubt|fehlt)\b", re.IGNORECASE)
+"""A sentence with such a word says what should be there instead."""
 _QUOTED = re.compile(r"„([^„“]*)“")
 
 
@@ -109,8 +114,7 @@ def say(
     if with_count and finding.row_count > 1:
         text = f"{text.rstrip('.')}. Insgesamt {counted(finding)}"
     if with_count and finding.held_back:
-        these = "Diese Zeilen bleiben" if finding.row_count > 1 else "Diese Zeile bleibt"
-        text = f"{text.rstrip('.')}. {these} draußen, die übrigen gelten."
+        text = f"{text.rstrip('.')}. Was dort steht, wird nicht übernommen; alles Übrige gilt."
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
@@ -185,7 +189,7 @@ def expected_beside(finding: Finding, secrecy: SecrecyMethod | None) -> str | No
         return None
     said = say(finding, secrecy, with_count=False)
     is_said = re.search(rf"(?<!\w){re.escape(expected.rstrip('.'))}(?!\w)", said, re.IGNORECASE)
-    return None if is_said else expected
+    return None if is_said or _SAYS_IT_ITSELF.search(said) else expected
 
 
 def masked(text: str | None, secrecy: SecrecyMethod | None) -> str | None:

@@ -8,6 +8,7 @@ The number of rows decides what a rule may cost: all of them work on whole colum
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -844,6 +845,18 @@ def places_of(
     )
 
 
+def _about(number: float, slack: float, *, at_least: bool) -> str:
+    """``402``, ``8.557 bis 8.565`` where rounding leaves room, ``mindestens 54``."""
+    room = slack if slack >= 0.5 else 0.0
+    low, high = number - room, number + room
+    if number == round(number):  # of counts there are no halves
+        low, high = math.ceil(low), math.floor(high)
+    low_in_words, high_in_words = (number_in_words(round(one, 2)) for one in (low, high))
+    if at_least:
+        return f"mindestens {low_in_words}"
+    return low_in_words if low_in_words == high_in_words else f"{low_in_words} bis {high_in_words}"
+
+
 def _of_parts(have: int, want: int) -> str:
     """What a sum is made of; a single part is none."""
     if have == 1:
@@ -900,10 +913,7 @@ def _sums(
     slack = rule.tolerance(seen.context, count, total, seen.measured(table, "is_mean")[totals])
     wrong = np.where(count >= wanted, np.abs(total - added) > slack, added > total + slack)
     told = {
-        at: ("mindestens " if have < want else "")
-        + number_in_words(round(whole, 2))
-        + (f" ± {number_in_words(round(wide, 1))}" if wide >= 0.5 else "")
-        + _of_parts(have, want)
+        at: _about(whole, wide, at_least=have < want) + _of_parts(have, want)
         for at, whole, wide, have, want in zip(
             totals[wrong].tolist(), added[wrong].tolist(), slack[wrong].tolist(), count[wrong].tolist(),
             wanted[wrong].tolist(), strict=True,

@@ -176,6 +176,7 @@ def validate(
 
     ``ReadingError`` of the reader passes through: the caller records its finding.
     """
+    contract = contract.as_headed_in(reading.layout_name)
     agreed = contract_expectations(contract)
     row_rules = [e for e in (*agreed, *suite.expectations) if e.scope == "row"]
     judge = _Judge(row_rules, contract, file_name, register)
@@ -963,6 +964,8 @@ def _finding(
     first = evidence[0] if evidence else Evidence(None, None, None)
     if first.row is None or (first.sheet and first.column):
         name = None  # what is missing stands in no column, and a cell of a workbook needs no other name
+    if name == "value" and not contract.is_headed(terms[name]):
+        name = None  # where numbers stand side by side, none of their columns is called so
     finding = Finding(
         severity=expectation.severity,
         rule=expectation.rule,

@@ -56,9 +56,21 @@ UNNAMED_FILE = "(Name nicht wiedergegeben)"
 """Instead of the name of a file about single persons, which may name one."""
 
 
-def rows_taken(taken: int, held_back: int) -> str:
-    """``3.426 von 3.450 Zeilen``."""
-    return f"{_thousands(taken)} von {_thousands(taken + held_back)} Zeilen"
+def how_much(taken: int, left_out: int = 0, *, rows: bool) -> str:
+    """``3.426 von 3.450 Zeilen übernommen``, ``321 Werte übernommen, eine Stelle nicht``, ``46 Zeilen``.
+
+    ``rows``: a row of the file is one number.
+    """
+    if left_out and rows:
+        return f"{_thousands(taken)} von {_thousands(taken + left_out)} Zeilen übernommen"
+    one, several = ("Zeile", "Zeilen") if rows else ("Wert", "Werte")
+    counted = f"{_thousands(taken)} {one if taken == 1 else several}"
+    return f"{counted} übernommen, {places(left_out)} nicht" if left_out else counted
+
+
+def places(count: int) -> str:
+    """``eine Stelle``, ``24 Stellen``."""
+    return "eine Stelle" if count == 1 else f"{_thousands(count)} Stellen"
 
 
 def _thousands(number: int) -> str:

@@ -182,7 +182,9 @@ def follow(flow: Flow, number: int) -> list[str]:
 def test_an_editor_may_do_without_the_rows(flow: Flow, refused: int) -> None:
     assert follow(flow, refused) == ["critical opened"]
     told = decide(flow, refused, "accept-without-rows")
-    assert told == f"Lieferung {refused} („zahlen.csv“) wird mit dem nächsten Lauf ohne 1 von 8 Zeilen übernommen."
+    assert (
+        told == f"Lieferung {refused} („zahlen.csv“) wird mit dem nächsten Lauf ohne die fehlerhafte Stelle übernommen."
+    )
     assert flow.raw(FOREIGNERS) == [], "the run loads it, not the decision"
     assert take_in(flow) == {refused: "loaded"}
     assert counts(flow, refused) == ("loaded", 7, 1)
@@ -198,7 +200,7 @@ def test_an_editor_may_do_without_the_rows(flow: Flow, refused: int) -> None:
     assert "ist schon entschieden und übernommen" in again
     assert "steward" in again and "Quelle antwortet nicht" in again
     with pytest.raises(
-        TeilhabeError, match="ist schon entschieden: „ohne die fehlerhaften Zeilen übernehmen“, steward"
+        TeilhabeError, match="ist schon entschieden: „ohne die fehlerhaften Stellen übernehmen“, steward"
     ):
         decide(flow, refused, "reject")
     assert flow.ask("select count(*) from ops.desk_act") == [(1,)]
@@ -242,7 +244,7 @@ def test_new_rules_that_find_more_need_a_new_decision(flow: Flow, refused: int) 
         conn.execute("update ops.excluded_row set row_number = 7")
     assert take_in(flow) == {refused: "quarantined"}
     assert [row for row, *_ in excluded(flow, refused)] == [3]
-    assert "ohne 1 von 8 Zeilen" in decide(flow, refused, "accept-without-rows", "auch so")
+    assert "ohne die fehlerhafte Stelle" in decide(flow, refused, "accept-without-rows", "auch so")
     assert take_in(flow) == {refused: "loaded"}
 
 

@@ -762,10 +762,10 @@ def test_rows_that_are_held_back_are_listed_with_their_reason(
     number = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-22")
     leave_out(conn, number, 25)
     page = clerk.get(f"/deliveries/{number}").text
-    for part in ("120 von 145 Zeilen übernommen", "Zurückgehaltene Zeilen", "„=1+1“ ist keine Zahl", "Lengede", "März 2026",
-                 "20 von 25 Zeilen"):  # fmt: skip
+    for part in ("120 Werte übernommen, 25 Stellen nicht", "Nicht übernommene Stellen", "„=1+1“ ist keine Zahl", "Lengede", "März 2026",
+                 "Gezeigt: 20 von 25 Stellen"):  # fmt: skip
         assert part in page, part
-    assert "Ohne diese Zeilen übernehmen" not in page
+    assert "Ohne diese Stellen übernehmen" not in page
     for name, value in (("clerk", "7"), ("viewer", "")):
         lines = client_of(app, name).get(f"/deliveries/{number}/held-back.csv").content.decode("utf-8-sig").splitlines()
         assert len(lines) == 26
@@ -777,24 +777,24 @@ def test_rows_that_are_held_back_are_listed_with_their_reason(
 def test_a_refused_delivery_is_decided_by_who_may(conn: ops.Connection, app: FastAPI, clerk: TestClient) -> None:
     number = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-22", state="quarantined", severity="critical")
     page = f"/deliveries/{number}"
-    assert "Ohne diese Zeilen übernehmen" not in clerk.get(page).text, "the file as a whole is wrong"
+    assert "Ohne diese Stellen übernehmen" not in clerk.get(page).text, "the file as a whole is wrong"
     whole = post(clerk, f"{page}/decide", page, answer="accept-without-rows", reason="x")
     assert (whole.status_code, "betrifft die Datei als Ganzes" in whole.text) == (409, True)
     leave_out(conn, number, 2)
     for name in ("colleague", "viewer"):
-        assert "Ohne diese Zeilen übernehmen" not in client_of(app, name).get(page).text
+        assert "Ohne diese Stellen übernehmen" not in client_of(app, name).get(page).text
     denied = post(client_of(app, "colleague"), f"{page}/decide", page, answer="accept-without-rows", reason="x")
     assert denied.status_code == 403
     shown = clerk.get(page).text
-    assert "Ohne diese 2 Zeilen ließe sich die Datei übernehmen" in shown and "Ohne diese Zeilen übernehmen" in shown
+    assert "Ohne diese 2 Stellen ließe sich die Datei übernehmen" in shown and "Ohne diese Stellen übernehmen" in shown
     empty = post(clerk, f"{page}/decide", page, answer="accept-without-rows", reason=" ")
     assert (empty.status_code, "Bitte die Entscheidung begründen" in empty.text) == (409, True)
     done = post(clerk, f"{page}/decide", page, answer="accept-without-rows", reason="Stelle <b>krank</b>")
     assert done.headers["location"] == f"{page}?done=accept-without-rows"
     text = clerk.get(done.headers["location"]).text
     for part in (
-        "ohne ihre fehlerhaften Zeilen übernommen",
-        "Zu übernehmen ohne die fehlerhaften Zeilen",
+        "ohne ihre fehlerhaften Stellen übernommen",
+        "Zu übernehmen ohne die fehlerhaften Stellen",
         "Stelle &lt;b&gt;krank",
     ):
         assert part in text, part

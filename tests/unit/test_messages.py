@@ -300,7 +300,9 @@ def test_a_hundred_thousand_findings_are_a_short_message(policy: Policy) -> None
 
 
 def test_long_texts_are_cut() -> None:
-    assert plain("x" * 1_000_000, 20) == "x" * 13 + "…" + "x" * 6
+    place = "Edemissen (03157001), 1. Halbjahr 2024, Neue Kursteilnehmende, allgemein: 54"
+    assert plain(place, 60) == "Edemissen (03157001) … Kursteilnehmende, allgemein: 54", "between words"
+    assert plain("x" * 1_000_000, 20) == "x" * 6 + "…" + "x" * 11
     assert plain("a\u202eb\ufeff  c") == "a b c"
     assert table(["A", "B"], [("", "1"), ("", "22")]) == "| B  |\n| 1  |\n| 22 |"
 

@@ -152,6 +152,7 @@ def _uploads(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
             is_other_period=bool(
                 found["period_code"] and found["periods"] and found["period_code"] not in found["periods"]
             ),
+            counts_rows=desk.counts_rows(found["dataset_id"], found["layout"]),
             later=later, may_edit=who.may_edit(found["dataset_id"]),
         )  # fmt: skip
 

@@ -138,6 +138,11 @@ class Desk:
         protection.remember(response, request, session)
         return response
 
+    def counts_rows(self, dataset_id: str, layout: str | None) -> bool:
+        """Whether what was read is one number per row of the file; no where its contract is gone."""
+        contract = self.contracts().get(dataset_id)
+        return contract is not None and contract.counts_rows(layout)
+
     def error(self, request: Request, code: int, message: str) -> HTMLResponse:
         """A page that says what went wrong, without knowing who is asking."""
         html = self._pages.get_template("error.html").render(

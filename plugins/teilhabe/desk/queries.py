@@ -563,7 +563,7 @@ def upload(conn: ops.Connection, scope: Scope, act_id: int) -> Row | None:
         conn,
         f"""
         select a.*, d.delivery_id as arrived_id, {_STANDING} as standing, d.periods, d.row_count, d.held_back_count,
-            d.duplicate_of, q.expires_at,
+            d.layout, d.duplicate_of, q.expires_at,
             {_IS_PERSONAL}
         from ops.desk_act as a
         left join ops.delivery as d on d.dataset_id = a.dataset_id and d.source_fingerprint = a.arrival

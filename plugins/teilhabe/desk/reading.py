@@ -44,7 +44,7 @@ _DONE = {
     "acknowledged": "Die Beanstandung ist in Arbeit genommen.",
     "waived": "Die Ausnahme ist zugelassen.",
     "noted": "Die Notiz ist gespeichert.",
-    "accept-without-rows": "Entschieden: Die Lieferung wird ohne ihre fehlerhaften Zeilen übernommen, sobald sie noch einmal geprüft ist.",
+    "accept-without-rows": "Entschieden: Die Lieferung wird ohne ihre fehlerhaften Stellen übernommen, sobald sie noch einmal geprüft ist.",
     "reject": "Entschieden: Die Lieferung bleibt zurückgewiesen. Ihre Beanstandungen sind geschlossen.",
     "withdrawn": "Die Lieferung ist zurückgezogen. Der nächste Aufbau des Bestands nimmt ihre Zahlen heraus.",
 }
@@ -336,7 +336,7 @@ def delivery_page(
         request, who, "delivery.html", status.HTTP_409_CONFLICT if problem else status.HTTP_200_OK,
         delivery=found, findings=desk.repeatable(who, dataset_id, findings), steps=steps,
         others=desk.repeatable(who, dataset_id, others), messages=messages,
-        excluded=desk.repeatable(who, dataset_id, excluded),
+        excluded=desk.repeatable(who, dataset_id, excluded), counts_rows=desk.counts_rows(dataset_id, found["layout"]),
         page=page, pages=_pages(findings), may_edit=who.may_edit(dataset_id),
         may_withdraw=who.may_edit(dataset_id) and who.may_decide, done=done, problem=problem, reason=reason,
         approvals_dag=APPROVALS_DAG, is_of_county=desk.is_of_county(who),

@@ -272,7 +272,9 @@ def verdict_context(
         "dataset": contract.title_de,
         "office": recipient.name,
         "period": spell_periods(periods),
-        "taken": wording.rows_taken(delivery.row_count or 0, delivery.held_back_count)
+        "taken": wording.how_much(
+            delivery.row_count or 0, delivery.held_back_count, rows=contract.counts_rows(delivery.layout)
+        )
         if delivery.held_back_count and delivery.state != "quarantined"
         else None,
         "file": wording.UNNAMED_FILE if is_personal else plain(delivery.file_name),
@@ -287,6 +289,7 @@ def verdict_context(
         "ways": ways(policy, contract),
         "attachment": attachment,
         "is_personal": is_personal,
+        "is_misplaced": any(finding.rule == saying.OTHER_DATASET for finding in told),
         "is_demo": is_demo,
         "url": f"{policy.desk}/deliveries/{delivery.delivery_id}",
     }
@@ -386,7 +389,7 @@ def _repeat(
     context = {
         "dataset": contract.title_de,
         "period": spell_periods(periods),
-        "file": wording.UNNAMED_FILE if is_personal else plain(delivery.file_name),
+        "file": wording.UNNAMED_FILE if is_personal else f"„{plain(delivery.file_name)}“",
         "received": spell_moment(delivery.received_at),
         "first": spell_moment(first.received_at),
         "is_mended": not still_open,
@@ -485,8 +488,9 @@ def _receipt(
                 "file": plain(one.file_name),
                 "received": spell_moment(one.received_at),
                 "period": spell_periods(codes),
-                "rows": one.row_count or 0,
-                "taken": wording.rows_taken(one.row_count or 0, one.held_back_count) if one.held_back_count else None,
+                "taken": wording.how_much(
+                    one.row_count or 0, one.held_back_count, rows=contract.counts_rows(one.layout)
+                ),
             }
             for one, (codes, _) in zip(deliveries, facts, strict=True)
         ],

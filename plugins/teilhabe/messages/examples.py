@@ -121,8 +121,7 @@ def _receipt(facts: _Facts) -> dict[str, Any]:
         "file": _FILE,
         "received": spell_moment(facts.now),
         "period": wording.spell_period(facts.period),
-        "rows": 1234,
-        "taken": None,
+        "taken": wording.how_much(1234, rows=facts.contract.layouts[0].is_one_per_row),
     }
     due = following and {
         "day": wording.spell_date(following.due_on),
@@ -136,7 +135,7 @@ def _repeat(facts: _Facts) -> dict[str, Any]:
         "received": spell_moment(facts.now),
         "first": spell_moment(facts.now - timedelta(days=1)),
     }
-    return {**facts.base, **moments, "file": _FILE, "is_mended": False}
+    return {**facts.base, **moments, "file": f"„{_FILE}“", "is_mended": False}
 
 
 def _due(facts: _Facts) -> dict[str, Any]:

@@ -77,14 +77,17 @@ def render(policy: Policy, kind: Kind, context: Mapping[str, Any]) -> Text:
 def plain(text: object, length: int = _CELL_LENGTH) -> str:
     """What stands in a file as one line of text that has no effect wherever it is put.
 
-    Where it gets long it is cut in the middle: a place begins with its territory and ends with the number.
+    Where it gets long it is cut in the middle, between words: a place begins with its territory and ends with the number.
     """
     shown = "".join(" " if unicodedata.category(sign)[0] in "CZ" else sign for sign in str(text or "")[: length * 4])
     shown = " ".join(shown.split()).replace("|", "¦")
     if len(shown) <= length:
         return shown
-    end = length // 3
-    return f"{shown[: length - end - 1]}…{shown[-end:]}"
+    end = length * 3 // 5
+    front, back = shown[: length - end - 2], shown[-end:]
+    if " " in front and " " in back:
+        return f"{front.rsplit(' ', 1)[0].rstrip(',')} … {back.split(' ', 1)[1]}"
+    return f"{front}…{back[1:]}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
