@@ -18,7 +18,7 @@ import pytest
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import Finding, Place, ReadingError
 from teilhabe.reading import ReadingContext, confined, open_reading
-from teilhabe.reading.held_back import HeldBack
+from teilhabe.reading.excluding import RowsExcluded
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")
@@ -87,7 +87,7 @@ def test_rows_that_are_held_back_are_remembered_here() -> None:
     row = whole["_row_number"][0].as_py()
     sheet = whole["_sheet"][0].as_py() if "_sheet" in whole.column_names else None
     reading = confined.open_reading(contract, path, path.name, ReadingContext())
-    reading.held_back = held = HeldBack({Place(sheet, row, None)}, None)
+    reading.excluded = held = RowsExcluded({Place(sheet, row, None)}, None)
     assert sum(map(len, reading.chunks())) < len(whole)
     assert {one.place.row for one in held.rows} == {row}
 

@@ -68,7 +68,7 @@ class ReadingContext:
 class AnyReading(Protocol):
     """What judging and loading need of a reading, wherever its reader works."""
 
-    held_back: HeldBack | None
+    excluded: RowsExcluded | None
 
     def chunks(self) -> Iterator[pa.Table]: ...
 

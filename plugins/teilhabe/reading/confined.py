@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from teilhabe.contracts import Contract
     from teilhabe.reading.base import ReadingContext
     from teilhabe.reading.duplicates import Hashes
-    from teilhabe.reading.held_back import HeldBack
+    from teilhabe.reading.excluding import RowsExcluded
 
 TOO_COSTLY = "file.too_costly"
 
@@ -93,7 +93,7 @@ class _Tail:
     symbols: Mapping[str, int]
     names_resolved: dict[str, str]
     contested: Hashes
-    held_back: HeldBack | None
+    excluded: RowsExcluded | None
 
 
 class ConfinedReading:
@@ -101,7 +101,7 @@ class ConfinedReading:
 
     def __init__(self, contract: Contract, path: Path, file_name: str, context: ReadingContext) -> None:
         self.contract = contract
-        self.held_back: HeldBack | None = None
+        self.excluded: RowsExcluded | None = None
         """Rows that are left out of ``chunks``; set before they are read."""
         self._answers: dict[str, Callable[..., Any]] = {
             name: answer for name in _CALLBACKS if (answer := getattr(context, name)) is not None
@@ -120,12 +120,12 @@ class ConfinedReading:
     def chunks(self) -> Iterator[pa.Table]:
         """See ``Reading.chunks``; once."""
         with closing(self._job):
-            self._job.answer(self.held_back)
+            self._job.answer(self.excluded)
             while (table := self._job.step(self._answers)) is not None:
                 yield table
             self._tail = tail = self._job.result
-            if self.held_back is not None:
-                vars(self.held_back).update(vars(tail.held_back))
+            if self.excluded is not None:
+                vars(self.excluded).update(vars(tail.excluded))
 
     @property
     def layout_name(self) -> str:
@@ -169,10 +169,10 @@ def _read(
 
     asks: dict[str, Any] = {name: cache(partial(channel.ask, name)) for name in known}
     reading = open_here(contract, path, file_name, context=replace(context, **asks))
-    reading.held_back = channel.ask("held_back", _Head(reading.layout_name, reading.is_mendable))
+    reading.excluded = channel.ask("excluded", _Head(reading.layout_name, reading.is_mendable))
     for table in reading.chunks():
         channel.put(table)
-    return _Tail(reading.findings, dict(reading.symbols), reading.names_resolved, reading.contested, reading.held_back)
+    return _Tail(reading.findings, dict(reading.symbols), reading.names_resolved, reading.contested, reading.excluded)
 
 
 def _no_unit(_name: str) -> None:
