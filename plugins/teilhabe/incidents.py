@@ -465,7 +465,7 @@ def _had_and_owed(
 
 
 _SAVED_AGAIN = re.compile(
-    r"\(\d{1,2}\)|[\s_-]*(neu|korrigiert|korrektur|berichtigt|final|kopie|copy|v\d{1,2})(?![a-z])"
+    r"\(\d{1,2}\)|[\s_-]{0,9}(neu|korrigiert|korrektur|berichtigt|final|kopie|copy|v\d{1,2})(?![a-z])"
 )
 
 

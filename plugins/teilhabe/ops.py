@@ -31,6 +31,9 @@ State = Literal[
 Step = Literal["fetch", "archive", "read", "validate", "load", "build", "publish"]
 Status = Literal["ok", "refused", "duplicate", "failed"]
 
+MOST_ATTEMPTS = 3
+"""So often a delivery may take the process that judges or loads it with it."""
+
 UNFINISHED: tuple[State, ...] = ("received", "validated", "failed")
 
 
@@ -58,6 +61,7 @@ class Delivery:
     container_id: int | None
     held_back_count: int = 0
     names_resolved: dict[str, str] | None = None
+    attempts: int = 0
 
 
 _DELIVERY_COLUMNS = ", ".join(Delivery.__dataclass_fields__)
@@ -138,11 +142,11 @@ def register(
     layout: str | None = None,
     by_own_clock: bool = False,
 ) -> Delivery:
-    """Record an arrival and say whether its bytes are new for this dataset.
+    """Record an arrival and say whether its bytes are new for this dataset, this sender and the period stated with them.
 
-    The same bytes are a duplicate of an earlier delivery that is loaded, held or under way, and of one refused under the
-    same rules: contract and suite may have been mended since. So is a container, unless a file of it was refused or
-    withdrawn. What was withdrawn may be handed in again.
+    A sender that is not known may be any. The same bytes are a duplicate of an earlier delivery that is loaded, held or
+    under way, and of one refused under the same rules: contract and suite may have been mended since. So is a container,
+    unless a file of it was refused or withdrawn. What was withdrawn, or given up, may be handed in again.
     Idempotent on ``manifest_uri``: an arrival recorded before a crash is not recorded twice.
     """
     conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.register.' || %s))", (dataset_id,))
@@ -151,13 +155,15 @@ def register(
         return known
     twin = _one(
         conn,
-        "dataset_id = %s and sha256 = %s and (state in ('received', 'validated', 'loaded', 'held', 'failed')"
-        " or (state = 'quarantined' and rules_version = %s)"
+        "dataset_id = %s and sha256 = %s and period_stated is not distinct from %s"
+        " and coalesce(sender_code = %s, true)"
+        " and (state in ('received', 'validated', 'loaded', 'held', 'failed')"
+        f" or (state = 'quarantined' and rules_version = %s and attempts < {MOST_ATTEMPTS})"
         " or (state = 'unpacked' and not exists (select 1 from ops.delivery as taken_back"
         " where taken_back.container_id = delivery.delivery_id and taken_back.state = 'withdrawn')"
         " and (rules_version = %s or not exists (select 1 from ops.delivery as member"
         " where member.container_id = delivery.delivery_id and member.state = 'quarantined'))))",
-        (dataset_id, sha256, rules_version, rules_version),
+        (dataset_id, sha256, period_stated, sender_code, rules_version, rules_version),
     )
     with conn.cursor(row_factory=class_row(Delivery)) as cursor:
         cursor.execute(
@@ -336,6 +342,15 @@ def write_down(conn: Connection, delivery: Delivery, action: str, *, note: str, 
             note,
         ),
     )
+
+
+def begin_attempt(conn: Connection, delivery_id: int) -> None:
+    """Note that a process begins on a delivery; ``end_attempt`` says that it came to an end, whichever."""
+    conn.execute("update ops.delivery set attempts = attempts + 1 where delivery_id = %s", (delivery_id,))
+
+
+def end_attempt(conn: Connection, delivery_id: int) -> None:
+    conn.execute("update ops.delivery set attempts = 0 where delivery_id = %s and attempts > 0", (delivery_id,))
 
 
 def set_state(conn: Connection, delivery_id: int, state: State, **columns: Any) -> None:

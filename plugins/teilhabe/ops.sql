@@ -43,6 +43,7 @@ alter table ops.delivery add column if not exists sender_code text;
 alter table ops.delivery add column if not exists container_id bigint references ops.delivery (delivery_id);
 alter table ops.delivery add column if not exists by_own_clock boolean not null default false;
 alter table ops.delivery add column if not exists withdrawal_reason text;
+alter table ops.delivery add column if not exists attempts integer not null default 0;
 alter table ops.delivery add column if not exists is_demo boolean not null
     generated always as (coalesce(received_from ilike '%@demo.teilhabe.example%', false)) stored;
 do $$
@@ -61,8 +62,10 @@ begin
     end if;
 end
 $$;
-create unique index if not exists delivery_bytes_once
-    on ops.delivery (dataset_id, sha256) where state in ('received', 'validated');
+drop index if exists ops.delivery_bytes_once;
+create unique index if not exists delivery_of_sender_once
+    on ops.delivery (dataset_id, sha256, coalesce(sender_code, ''), coalesce(period_stated, ''))
+    where state in ('received', 'validated');
 create index if not exists delivery_by_dataset on ops.delivery (dataset_id, state);
 create index if not exists delivery_by_receipt on ops.delivery (dataset_id, received_at, delivery_id);
 create index if not exists delivery_by_container on ops.delivery (container_id) where container_id is not null;
@@ -79,6 +82,8 @@ comment on column ops.delivery.is_demo is 'Handed in by the demo, from an addres
 comment on column ops.delivery.received_at is 'When the office handed it in; the known_from of every value in it.';
 comment on column ops.delivery.by_own_clock is
     'received_at is what the clock of this installation said; such times only go forward within a dataset.';
+comment on column ops.delivery.attempts is
+    'How often a process began to judge or load it and did not come to an end of its own; three times, and it is refused.';
 comment on column ops.delivery.withdrawal_reason is 'Why it was withdrawn, in the words of who did it; when: state_at; who: ops.desk_act.';
 comment on column ops.delivery.periods is 'Every period code found in the file, sorted.';
 comment on column ops.delivery.rules_version is 'Fingerprint of contract and suite the verdict rests on; refused bytes are judged again only under new rules.';

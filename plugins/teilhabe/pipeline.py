@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from teilhabe import delivery_calendar, excluded_rows, incidents, landing, loading, locks, ops
+from teilhabe import attempts, delivery_calendar, excluded_rows, incidents, landing, loading, locks, ops
 from teilhabe.code_version import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
@@ -305,7 +305,8 @@ def _work_through(settings: Settings, contract: Contract, run_id: str | None, *,
 
     def attempt(delivery: ops.Delivery, work: Callable[[], str]) -> None:
         try:
-            states[delivery.delivery_id] = locks.try_again(work)
+            with attempts.counted(conn, delivery.delivery_id):
+                states[delivery.delivery_id] = locks.try_again(work)
         except Exception as error:
             _note_error(contract, delivery, error, errors)
             conn.rollback()
@@ -313,15 +314,20 @@ def _work_through(settings: Settings, contract: Contract, run_id: str | None, *,
             conn.commit()
             states[delivery.delivery_id] = "failed"
 
+    def is_given_up(delivery: ops.Delivery) -> bool:
+        return attempts.give_up(conn, contract, delivery, rules_version(settings, contract), run_id)
+
     with (
         loading.session(settings) as conn,
         # What only asks has a connection of its own: reading and judging may take minutes, and no transaction waits for them.
         loading.session(settings, autocommit=True) as asking,
         _workplace(settings) as folder,
     ):
-        for delivery in (d for d in _waiting(conn, contract) if _is_container(d)):
+        for delivery in (d for d in _waiting(conn, contract) if _is_container(d) and not is_given_up(d)):
             attempt(delivery, partial(_unpack, conn, settings, contract, delivery, folder, run_id))
-        unfinished = [d for d in ops.unfinished(conn, contract.dataset_id) if not _is_container(d)]
+        unfinished = [
+            d for d in ops.unfinished(conn, contract.dataset_id) if not _is_container(d) and not is_given_up(d)
+        ]
         if any(d.state != "validated" for d in unfinished):
             suite = load_suite(settings.expectations, contract)
             register = from_warehouse(asking, baseline(settings.project))
@@ -338,7 +344,8 @@ def _work_through(settings: Settings, contract: Contract, run_id: str | None, *,
                 )
             if and_load and states.get(number, delivery.state) == "validated":
                 try:
-                    states[number] = _load_if_approved(conn, settings, contract, number, folder, run_id)
+                    with attempts.counted(conn, number):
+                        states[number] = _load_if_approved(conn, settings, contract, number, folder, run_id)
                 except Exception as error:
                     _note_error(contract, delivery, error, errors)
             (folder / delivery.sha256).unlink(missing_ok=True)

@@ -65,14 +65,14 @@ _GROUPS = {
     word: dict([code.split()]) if code else {} for code, words in _WORDS_OF_GROUPS.items() for word in words.split()
 }
 _AGES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"unter (\d+)( Jahren?)?"), lambda m: f"u{m[1]}"),
-    (re.compile(r"bis (\d+)( Jahren?)?"), lambda m: f"u{int(m[1]) + 1}"),
-    (re.compile(r"(\d+) bis unter (\d+)( Jahren?)?"), lambda m: f"{m[1]}_{int(m[2]) - 1}"),
-    (re.compile(r"(\d+)\s?(?:-|\u2013|bis)\s?(\d+)( Jahren?)?"), lambda m: f"{m[1]}_{m[2]}"),
-    (re.compile(r"(\d+)( Jahren?)? und (?:älter|mehr)"), lambda m: f"{m[1]}plus"),
-    (re.compile(r"ab (\d+)( Jahren?)?"), lambda m: f"{m[1]}plus"),
-    (re.compile(r"über (\d+)( Jahren?)?"), lambda m: f"{int(m[1]) + 1}plus"),
-    (re.compile(r"(\d+) Jahre"), lambda m: f"{m[1]}_{m[1]}"),
+    (re.compile(r"unter (\d{1,3})( Jahren?)?"), lambda m: f"u{m[1]}"),
+    (re.compile(r"bis (\d{1,3})( Jahren?)?"), lambda m: f"u{int(m[1]) + 1}"),
+    (re.compile(r"(\d{1,3}) bis unter (\d{1,3})( Jahren?)?"), lambda m: f"{m[1]}_{int(m[2]) - 1}"),
+    (re.compile(r"(\d{1,3})\s?(?:-|\u2013|bis)\s?(\d{1,3})( Jahren?)?"), lambda m: f"{m[1]}_{m[2]}"),
+    (re.compile(r"(\d{1,3})( Jahren?)? und (?:älter|mehr)"), lambda m: f"{m[1]}plus"),
+    (re.compile(r"ab (\d{1,3})( Jahren?)?"), lambda m: f"{m[1]}plus"),
+    (re.compile(r"über (\d{1,3})( Jahren?)?"), lambda m: f"{int(m[1]) + 1}plus"),
+    (re.compile(r"(\d{1,3}) Jahre"), lambda m: f"{m[1]}_{m[1]}"),
 )
 
 

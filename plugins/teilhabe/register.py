@@ -476,7 +476,7 @@ def populations(conn: psycopg.Connection[Any]) -> dict[str, dict[str, float]]:
 def normalise(name: str) -> str:
     """The part of a name that offices agree on: no titles, no suffixes, no case, no umlauts, no punctuation."""
     text = name.strip().casefold()
-    text = re.sub(r"\(.*?\)|\b\d+\)", " ", text)
+    text = re.sub(r"\(.{0,200}?\)|\b\d{1,9}\)", " ", text)
     text = text.split(",")[0]
     for letter, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
         text = text.replace(letter, letters)

@@ -114,6 +114,16 @@ def test_every_dag_has_an_owner_tags_and_a_page(stored: dict[str, dict[str, Any]
         assert dag["doc_md"].strip(), dag_id
 
 
+def seconds(stored: Any) -> float:
+    return float(stored["__var"] if isinstance(stored, dict) else stored or 0)
+
+
+def test_no_task_works_for_ever(stored: dict[str, dict[str, Any]]) -> None:
+    for dag_id, dag in stored.items():
+        for name, task in tasks(dag).items():
+            assert 0 < seconds(task.get("execution_timeout")) <= 24 * 3600, (dag_id, name)
+
+
 @pytest.mark.parametrize("dataset_id", sorted(CONTRACTS))
 def test_the_page_of_a_delivery_dag_says_whom_to_ask_and_when_it_is_due(
     stored: dict[str, dict[str, Any]], dataset_id: str

@@ -477,6 +477,32 @@ def test_killed_at_any_step_the_next_run_finishes(
     assert list((flow.settings.home / "archive" / "waiting").glob("*")) == []
 
 
+def test_what_takes_its_process_with_it_three_times_is_refused_and_stops_nothing(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 1)]), "a.csv", at="2023-05-01")
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 2)]), "b.csv", at="2023-05-02")
+    original = validation.validate
+
+    def validate(*args: Any, **kwargs: Any) -> Any:
+        return killed() if kwargs["file_name"] == "a.csv" else original(*args, **kwargs)
+
+    monkeypatch.setattr(validation, "validate", validate)
+    for _ in range(ops.MOST_ATTEMPTS):
+        with pytest.raises(Killed):
+            flow.run(FOREIGNERS)
+        assert flow.states(FOREIGNERS) == ["received", "received"]
+    flow.run(FOREIGNERS)
+    assert flow.states(FOREIGNERS) == ["quarantined", "loaded"]
+    [[rule, message]] = flow.ask("select rule, message from ops.finding where severity = 'critical'")
+    assert rule == "delivery.ends_its_process"
+    assert message.startswith("Datei „a.csv“: Ihre Verarbeitung ist dreimal mitten in der Arbeit abgebrochen")
+    monkeypatch.undo()
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 1)]), "a.csv", at="2023-05-03")
+    flow.run(FOREIGNERS)
+    assert flow.states(FOREIGNERS) == ["quarantined", "loaded", "loaded"], "it may be sent again"
+
+
 def test_loading_is_one_transaction(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows and state change together: a reader of the database sees both or neither."""
     flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 15000)]))

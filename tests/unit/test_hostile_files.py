@@ -239,6 +239,16 @@ WORKBOOKS: dict[str, tuple[str, Callable[[Path], Path]]] = {
         "file.too_large",
         lambda p: book(p, [HEAD, ONE, TAIL], more=[("xl/sharedStrings.xml", b"<sst>" + b"<si/>" * 2_100_000 + b"</sst>")]),
     ),
+    "one long text that many cells share": (
+        "file.too_large",
+        lambda p: book(
+            p, [HEAD, *(f'<row r="{n}"><c r="A{n}" t="s"><v>1</v></c></row>' for n in range(1, 2_001)), TAIL],
+            more=[("xl/sharedStrings.xml", b"<sst><si><t>a</t></si><si><t>" + b"x" * 190_000 + b"</t></si></sst>")],
+        ),
+    ),
+    "rows that begin and never end": (
+        "file.unreadable", lambda p: book(p, [HEAD, "<row><c><v>1</v></c>", "<row " * 100_000, TAIL]),
+    ),
     "a text no cell can hold": (
         "cell.too_long",
         lambda p: book(p, [HEAD, '<row r="1"><c r="A1" t="inlineStr"><is><t>', "x" * 5_000_000, "</t></is></c></row>", TAIL]),

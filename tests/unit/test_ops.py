@@ -93,6 +93,34 @@ def test_refused_bytes_count_as_known_only_under_the_same_rules(
     assert arrive(conn, dataset, "a", rules_version=rules).state == state
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "state"),
+    [
+        ({"sender_code": "03157001"}, {"sender_code": "03157002"}, "received"),
+        ({"sender_code": "03157001"}, {"sender_code": "03157001"}, "duplicate"),
+        ({"sender_code": "03157001"}, {}, "duplicate"),
+        ({}, {"sender_code": "03157001"}, "duplicate"),
+        ({"period_stated": "2022"}, {"period_stated": "2023"}, "received"),
+        ({}, {"period_stated": "2022"}, "received"),
+        ({"period_stated": "2022"}, {"period_stated": "2022"}, "duplicate"),
+    ],
+)
+@pytest.mark.parametrize("became", ["received", "quarantined"])
+def test_the_same_bytes_of_another_sender_or_period_are_judged(
+    conn: ops.Connection, dataset: str, became: Any, first: dict[str, str], second: dict[str, str], state: str
+) -> None:
+    ops.set_state(conn, arrive(conn, dataset, "a", **first).delivery_id, became)
+    assert arrive(conn, dataset, "a", **second).state == state
+
+
+def test_what_was_given_up_may_be_sent_again(conn: ops.Connection, dataset: str) -> None:
+    number = arrive(conn, dataset, "a").delivery_id
+    for _ in range(ops.MOST_ATTEMPTS):
+        ops.begin_attempt(conn, number)
+    ops.set_state(conn, number, "quarantined")
+    assert arrive(conn, dataset, "a").state == "received"
+
+
 def test_a_duplicate_of_a_duplicate_names_the_first(conn: ops.Connection, dataset: str) -> None:
     first = arrive(conn, dataset, "a")
     arrive(conn, dataset, "a")

@@ -48,7 +48,12 @@ RETRIES: dict[str, Any] = {
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": NETWORK_ERRORS_ONLY,
+    "execution_timeout": timedelta(hours=1),
 }
+"""Of every task; what may work longer says so."""
+
+LONG_WORK = timedelta(hours=12)
+"""After so long a task is stuck, whatever it does: a backfill of years takes hours, nothing takes a day."""
 
 
 def asset(dataset_id: str) -> Asset:
@@ -86,6 +91,7 @@ def delivery_dag(contract: Contract) -> DAG:
     ) as dag:
 
         @task.short_circuit(
+            execution_timeout=LONG_WORK,
             outlets=[loaded(dataset_id)],
             doc_md="Fetches what waits, keeps its bytes for good, judges each file, copies what was accepted into the raw "
             "table (each in one transaction) and tells the warehouse. Goes on to `refusals` if something was refused.",

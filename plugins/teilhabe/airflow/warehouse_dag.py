@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from airflow.sdk import DAG, AssetAny, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from teilhabe.airflow.deliveries import RETRIES, asset
+from teilhabe.airflow.deliveries import LONG_WORK, RETRIES, asset
 from teilhabe.airflow.names import WAREHOUSE_DAG
 
 
@@ -25,8 +25,9 @@ def warehouse_dag(dataset_ids: Iterable[str]) -> DAG:
     ) as dag:
 
         @task(
+            execution_timeout=LONG_WORK,
             doc_md="One dbt build of staging, intermediate and marts with their tests, for the deliveries no build has taken "
-            "in yet; only when all of it passed they count as built. The layers are rows of ops.outcome."
+            "in yet; only when all of it passed they count as built. The layers are rows of ops.outcome.",
         )
         def build() -> None:
             from teilhabe.airflow import runtime

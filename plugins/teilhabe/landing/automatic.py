@@ -29,7 +29,7 @@ _BOUNCE_SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _OWN_ID = re.compile(rb"<[0-9a-f]{32}@[^<>\s]{1,200}>")
-_ADDRESS = re.compile(r"[^\s<>\"(),;:@\[\]]+@[^\s<>\"(),;:@\[\]]+")
+_ADDRESS = re.compile(r"[^\s<>\"(),;:@\[\]]{1,64}@[^\s<>\"(),;:@\[\]]{1,255}")
 
 
 def kind(message: Message[Any, Any]) -> Kind | None:

@@ -21,7 +21,7 @@ from teilhabe.reading.labels import Dictionary, clean, instead, normalise
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source, cell_text
 
-_TERRITORY = re.compile(r"(\d{8}|\d{5})\s+(\S.*?)\s*(?:\(Gebietsstand.*\))?$")
+_TERRITORY = re.compile(r"(\d{8}|\d{5})\s+(\S.*)$")
 _HEADER = "merkmale"
 _LABEL_COLUMNS = 2
 _PART = frozenset({"dar", "darunter", "davon", ""})
@@ -115,7 +115,7 @@ class BaWorkbookReading(Reading):
                 found=self.source.file_name,
                 expected=code,
             )
-        return code, found[2]
+        return code, found[2].partition("(Gebietsstand")[0].rstrip()
 
     def _years(self, grid: Grid, top: int) -> dict[int, str]:
         """Position -> year; the workbook's own year, above the header, must be the last of them."""

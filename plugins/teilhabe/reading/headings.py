@@ -27,7 +27,7 @@ _SQUARE_METRES = {
     "quadratkilometer": 1_000_000,
     "quadratkilometern": 1_000_000,
 }
-_MARK = re.compile(r"(?:(?<=[^\d\s(])|\s+)(?:\d{1,2}\)|[\u00b9\u00b2\u00b3\u2070-\u2079]+\)?|\*+\)?)+\s*$")
+_MARK = re.compile(r"(?:(?<=[^\d\s(])|\s{1,9})(?:\d{1,2}\)|[\u00b9\u00b2\u00b3\u2070-\u2079]\)?|\*\)?){1,20}\s{0,9}$")
 _MONTHS = {
     name: number
     for number, name in enumerate(
@@ -49,7 +49,9 @@ _MONTHS = {
     )
 }
 _DAY = re.compile(r"(?<!\d)(\d{1,2})\.\s?(\d{1,2})\.\s?((?:19|20)\d{2})(?!\d)")
-_DAY_IN_WORDS = re.compile(rf"(?<!\d)(\d{{1,2}})\.\s?({'|'.join(_MONTHS)})\s+((?:19|20)\d{{2}})(?!\d)", re.IGNORECASE)
+_DAY_IN_WORDS = re.compile(
+    rf"(?<!\d)(\d{{1,2}})\.\s?({'|'.join(_MONTHS)})\s{{1,20}}((?:19|20)\d{{2}})(?!\d)", re.IGNORECASE
+)
 _ISO_DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})-(\d{2})-(\d{2})(?!\d)")
 
 

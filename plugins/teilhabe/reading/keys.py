@@ -29,7 +29,7 @@ _NUMBERS = {
 _WRAPPED = re.compile(r"""(?:=?["'])?([0-9][0-9\s]*)["']?(?:[.,]0+)?""")
 _IN_NAME = re.compile(r"(?<!\d)(\d{8}|\d{5})(?!\d)")
 _CELL_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?")
-_CELL_TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?|-?\d+ days?, \d{1,2}:\d{2}:\d{2}")
+_CELL_TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?|-?\d{1,9} days?, \d{1,2}:\d{2}:\d{2}")
 _SHOWN_DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4}|\d{2})")
 _DAY_MONTH = re.compile(rf"(\d{{1,2}})(?:\.\s?|-|\s)({_NAME})\.?", re.IGNORECASE)
 _MONTH_YEAR = re.compile(rf"({_NAME})\.?[\s-]?(\d{{2}})", re.IGNORECASE)

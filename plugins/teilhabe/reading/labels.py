@@ -12,7 +12,7 @@ from teilhabe.contracts import Labels, Validity
 from teilhabe.reading.periods import is_valid, parse_period
 
 _UNITS = frozenset({"", "Anzahl", "Prozent", "%", "in %", "Anteil in %", "Angaben in %", "Personen"})
-_FOOTNOTE_MARK = re.compile(r"(?<=[^\d\s])(?:\s*,?\s*\d\)+)+$")
+_FOOTNOTE_MARK = re.compile(r"(?<=[^\d\s])(?:\s{0,9},?\s{0,9}\d\){1,9}){1,9}$")
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾"
 _STARRED = re.compile(r"(?<=\S)\s?\*{1,3}\)$")
 _LONGEST_MARK = 8
@@ -25,9 +25,9 @@ _MOST_QUOTED = 5
 _MOST_COMPARED = 500
 
 _BOTH_SEXES = (
-    (re.compile(r"\b(\w+)innen\s+und\s+\1(e?n?)\b"), r"\1\2"),
-    (re.compile(r"\b(\w+)\s+und\s+\1innen\b"), r"\1"),
-    (re.compile(r"\b(\w*?)(\w{4,})innen\s+und\s+-\2(e?n?)\b"), r"\1\2\3"),
+    (re.compile(r"\b(\w{1,60})innen\s{1,9}und\s{1,9}\1(e?n?)\b"), r"\1\2"),
+    (re.compile(r"\b(\w{1,60})\s{1,9}und\s{1,9}\1innen\b"), r"\1"),
+    (re.compile(r"\b(\w{0,60}?)(\w{4,60})innen\s{1,9}und\s{1,9}-\2(e?n?)\b"), r"\1\2\3"),
     (re.compile(r"(?<=\w)(?:/-?|\(|[*:])innen\)?(?!\w)"), ""),
 )
 """``Ausländerinnen und Ausländer``, ``Ausländer/-innen``, ``Ausländer(innen)``: written anew each few years, the same."""

@@ -17,7 +17,9 @@ BUILT_IN = {
 
 _MAX_CODE = 255
 """Characters of a format; Excel allows no more."""
-_TOKEN = re.compile(r'"([^"]*)"|\[\$([^\]\-]*)[^\]]*\]|\[[^\]]*\]|\\(.)|_.|\*.|(General|Standard|AM/PM|.)', re.S)
+_TOKEN = re.compile(
+    r'"([^"]{0,255})"|\[\$([^\]\-]{0,255})[^\]]{0,255}\]|\[[^\]]{0,255}\]|\\(.)|_.|\*.|(General|Standard|AM/PM|.)', re.S
+)
 _MONEY = re.compile(r"[€$£]|\b(?:EUR|Euro|CHF|USD)\b")
 _PLACEHOLDERS = "0#?"
 _DATE_LETTERS = frozenset("dmyhsDMYHSTJtj@")

@@ -33,19 +33,19 @@ _ISO_DATE = r"(\d{4})-(\d{2})-(\d{2})(?:[T ]00:00(?::00)?)?"
 _TWO_YEARS = r"(\d{4})\s?[/\u2013-]\s?(\d{4}|\d{2})"
 _MONTH_NAME = "|".join(sorted(_MONTHS, key=len, reverse=True))
 
-_YEAR = re.compile(r"(?:Jahr|Berichtsjahr|Schuljahr)?:?\s*(\d{4})(?:\s?/\s?(\d{4}|\d{2}))?(?:\.0)?")
+_YEAR = re.compile(r"(?:Jahr|Berichtsjahr|Schuljahr)?:?\s{0,9}(\d{4})(?:\s?/\s?(\d{4}|\d{2}))?(?:\.0)?")
 _NOT_A_REFERENCE = re.compile(
     r"(?:stand|datenstand|erstellt|erstellungsdatum|gedruckt|druckdatum|abruf|abgerufen|erscheint|veröffentlicht|auszug)"
-    r"(?:\s+(?:am|vom|zum|der\s+daten))?\s*:?\s*$",
+    r"(?:\s{1,20}(?:am|vom|zum|der\s{1,20}daten))?\s{0,20}:?\s{0,20}$",
     re.IGNORECASE,
 )
 """What stands in front of a date that says when the file was made."""
-_SPAN = re.compile(rf"{_GERMAN_DATE}\s*(?:bis|-|\u2013)\s*(?:zum\s+)?{_GERMAN_DATE}")
+_SPAN = re.compile(rf"{_GERMAN_DATE}\s{{0,20}}(?:bis|-|\u2013)\s{{0,20}}(?:zum\s{{1,20}})?{_GERMAN_DATE}")
 _LEADING_WORD = re.compile(
-    r"^(?:Berichts|Erhebungs|Einschulungs)?(?:monat|quartal|zeitraum|halbjahr|jahr)\s*:?\s+", re.IGNORECASE
+    r"^(?:Berichts|Erhebungs|Einschulungs)?(?:monat|quartal|zeitraum|halbjahr|jahr)\s{0,20}:?\s{1,20}", re.IGNORECASE
 )
 _YEAR_IN_TITLE = re.compile(
-    r"(?:Berichtsjahr|Erhebungsjahr|Kalenderjahr|Jahr)e?s?\s*:?\s*(\d{4})(?![\d/])", re.IGNORECASE
+    r"(?:Berichtsjahr|Erhebungsjahr|Kalenderjahr|Jahr)e?s?\s{0,20}:?\s{0,20}(\d{4})(?![\d/])", re.IGNORECASE
 )
 _YEAR_IN_NAME = re.compile(r"(?<![\d])((?:19|20)\d{2})(?![\d])")
 _DATES_IN_NAME = re.compile(r"(?<!\d)(?:\d{4}[-_.]\d{2}[-_.]\d{2}|\d{2}[-_.]\d{2}[-_.]\d{4}|(?:19|20)\d{6})(?!\d)")
@@ -62,7 +62,7 @@ def parse_period(text: str, template: str) -> str | None:
     kind = kind_of(template)
     if kind not in ("year", "year_before", "date"):
         return next((_filled(template, kind, code) for code in _special(kind, text, whole=True)), None)
-    if found := re.fullmatch(rf"(?:Stichtag:?\s*|Stand:?\s*)?{_GERMAN_DATE}", text):
+    if found := re.fullmatch(rf"(?:Stichtag:?\s{{0,20}}|Stand:?\s{{0,20}})?{_GERMAN_DATE}", text):
         day = _day(found[3], found[2], found[1])
     elif found := re.fullmatch(_ISO_DATE, text):
         day = _day(found[1], found[2], found[3])
@@ -213,11 +213,11 @@ _PATTERNS: dict[str, tuple[tuple[re.Pattern[str], Make], ...]] = {
         (_pattern(r"(\d{4})\s?[/-]?\s?H([12])"), lambda year, ordinal: _half_year(ordinal, year)),
     ),
     "school_year": (
-        (_pattern(rf"(?:Schuljahr\w*|SJ)?\s*:?\s*{_TWO_YEARS}"), _two_years("SY")),
+        (_pattern(rf"(?:Schuljahr\w{{0,20}}|SJ)?\s{{0,20}}:?\s{{0,20}}{_TWO_YEARS}"), _two_years("SY")),
         (_pattern(r"SY(\d{4})"), _code("SY")),
     ),
     "guidance_year": (
-        (_pattern(rf"(?:Berichtsjahr|Beratungsjahr)?\s*:?\s*{_TWO_YEARS}"), _two_years("AY")),
+        (_pattern(rf"(?:Berichtsjahr|Beratungsjahr)?\s{{0,20}}:?\s{{0,20}}{_TWO_YEARS}"), _two_years("AY")),
         (_pattern(r"AY(\d{4})"), _code("AY")),
     ),
     "allocation_half_year": (

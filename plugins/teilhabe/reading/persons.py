@@ -94,7 +94,7 @@ _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w")
 _DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.((?:19|20)\d\d)|((?:19|20)\d\d)-(\d\d)-(\d\d)(?:T[\d:.]+)?")
 _AZR = re.compile(r"(\d\d)(\d\d)(\d\d)\d{6}")
 _INSURANCE = re.compile(r"\d{2}([0-3]\d)([01]\d)\d{2}[A-Z]\d{3}")
-_PHONE = re.compile(r"(?:\+49|0)[1-9]\d{1,4}[ /\-]+[\d ]{4,}\d")
+_PHONE = re.compile(r"(?:\+49|0)[1-9]\d{1,4}[ /\-]{1,9}[\d ]{4,30}\d")
 _STATE_CODES = 16
 """Official keys of municipalities have twelve digits as well; they begin with 01 to 16."""
 

@@ -354,13 +354,19 @@ class Source:
         merges: dict[str, Merges] = {}
         try:
             book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(self.path.read_bytes()))
+            area = 0
             for name in book.sheet_names:
                 try:
                     sheet = book.get_sheet_by_name(name)
                 except python_calamine.WorksheetNotFound:
                     continue  # a chart has no cells
+                area += sheet.total_height * sheet.total_width
+                if area > workbook.MAX_AREA:
+                    raise workbook.too_many_cells(self.report)
                 sheets[name] = _visible(sheet.to_python(skip_empty_area=False))
                 merges[name] = _within(sheet.merged_cell_ranges or [], sheet.end)
+        except (ReadingError, MemoryError):
+            raise
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise  # a person or the scheduler ends the task; a panic of the parser is none of them

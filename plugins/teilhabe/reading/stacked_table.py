@@ -26,7 +26,7 @@ _HEADER_DEPTH = 30
 _KEY = re.compile(r"\d{3}|\d{6}")
 _KEY_AND_NAME = re.compile(r"(\d{6})\s+(.+)")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d{2})(?!\d)")
-_COLUMN_CODE = re.compile(r"(?:^|\s+)[A-Z]\d{0,2}(?:\s*\+\s*[A-Z]\d{0,2})*$")
+_COLUMN_CODE = re.compile(r"(?:^|\s{1,20})[A-Z]\d{0,2}(?:\s{0,20}\+\s{0,20}[A-Z]\d{0,2}){0,20}$")
 _COUNTY_DIGITS = 3
 _NO_MUNICIPALITY = re.compile(r"\d{3}[45]\d{2}")
 """Postal votes are counted for an association (4..), some areas belong to no municipality (5..)."""

@@ -17,7 +17,7 @@ _GENESIS = re.compile(r"(?:GENESIS-)?Tabelle:\s*(\d{5}-[\w-]+)")
 _TABLE_IN_NAME = re.compile(r"(?<!\d)(\d{5}-\d{2}-\d{2}-\d(?:-[A-Z])?|\d{5}-\d{4})(?!\d)")
 _INDICATOR = re.compile(r"(?<![\d-])\d-\d-\d(?![\d-])")
 _RECORD = re.compile(r"(10|20|30|40|50|60)\d{8}\d\d")
-_ELECTION = re.compile(r"\w*(?:wahl|wahlen|wahlkreis)\b", re.IGNORECASE)
+_ELECTION = re.compile(r"(?:wahl|wahlen|wahlkreis)\b", re.IGNORECASE)
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)")
 _RATE = re.compile(r"hz|haeufigkeitszahl")
 _ROWS = 15
@@ -98,7 +98,7 @@ def _police(source: Source, rows: list[list[str]]) -> str | None:
     is_table = {"straftat"} <= {normalise(text) for text in texts} and any(_RATE.match(normalise(t)) for t in texts)
     if not is_police and not is_table:
         return None
-    table = next((text for text in texts if re.fullmatch(r"Tabelle \d+\w*", text)), "eine Tabelle")
+    table = next((text for text in texts if re.fullmatch(r"Tabelle \d{1,9}\w*", text)), "eine Tabelle")
     area = next((text for text in texts if text.startswith("Bereich:")), None)
     return f"{table} der Polizeilichen Kriminalstatistik" + (f" ({area})" if area else "")
 

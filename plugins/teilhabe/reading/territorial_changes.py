@@ -23,7 +23,7 @@ from teilhabe.reading.source import Cell, Source, cell_text
 
 _CHANGE_ID = re.compile(r"(\d{2}|stba)/\d{4}/\d{4}-[A-Z]", re.IGNORECASE)
 _RUNNING_NUMBER = re.compile(r"\d{1,5}")
-_TITLE = re.compile(r"(?:gebiets|namens|grenz|schlüssel)[^\n]*änderungen", re.IGNORECASE)
+_TITLE = re.compile(r"(?:gebiets|namens|grenz|schlüssel)[^\n]{0,200}änderungen", re.IGNORECASE)
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)")
 _DATE_IN_TITLE = re.compile(r"\d{1,2}\.\s?\d{1,2}\.\s?(?=\d{4})")
 _HEADER_ROWS = 20

@@ -355,7 +355,7 @@ def decoded_lines(path: Path, encoding: str, errors: str = "strict") -> Iterator
 
 
 def _with_one_end(text: str) -> str:
-    return re.sub(r"\r+\n", "\n", text).replace("\r", "\n") if "\r" in text else text
+    return re.sub(r"(?<!\r)\r+\n", "\n", text).replace("\r", "\n") if "\r" in text else text
 
 
 def lines_of(text: str) -> list[str]:

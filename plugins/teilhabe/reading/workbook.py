@@ -1,16 +1,13 @@
 """What a workbook is before it is opened: encrypted, with macros, lying about its size, hiding sheets, or fine.
 
 The parser allocates before anything could be checked from outside and cannot be interrupted, so the parts of the file are
-scanned as a stream first (counting what would have to be kept), and then opened once in a process with limits of its own.
+scanned as a stream first, counting what would have to be kept. What this cannot foresee ends with the process (``confined``).
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import struct
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,49 +33,20 @@ MAX_AREA = 8_000_000
 MAX_MERGES = 20_000
 MAX_TEXT = 200_000
 """Bytes of one text; Excel itself ends at 32,767 characters."""
+MAX_SHOWN_BYTES = 200_000_000
+"""Bytes of text in all cells of all sheets together: cells may share a text in the file, but not once it is read."""
 MAX_INDEX_BYTES = 5_000_000
 """Workbook and relations: read as a whole."""
-
-_SMALL_XML_BYTES = 5_000_000
-_SMALL_AREA = 200_000
-_PROBE_MEMORY = 1_200_000_000
-_PROBE_SECONDS = 30
-"""Of computing time; a busy machine may take longer."""
-_PROBE_PATIENCE = 300
-_PROBE = """
-import sys
-try:
-    import resource
-    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[3]),) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[4]),) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-except ImportError:
-    pass
-sys.path.append(sys.argv[1])
-import io, python_calamine
-with open(sys.argv[2], "rb") as stream:
-    book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))
-area = 0
-for name in book.sheet_names:
-    try:
-        sheet = book.get_sheet_by_name(name)
-    except python_calamine.WorksheetNotFound:
-        continue
-    area += sheet.total_height * sheet.total_width
-    if area > int(sys.argv[5]):
-        sys.exit(3)
-    sheet.to_python(skip_empty_area=False)
-"""
-_TOO_LARGE = 3
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _NEVER_READ = ("customxml/", "docprops/")
 """What add-ins (Power Query writes UTF-16 there) and the program itself note down: only its size matters."""
 _PREFIX = re.compile(rb"<(/?)[A-Za-z_][\w.\-]*:")
 _EXTERNAL = re.compile(rb"\[\d+\][^\[\]<>!]*!")
-_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{0,4})(\d{0,9})["']""")
-_ROW = re.compile(rb"""<row\b[^>]*?\br\s*=\s*["'](\d{1,9})["']""")
+_REFERENCE = re.compile(rb"""\br\s{0,9}=\s{0,9}["']([A-Za-z]{0,4})(\d{0,9})["']""")
+_ROW = re.compile(rb"""<row\b[^<>]*?\br\s{0,9}=\s{0,9}["'](\d{1,9})["']""")
 _REFERENCE_START = b' r="'
+_SHARED = re.compile(rb"""\bt\s{0,9}=\s{0,9}["']s["'][^<>]{0,200}>\s{0,9}<v>\s{0,9}(\d{1,9})""")
 
 Numbers = npt.NDArray[np.int64]
 
@@ -103,19 +71,14 @@ def inspect(path: Path, report: Report) -> Facts:
     with path.open("rb") as stream:
         is_ole = stream.read(4) == _OLE[:4]
     if is_ole:
-        facts, is_small = _inspect_xls(path, report), False
-    else:
-        facts, is_small = _inspect_xlsx(path, report)
-    if not is_small:
-        _probe(path, report)
-    return facts
+        return _inspect_xls(path, report)
+    return _inspect_xlsx(path, report)
 
 
 # xlsx
 
 
-def _inspect_xlsx(path: Path, report: Report) -> tuple[Facts, bool]:
-    """The facts, and whether the scan has shown so little that a process of its own would cost more than it guards."""
+def _inspect_xlsx(path: Path, report: Report) -> Facts:
     parts = hostile.entries(path, report, MAX_PARTS, rule="file")
     names = {part.filename.replace("\\", "/").lower().lstrip("/"): part for part in parts}
     if len(names) != len(parts):
@@ -151,8 +114,7 @@ def _inspect_xlsx(path: Path, report: Report) -> tuple[Facts, bool]:
                 pivot += _attributes(content, "cacheField", "name", report)
         else:
             scan.part(part, is_sheet="/worksheets/" in name, is_strings="sharedstrings" in name)
-    is_small = scan.bytes < _SMALL_XML_BYTES and scan.area < _SMALL_AREA
-    return Facts(_hidden(index, report), external, tuple(pivot)), is_small
+    return Facts(_hidden(index, report), external, tuple(pivot))
 
 
 class _Scan:
@@ -161,7 +123,8 @@ class _Scan:
     def __init__(self, report: Report, path: Path) -> None:
         self.report = report
         self.path = path
-        self.bytes = self.cells = self.area = self.strings = self.merges = 0
+        self.bytes = self.cells = self.area = self.strings = self.merges = self.shown = 0
+        self._texts = _Texts()
 
     def whole(self, part: zipfile.ZipInfo) -> bytes:
         content = bytearray()
@@ -206,6 +169,7 @@ class _Scan:
         self._check_texts(chunk)
         if is_strings:
             self.strings += chunk.count(b"<si")
+            self._texts.extend(chunk)
             if self.strings > MAX_STRINGS:
                 raise _too_large(self.report, f"über {MAX_STRINGS} Texte", f"höchstens {MAX_STRINGS}")
         if is_sheet:
@@ -243,6 +207,10 @@ class _Scan:
             raise _too_large(self.report, f"über {MAX_MERGES} verbundene Zellbereiche", f"höchstens {MAX_MERGES}")
         if b"<f" in chunk and _EXTERNAL.search(chunk):
             self._check_formulas(chunk)
+        self.shown += self._texts.shown_by(chunk)
+        if self.shown > MAX_SHOWN_BYTES:
+            limit = f"{MAX_SHOWN_BYTES // 1_000_000} MB"
+            raise _too_large(self.report, f"über {limit} Text in allen Zellen", f"zusammen höchstens {limit} Text")
         before = area.bottom * area.right
         self.cells += area.extend(chunk)
         if self.cells > MAX_CELLS:
@@ -265,6 +233,35 @@ class _Scan:
                     found="Formeln mit Verweis auf eine andere Arbeitsmappe",
                     expected="Werte",
                 )
+
+
+class _Texts:
+    """How long each text is that cells share, at most: from where it begins to where the next one does."""
+
+    def __init__(self) -> None:
+        self._starts: list[Numbers] = []
+        self._end = 0
+        self._lengths: Numbers | None = None
+        """Made when they are first asked for."""
+
+    def extend(self, chunk: bytes) -> None:
+        data = np.frombuffer(chunk + b"\0\0", np.uint8)
+        tags = np.flatnonzero(data == ord("<"))
+        self._starts.append(tags[(data[tags + 1] == ord("s")) & (data[tags + 2] == ord("i"))] + self._end)
+        self._end += len(chunk)
+        self._lengths = None
+
+    def shown_by(self, chunk: bytes) -> int:
+        """Bytes of text in the cells of a chunk that name one of these texts."""
+        found = _SHARED.findall(chunk) if self._starts else []
+        if not found:
+            return 0
+        lengths = self._lengths
+        if lengths is None:
+            starts = np.append(np.concatenate(self._starts), self._end)
+            lengths = self._lengths = starts[1:] - starts[:-1]
+        numbers = np.array(found).astype(np.int64)
+        return int(lengths[numbers[numbers < len(lengths)]].sum())
 
 
 class _Area:
@@ -525,32 +522,6 @@ def _inspect_records(stream: bytes, report: Report) -> Facts:
     return Facts(tuple(hidden))
 
 
-# opened once, where it can do no harm
-
-
-def _probe(path: Path, report: Report) -> None:
-    """Opens the workbook in a process of its own, which ends when it takes too much memory or time."""
-    found = importlib.util.find_spec("python_calamine")
-    assert found is not None and found.origin is not None  # noqa: S101 - a dependency of the project
-    limits = (_PROBE_MEMORY, _PROBE_SECONDS, MAX_AREA)
-    arguments = [str(Path(found.origin).parent.parent), str(path), *map(str, limits)]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and our own program
-            [sys.executable, "-I", "-S", "-c", _PROBE, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_PROBE_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _too_large(report, "kein Ende beim Öffnen", f"höchstens {_PROBE_SECONDS} Sekunden") from error
-    if done.returncode == _TOO_LARGE or done.returncode < 0:
-        raise _too_large(report, "mehr Zellen, als gelesen werden können", f"zusammen höchstens {MAX_AREA} Zellen")
-    if done.returncode:
-        raise _unreadable(report)
-
-
 # sentences
 
 
@@ -561,6 +532,11 @@ def _too_large(report: Report, found: str, expected: str) -> Exception:
         found=found,
         expected=expected,
     )
+
+
+def too_many_cells(report: Report) -> Exception:
+    """The refusal of a workbook whose sheets together reach too far."""
+    return _too_large(report, "mehr Zellen, als gelesen werden können", f"zusammen höchstens {MAX_AREA} Zellen")
 
 
 def _too_many_sheets(report: Report, found: int) -> Exception:
