@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import dict_row
 
 from teilhabe.errors import Place
+from teilhabe.saying import column_letters
 
 if TYPE_CHECKING:
     from teilhabe.ops import Connection
@@ -38,11 +39,15 @@ def places(conn: Connection, delivery_id: int) -> set[Place]:
 
 
 def listed(conn: Connection, delivery_id: int, limit: int | None = None) -> list[dict[str, Any]]:
-    """The rows in the order of the file, with the reason and what was read of them."""
+    """The rows in the order of the file, with the reason and what was read of them; ``cell`` as a workbook names it."""
     with conn.cursor(row_factory=dict_row) as cursor:
         cursor.execute(
             "select position, sheet, row_number, column_number, rule, reason, found, content from ops.excluded_row"
             " where delivery_id = %s order by position limit %s",
             (delivery_id, limit),
         )
-        return cursor.fetchall()
+        rows = cursor.fetchall()
+    for row in rows:
+        in_sheet = row["sheet"] is not None and row["column_number"] is not None
+        row["cell"] = f"{column_letters(row['column_number'])}{row['row_number']}" if in_sheet else None
+    return rows

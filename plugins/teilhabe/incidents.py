@@ -138,6 +138,13 @@ HELD = """exists (
 )"""
 """SQL: whether a file for an entry ``c`` of the calendar is accepted and waits to be loaded, for a person's yes, or for us to build it."""
 
+WITHDRAWN_ON = """(
+    select max((gone.state_at at time zone ops.office_time_zone())::date) from ops.delivery as gone
+    where gone.state = 'withdrawn' and gone.dataset_id = c.dataset_id and c.period_code = any(gone.periods)
+        and (c.sender_code is null or gone.sender_code = c.sender_code)
+)"""
+"""SQL: the day on which what had come for an entry ``c`` of the calendar was withdrawn, null where nothing was."""
+
 
 def unfollowed(conn: Connection) -> list[int]:
     """Deliveries with a verdict nobody has taken notice of yet, in the order they were handed in.
@@ -524,6 +531,7 @@ class _Owed:
     grace_until: date
     delivery_id: int | None
     state: str
+    withdrawn_on: date | None
 
 
 @dataclass
@@ -558,7 +566,7 @@ def _series(conn: Connection, dataset_ids: list[str], now: datetime) -> dict[tup
     """The calendar of these datasets, by dataset and sender."""
     rows = conn.execute(
         "select distinct dataset_id, sender_code from ops.delivery"
-        " where state in ('loaded', 'validated', 'held') and dataset_id = any(%s)",
+        " where state in ('loaded', 'validated', 'held', 'withdrawn') and dataset_id = any(%s)",
         (dataset_ids,),
     ).fetchall()
     delivered = {(dataset_id, sender) for dataset_id, sender in rows} | {(dataset_id, None) for dataset_id, _ in rows}
@@ -571,7 +579,8 @@ def _series(conn: Connection, dataset_ids: list[str], now: datetime) -> dict[tup
                     when c.state = 'overdue' and c.due_on < f.since then 'before'
                     when c.state = 'overdue' and {HELD} then 'held'
                     else c.state
-                end as state
+                end as state,
+                {WITHDRAWN_ON} as withdrawn_on
             from ops.delivery_calendar_at(%s) as c cross join ops.follow_up as f
             where c.dataset_id = any(%s) order by c.dataset_id, c.sender_code, c.reference_end, c.period_code
             """.encode(),
@@ -615,12 +624,13 @@ def _missing(contract: Contract, entry: _Owed, rule: str) -> _Finding:
     period = spell_period(entry.period_code)
     if rule == SILENT:
         return _Finding(rule, "critical", f"Zu {what} kommt nichts mehr an; es fehlt alles seit {period}.", 1)
+    became = (
+        f"; was dazu eingegangen war, ist am {spell_date(entry.withdrawn_on)} zurückgezogen worden."
+        if entry.withdrawn_on
+        else f" und ist bis zum {spell_date(entry.grace_until)} nicht eingegangen."
+    )
     return _Finding(
-        rule,
-        "warning",
-        f"Die Lieferung {what} für {period} war am {spell_date(entry.due_on)} fällig und ist bis zum"
-        f" {spell_date(entry.grace_until)} nicht eingegangen.",
-        1,
+        rule, "warning", f"Die Lieferung {what} für {period} war am {spell_date(entry.due_on)} fällig{became}", 1
     )
 
 

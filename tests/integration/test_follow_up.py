@@ -27,6 +27,7 @@ from teilhabe.landing import Credentials
 from teilhabe.messages import alerts, compose, outbox
 from teilhabe.messages.policy import load_policy
 from teilhabe.settings import Settings
+from teilhabe.withdrawing import withdraw
 from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, copied, monitor, population
 
 NOON = datetime(2030, 3, 5, 11, 0, tzinfo=UTC)
@@ -511,6 +512,26 @@ def test_a_year_of_silence_is_one_reminder_one_notice_and_one_escalation(flow: F
     assert [kind for kind, _ in told(flow, dataset)] == ["reminder", "overdue", "escalation"]
     [escalated] = flow.ask("select recipient from ops.message where kind = 'escalation' and dataset_id = %s", dataset)
     assert escalated == (load_policy(flow.settings).coordination.address,)
+
+
+def test_what_was_withdrawn_is_asked_for_as_such(flow: Flow) -> None:
+    [(due, grace)] = flow.ask(
+        "select due_on, grace_until from ops.delivery_calendar where dataset_id = %s and period_code = '2025-12-31'",
+        POPULATION,
+    )
+    flow.ask("update ops.follow_up set since = %s returning since", due)
+    number = flow.deliver(POPULATION, all_of(2025), at=(due - timedelta(days=30)).isoformat())
+    through(flow, due - timedelta(days=7), due - timedelta(days=5))
+    with loading.session(flow.settings) as conn:
+        withdraw(conn, number, reason="falscher Stichtag", actor="board", now=NOON)
+    gone = grace + timedelta(days=3)
+    flow.ask("update ops.delivery set state_at = %s where state = 'withdrawn' returning 1", gone)
+    through(flow, gone, gone + timedelta(days=3))
+    assert told(flow, POPULATION) == [("receipt", "2025-12-31"), ("overdue", "2025-12-31")]
+    [mail] = [one for one in mailbox(flow) if f"Fehlt seit {gone:%d.%m.%Y}: " in str(one["subject"])]
+    text = " ".join(said(mail).split())
+    assert f"fällig; was dazu eingegangen war, ist am {gone:%d.%m.%Y} zurückgezogen worden. Bitte holen Sie sie" in text
+    assert "nicht eingegangen" not in text
 
 
 def test_what_came_in_time_is_not_asked_for(flow: Flow) -> None:

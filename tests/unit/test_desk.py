@@ -769,9 +769,15 @@ def test_rows_that_are_held_back_are_listed_with_their_reason(
     for name, value in (("clerk", "7"), ("viewer", "")):
         lines = client_of(app, name).get(f"/deliveries/{number}/held-back.csv").content.decode("utf-8-sig").splitlines()
         assert len(lines) == 26
-        assert lines[1].startswith(";11;4;„=1+1“ ist keine Zahl;")
+        assert lines[0].startswith("Blatt;Zelle;Zeile;Spalte;Grund;")
+        assert lines[1].startswith(";;11;4;„=1+1“ ist keine Zahl;")
         assert value in lines[1].split(";")[4:]
     assert clerk.get("/deliveries/999999/held-back.csv").status_code == 404
+    conn.execute("update ops.excluded_row set sheet = 'Kurse' where delivery_id = %s", (number,))
+    conn.commit()
+    assert "Zelle D11 (Blatt „Kurse“)" in clerk.get(f"/deliveries/{number}").text
+    [_, first, *_] = clerk.get(f"/deliveries/{number}/held-back.csv").content.decode("utf-8-sig").splitlines()
+    assert first.startswith("Kurse;D11;;;„=1+1“ ist keine Zahl;")
 
 
 def test_a_refused_delivery_is_decided_by_who_may(conn: ops.Connection, app: FastAPI, clerk: TestClient) -> None:

@@ -565,6 +565,23 @@ def test_what_comes_late_closes_it_at_once(known_office: Office) -> None:
     assert follow_calendar(known_office, "2024-03-20") == []
 
 
+def test_what_was_withdrawn_is_missing_and_nobody_says_that_it_never_came(office: Office) -> None:
+    office.deliver(at="2024-03-05", periods=("2024-02",))
+    assert follow_calendar(office, "2024-03-19", since="2024-03-01") == []
+    office.conn.execute(
+        "update ops.delivery set state = 'withdrawn', withdrawal_reason = 'falsche Datei', state_at = '2024-03-20 23:30+00'"
+        " where dataset_id = %s",
+        (office.contract.dataset_id,),
+    )
+    assert follow_calendar(office, "2024-03-21", since="2024-03-01") == ["2024-02 overdue opened"]
+    row = office.one()
+    assert row["message"] == (
+        f"Die Lieferung „{office.contract.title_de}“ für Februar 2024 war am 11.03.2024 fällig; was dazu eingegangen war, ist"
+        " am 21.03.2024 zurückgezogen worden."
+    )
+    assert office.deliver(at="2024-03-22", periods=("2024-02",)) == ["calendar.overdue fixed"]
+
+
 def test_what_was_handed_in_before_the_calendar_noticed_closes_it_too(known_office: Office) -> None:
     number = known_office.hand_in(at="2024-03-19T05:00", periods=("2024-02",), state="received")
     follow_calendar(known_office, "2024-03-19")

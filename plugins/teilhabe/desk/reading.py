@@ -8,7 +8,7 @@ import mimetypes
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple
 from datetime import timedelta
 from functools import cache
@@ -156,34 +156,30 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
         """One delivery's story."""
         return delivery_page(desk, request, who, delivery_id, page=page, done=_DONE.get(done))
 
-    @router.get("/deliveries/{delivery_id}/findings.csv")
-    def findings_list(delivery_id: int, who: Account = asking) -> Response:
-        """Every finding with every row of evidence, for a spreadsheet."""
+    def spreadsheet(delivery_id: int, who: Account, listed: Callable[..., list[queries.Row]], name: str) -> Response:
         with desk.session() as conn:
             found = queries.delivery(conn, desk.scope(who), delivery_id)
             if found is None:
                 raise _NOT_FOUND
-            rows = queries.all_evidence(conn, delivery_id)
-        return Response(
-            _csv(desk.repeatable(who, found["dataset_id"], rows)),
-            media_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="Lieferung_{delivery_id}_Befunde.csv"'},
+            rows = listed(conn, delivery_id)
+        table = _TABLES[name](
+            desk.repeatable(who, found["dataset_id"], rows), desk.contracts().get(found["dataset_id"])
         )
+        return Response(
+            _csv(table),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="Lieferung_{delivery_id}_{name}.csv"'},
+        )
+
+    @router.get("/deliveries/{delivery_id}/findings.csv")
+    def findings_list(delivery_id: int, who: Account = asking) -> Response:
+        """Every finding with every row of evidence, for a spreadsheet."""
+        return spreadsheet(delivery_id, who, queries.all_evidence, "Befunde")
 
     @router.get("/deliveries/{delivery_id}/held-back.csv")
     def excluded_list(delivery_id: int, who: Account = asking) -> Response:
         """Every row that is left out, with the reason and what was read of it."""
-        with desk.session() as conn:
-            found = queries.delivery(conn, desk.scope(who), delivery_id)
-            if found is None:
-                raise _NOT_FOUND
-            rows = excluded_rows.listed(conn, delivery_id)
-        contract = desk.contracts().get(found["dataset_id"])
-        return Response(
-            _excluded_csv(desk.repeatable(who, found["dataset_id"], rows), contract),
-            media_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="Lieferung_{delivery_id}_zurueckgehalten.csv"'},
-        )
+        return spreadsheet(delivery_id, who, excluded_rows.listed, "nicht_uebernommen")
 
     @router.get("/deliveries/{delivery_id}/original")
     def original(delivery_id: int, who: Account = asking) -> Response:
@@ -382,30 +378,37 @@ def _pages(rows: list[queries.Row]) -> int:
     return -(-int(rows[0]["total"]) // PAGE_ROWS) if rows else 1
 
 
-def _csv(rows: list[queries.Row]) -> bytes:
-    """A list as German spreadsheets open it: semicolons, a byte order mark, no cell a formula."""
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
-    head = ("Art", "Meldung", "Regel", "Blatt", "Zelle", "Zeile", "Spalte", "Gefunden", "Erwartet", "Zeilen insgesamt")
-    writer.writerow(head)
+def _findings_table(rows: list[queries.Row], _: Contract | None) -> Iterator[tuple[Any, ...]]:
+    yield ("Art", "Meldung", "Regel", "Blatt", "Zelle", "Zeile", "Spalte", "Gefunden", "Erwartet", "Zeilen insgesamt")
     lines: dict[tuple[Any, ...], None] = {}
     for row in rows:
         place = astuple(row["places"][0]) if row["places"] else (row["sheet"], *[None] * 5)
         lines[row["severity"], row["message"], row["rule"], *place, row["row_count"]] = None
-    writer.writerows([_harmless(cell) for cell in line] for line in lines)
-    return out.getvalue().encode("utf-8-sig")
+    yield from lines
 
 
-def _excluded_csv(rows: list[queries.Row], contract: Contract | None) -> bytes:
-    """As ``_csv``, with the columns of the contract behind the reason."""
+def _excluded_table(rows: list[queries.Row], contract: Contract | None) -> Iterator[tuple[Any, ...]]:
+    """With the columns of the contract behind the reason."""
     columns = contract.columns if contract else []
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
-    writer.writerow(("Blatt", "Zeile", "Spalte", "Grund", *(column.office_term or column.name for column in columns)))
+    yield ("Blatt", "Zelle", "Zeile", "Spalte", "Grund", *(column.office_term or column.name for column in columns))
     for row in rows:
         content = row["content"] or {}
-        place = (row["sheet"], row["row_number"], row["column_number"], row["reason"])
-        writer.writerow([_harmless(cell) for cell in (*place, *(content.get(column.name) for column in columns))])
+        cell = row["cell"]
+        place = (row["sheet"], cell, *((None, None) if cell else (row["row_number"], row["column_number"])))
+        yield (*place, row["reason"], *(content.get(column.name) for column in columns))
+
+
+_TABLES: Mapping[str, Callable[..., Iterator[tuple[Any, ...]]]] = {
+    "Befunde": _findings_table,
+    "nicht_uebernommen": _excluded_table,
+}
+
+
+def _csv(lines: Iterable[tuple[Any, ...]]) -> bytes:
+    """A list as German spreadsheets open it: semicolons, a byte order mark, no cell a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
+    writer.writerows([_harmless(cell) for cell in line] for line in lines)
     return out.getvalue().encode("utf-8-sig")
 
 

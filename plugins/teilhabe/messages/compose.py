@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 
 from teilhabe import delivery_calendar, ops, saying, wording
 from teilhabe.errors import Finding
-from teilhabe.incidents import HELD
+from teilhabe.incidents import HELD, WITHDRAWN_ON
 from teilhabe.messages import evidence
 from teilhabe.messages.rendering import Kind, Text, plain, render
 from teilhabe.office_time import spell_moment
@@ -149,7 +149,8 @@ def about_calendar(
     with conn.cursor(row_factory=dict_row) as cursor:
         entries = cursor.execute(
             f"""
-            select c.dataset_id, c.sender_code, c.period_code, c.due_on, c.grace_until, c.state, i.incident_id
+            select c.dataset_id, c.sender_code, c.period_code, c.due_on, c.grace_until, c.state, i.incident_id,
+                {WITHDRAWN_ON} as withdrawn_on
             from ops.delivery_calendar_at(%(today)s) as c
             left join ops.incident as i on i.dataset_id = c.dataset_id and i.period_code = c.period_code
                 and i.sender_code is not distinct from c.sender_code and i.rule = 'calendar.overdue'
@@ -511,7 +512,9 @@ def _due(
     conn: ops.Connection, policy: Policy, contract: Contract, kind: Kind, entry: Mapping[str, Any], now: datetime
 ) -> int | None:
     sender, period = entry["sender_code"], entry["period_code"]
-    dedup = f"{kind}:{contract.dataset_id}:{sender or ''}:{period}"
+    withdrawn_on = entry["withdrawn_on"] and wording.spell_date(entry["withdrawn_on"])
+    # What was withdrawn is missing for another reason than before: that is news.
+    dedup = f"{kind}:{contract.dataset_id}:{sender or ''}:{period}{f':{withdrawn_on}' if withdrawn_on else ''}"
     recipient = policy.recipient(contract, sender)
     if not recipient.wants(kind) or _is_written(conn, dedup):
         return None
@@ -521,6 +524,7 @@ def _due(
         "period": wording.spell_period(period),
         "due_on": wording.spell_date(entry["due_on"]),
         "grace_until": wording.spell_date(entry["grace_until"]),
+        "withdrawn_on": withdrawn_on,
         "ways": ways(policy, contract),
         "url": policy.desk,
     }

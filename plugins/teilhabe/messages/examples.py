@@ -139,12 +139,17 @@ def _repeat(facts: _Facts) -> dict[str, Any]:
 
 
 def _due(facts: _Facts) -> dict[str, Any]:
-    return {**facts.base, "due_on": facts.day(facts.policy.reminder_days), "grace_until": facts.day(0)}
+    return {
+        **facts.base,
+        "due_on": facts.day(facts.policy.reminder_days),
+        "grace_until": facts.day(0),
+        "withdrawn_on": None,
+    }
 
 
 def _overdue(facts: _Facts) -> dict[str, Any]:
     grace = facts.contract.calendar.grace_days
-    return {**facts.base, "due_on": facts.day(-grace - 1), "grace_until": facts.day(-1)}
+    return {**facts.base, "due_on": facts.day(-grace - 1), "grace_until": facts.day(-1), "withdrawn_on": None}
 
 
 def _escalation(facts: _Facts) -> dict[str, Any]:
