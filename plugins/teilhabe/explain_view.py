@@ -39,8 +39,8 @@ def lines(found: Row) -> Iterator[str]:
     for value in found["values"]:
         yield ""
         yield from _value(value, found)
-    for sentence in found["held_back"]:
-        yield _said("fehlt", sentence)
+    for sentence in found["uncounted"]:
+        yield _said("zählt nicht", sentence)
     yield ""
     yield _said("Definition", f"{_version(definition)}: {definition['definition_de']}")
     places = definition["frameworks"]

@@ -1,7 +1,7 @@
 """Where one published number comes from, down to the rows of the files it is made of; or why there is none.
 
 Read from ``marts`` with the analyst's rights: whoever may see a number may see where it comes from. Only what was left out of a
-file is in none of the marts (``explaining_excluded_rows``).
+file is in none of the marts (``explaining_excluded_rows``, ``explaining_uncounted``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 from teilhabe import warehouse
 from teilhabe.errors import TeilhabeError
 from teilhabe.explaining_excluded_rows import about_excluded_rows
+from teilhabe.explaining_uncounted import about_uncounted_deliveries
 from teilhabe.office_time import end_of_day, stamp
 from teilhabe.periods import period_end
 from teilhabe.settings import Settings
@@ -91,7 +92,7 @@ def explain(settings: Settings, question: Question) -> Row:
             chosen = [row for row in chosen if row["nationality"] == "total"]
         if not chosen:
             why = _why_nothing(cursor, question, known, vintages)
-            raise TeilhabeError(" ".join([why, *_excluded_rows(settings, cursor, question, vintages)]))
+            raise TeilhabeError(" ".join([why, *_uncounted(settings, cursor, question, vintages)]))
         lineage = cursor.execute(
             """
             select * from marts.lineage_of(%(indicator)s, %(territory)s, %(period)s, %(moment)s)
@@ -140,7 +141,7 @@ def explain(settings: Settings, question: Question) -> Row:
             "definition": next(d for d in definitions if d["definition_version"] == version),
             "other_definitions": [d for d in definitions if d["definition_version"] != version],
             "values": values,
-            "held_back": _excluded_rows(settings, cursor, question, lineage),
+            "uncounted": _uncounted(settings, cursor, question, lineage),
             "breaks_de": _lines_of(lineage, "break_notes_de"),
             "breaks_en": _lines_of(lineage, "break_notes_en"),
             "deliveries": _deliveries(lineage),
@@ -318,8 +319,8 @@ def _sources(lineage: Sequence[Row]) -> list[Row]:
 # ---------------------------------------------------------------------------------------------------------- why nothing
 
 
-def _excluded_rows(settings: Settings, cursor: Cursor, question: Question, cells: Sequence[Row]) -> list[str]:
-    """Rows that were left out and would have been about the number, in German sentences."""
+def _uncounted(settings: Settings, cursor: Cursor, question: Question, cells: Sequence[Row]) -> list[str]:
+    """Rows and whole files that would have been about the number and do not count, a sentence each."""
     measures = cursor.execute(
         """
         select distinct t.measure_code from marts.dim_indicator_term as t
@@ -332,7 +333,11 @@ def _excluded_rows(settings: Settings, cursor: Cursor, question: Question, cells
     ).fetchall()
     periods = {question.period, *(cell["cell_period_code"] for cell in cells if cell.get("cell_period_code"))}
     name = names[0]["territory_name"] if names else ""
-    return about_excluded_rows(settings, question.territory, name, periods, {row["measure_code"] for row in measures})
+    codes = {row["measure_code"] for row in measures}
+    rows = about_excluded_rows(settings, question.territory, name, periods, codes)
+    if question.as_of is not None:  # where a file stands now says nothing of then
+        return rows
+    return [*rows, *about_uncounted_deliveries(settings, periods, codes)]
 
 
 def _why_no_value(row: Row, cells: Sequence[Row]) -> str:

@@ -36,6 +36,7 @@ _MACHINERY = re.compile(
     re.IGNORECASE,
 )
 _KEY = re.compile(r"Key \((?P<columns>[^)]*)\)=\((?P<values>.*?)\) ")
+_COUNTED = re.compile(r"Got (?P<rows>\d+) results?, configured to fail")
 _NOT_NULL = re.compile(r'null value in column "(?P<column>\w+)" of relation')
 
 
@@ -244,9 +245,16 @@ def _reason(error: WarehouseError) -> str:
         node = error.failed[0]
         name = str(node["unique_id"]).split(".")[2]
         what = "Die Prüfung" if node["status"] == "fail" else "Die Tabelle"
-        said = without_rows(str(node["message"]))
-        return f"{what} {name} nimmt diese Lieferung nicht an: {said}"
-    return f"Die Veröffentlichung nimmt diese Lieferung nicht an: {without_rows(str(error))}"
+        return f"{what} {name} nimmt diese Lieferung nicht an: {_said(str(node['message']))}"
+    return f"Die Veröffentlichung nimmt diese Lieferung nicht an: {_said(str(error))}"
+
+
+def _said(message: str) -> str:
+    """What a test counted in words of ours, else what the database says; it ends with a full stop."""
+    told = without_rows(message)
+    if counted := _COUNTED.match(told):
+        told = "eine Zeile fällt auf" if counted["rows"] == "1" else f"{counted['rows']} Zeilen fallen auf"
+    return told if told.endswith(".") else f"{told}."
 
 
 def without_rows(message: str) -> str:

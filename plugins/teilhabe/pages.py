@@ -96,7 +96,7 @@ def dataset_page(
         _section("Bis wann", _due(contract, today)),
         _section("Wie die Datei aussieht", *(_layout(contract, layout, measures) for layout in contract.layouts)),
         _section("Zeichen statt Zahlen, Geheimhaltung", *_signs(contract)),
-        _section("Was geprüft wird", *_checks(checks)),
+        _section("Was geprüft wird", *_checks(checks, is_mendable=contract.mendable)),
         _section("So wird geliefert", *_delivery(contract)),
     ]
     if contract.definitions:
@@ -305,7 +305,7 @@ def _signs(contract: Contract) -> Iterator[Html]:
         yield _tag("p", "Eine leere Zelle ist keine Angabe: Sie wird beanstandet.", class_="quiet")
 
 
-def _checks(checks: Iterable[Expectation]) -> Iterator[Html]:
+def _checks(checks: Iterable[Expectation], *, is_mendable: bool) -> Iterator[Html]:
     order = list(wording.SEVERITIES)
     rows, seen = [], set()
     for check in sorted(checks, key=lambda one: order.index(one.severity)):
@@ -316,7 +316,8 @@ def _checks(checks: Iterable[Expectation]) -> Iterator[Html]:
             rows.append(
                 [Html(f'<span class="badge {check.severity}">{word}</span>'), check.sentence_de, check.expected_de]
             )
-    items = [Html(_tag("strong", word) + ": " + escape(sentence)) for word, sentence in wording.SEVERITIES.values()]
+    severities = wording.SEVERITIES if is_mendable else {**wording.SEVERITIES, "critical": wording.FAULTS_OF_PUBLISHED}
+    items = [Html(_tag("strong", word) + ": " + escape(sentence)) for word, sentence in severities.values()]
     yield _tag("ul", Html("".join(_tag("li", item) for item in items)), class_="legend")
     yield _table(["Art", "Gemeldet wird", "Erwartet wird"], rows, caption="Prüfungen dieses Datensatzes")
     yield _tag("p", "Dazu kommt bei jeder Datei: Sie lässt sich öffnen, hat die vereinbarten, gefüllten Spalten und nennt ihren Zeitraum; "

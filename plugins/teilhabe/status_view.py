@@ -98,6 +98,9 @@ def _build(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"A build is running since {_clock(build['running_since'])}."
 
 
+_REASONS = {"withdrawn": "withdrawal_reason", "held": "hold_reason"}
+
+
 def deliveries(state: Mapping[str, Any], limit: int, dataset: str | None = None) -> Iterator[RenderableType]:
     """Deliveries one by one, newest first."""
     found = _of(state["deliveries"], dataset)
@@ -105,7 +108,15 @@ def deliveries(state: Mapping[str, Any], limit: int, dataset: str | None = None)
         yield "No deliveries yet."
         return
     table = Table(
-        "id", "dataset", "file", "received", "from", "state", "rows", "findings, or why withdrawn", title="Deliveries"
+        "id",
+        "dataset",
+        "file",
+        "received",
+        "from",
+        "state",
+        "rows",
+        "findings, or why it does not count",
+        title="Deliveries",
     )
     for entry in found[:limit]:
         rules = ", ".join(dict.fromkeys(finding["rule"] for finding in entry["findings"]))
@@ -117,7 +128,7 @@ def deliveries(state: Mapping[str, Any], limit: int, dataset: str | None = None)
             escape(entry["sender"] or entry["received_from"] or ""),
             _coloured(entry["state"]),
             _rows(entry),
-            escape(entry.get("withdrawal_reason") or "") if entry["state"] == "withdrawn" else rules,
+            escape(entry.get(reason) or "") if (reason := _REASONS.get(entry["state"])) else rules,
         )
     yield table
     if len(found) > limit:

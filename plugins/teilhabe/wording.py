@@ -82,6 +82,12 @@ SEVERITIES = {
     "warning": ("Warnung", "Die Lieferung wird geladen; bitte prüfen und bei Bedarf neu senden."),
     "info": ("Hinweis", "Die Lieferung wird geladen; zur Kenntnis."),
 }
+FAULTS_OF_PUBLISHED = (
+    "Fehler",
+    "Einzelne fehlerhafte Zeilen oder Werte werden nicht übernommen, alles Übrige wird geladen. Betrifft der Fehler die ganze "
+    "Datei, wird sie nicht geladen.",
+)
+"""Of tables that are published, and that nobody will mend for us."""
 NUMBERS = {
     "german": "deutsch: 1.234,5",
     "english": "englisch: 1,234.5",

@@ -109,6 +109,13 @@ def test_codes_are_said_in_words(site: Path) -> None:
     assert re.search(r"männlich 7-14 .{0,60}männlich, 7 bis 14 Jahre", text)
 
 
+def test_of_published_tables_faulty_rows_are_left_out_and_the_page_says_so(site: Path) -> None:
+    published = (site / "state_monitor__foreigners.html").read_text(encoding="utf-8")
+    assert "Einzelne fehlerhafte Zeilen oder Werte werden nicht übernommen, alles Übrige wird geladen." in published
+    own = (site / "housing__accommodation.html").read_text(encoding="utf-8")
+    assert "Die Lieferung wird nicht geladen und muss neu gesendet werden." in own and "alles Übrige" not in own
+
+
 def test_secrecy_signs_and_severities_are_explained(site: Path) -> None:
     text = shown(site, "housing__accommodation")
     assert "* geheim gehalten" in text
