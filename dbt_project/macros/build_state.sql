@@ -36,9 +36,25 @@
         md5(
             {{ rules_digest() }}
             || string_agg({{ counted_delivery('contents') }}, ',' order by contents.delivery_id)
+            {%- if depends_on_territory() %}
+            || coalesce(min(territory.digest), '')
+            {%- endif %}
         ) as digest
     from {{ ref('int_delivery__contents') }} as contents
+    {%- if depends_on_territory() %}
+    left join {{ ref('int_rule__digest') }} as territory
+        on
+            territory.rule_code = 'territory'
+            and contents.measure_code = territory.measure_code
+            and contents.period_code = territory.period_code
+            and contents.period_code = territory.for_period_code
+    {%- endif %}
     group by contents.measure_code, contents.period_code
+{% endmacro %}
+
+{# Whether what is known of territories decides the model's results: each of its partitions has a fingerprint of its own of it. #}
+{% macro depends_on_territory() %}
+    {{ return('territory' in (config.get('meta') or {}).get('rules', [])) }}
 {% endmacro %}
 
 {# SQL expression: a delivery as digests name it; another one once it no longer counts. #}
@@ -48,12 +64,12 @@
 
 {#
   SQL expression: fingerprint of the model's own text, of the macros it is made with (plugins/teilhabe/macros.py) and of the
-  rules it names. A dbt run by hand does not know the macros: it computes everything anew, and so does the next build.
+  rules it names that concern all partitions alike. A dbt run by hand does not know the macros: it computes everything anew, and so does the next build.
 #}
 {% macro rules_digest() %}
     {%- set macros = fromjson(env_var('TEILHABE_MACROS_OF_MODELS', '{}')) %}
     '{{ local_md5(model.raw_code ~ macros.get(model.name, '')) }}'
-    {%- for rule in (config.get('meta') or {}).get('rules', []) %}
+    {%- for rule in (config.get('meta') or {}).get('rules', []) if rule != 'territory' %}
     || (select rule.digest from {{ ref('int_rule__digest') }} as rule where rule.rule_code = '{{ rule }}')
     {%- endfor %}
 {% endmacro %}

@@ -25,10 +25,23 @@
             || string_agg(
                 distinct {{ counted_delivery('contents') }}, ',' order by {{ counted_delivery('contents') }}
             )
+            || coalesce(
+                string_agg(
+                    distinct concat_ws(
+                        ' ', territory.measure_code, territory.period_code, territory.for_period_code, territory.digest
+                    ), ','
+                ), ''
+            )
         ) as digest
     from {{ ref('int_indicator__periods') }} as needed
     inner join {{ ref('int_delivery__contents') }} as contents
         on needed.measure_code = contents.measure_code and needed.cell_period_code = contents.period_code
+    left join {{ ref('int_rule__digest') }} as territory
+        on
+            territory.rule_code = 'territory'
+            and needed.measure_code = territory.measure_code
+            and needed.cell_period_code = territory.period_code
+            and territory.for_period_code in (needed.cell_period_code, needed.period_code)
     group by needed.indicator_code, needed.definition_version, needed.period_code
 {% endmacro %}
 

@@ -24,7 +24,8 @@ _METHODS = {
     "sum_of_categories": "sum of categories",
     "factor_population": "shares by population, an estimate",
     "factor_area": "shares by area, an estimate",
-    "none": "cannot be converted: no list of changes says what the unit was made of (marts.dim_territory_doubt, dim_territory_change)",
+    "none": "not known: no list of changes says what the unit was made of (marts.dim_territory_doubt, dim_territory_change), "
+    "or a number stands under a key of it that is in no register (marts.dim_territory, is_official false)",
 }
 
 

@@ -7,7 +7,15 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from teilhabe import build_status, contradictions, delivery_calendar, incidents, loading, pipeline
+from teilhabe import (
+    build_status,
+    contradictions,
+    delivery_calendar,
+    incidents,
+    list_contradictions,
+    loading,
+    pipeline,
+)
 from teilhabe.contracts import Contract
 from teilhabe.delivery_calendar import Standing
 from teilhabe.settings import Settings
@@ -17,6 +25,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
     """``deliveries`` newest first with their findings, ``due`` per dataset and sender: the latest delivery that was due,
     ``incidents``: what nobody has mended or accepted, each without what follows from it, ``build``: how the warehouse stands,
     ``inbox``: files nobody has fetched yet, ``contradictions``: pairs of datasets that differ on the same numbers,
+    ``list_contradictions``: what official lists of territorial changes say against themselves or the register,
     ``is_demo``: some of the deliveries are the demo's."""
     with loading.session(settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         deliveries = cursor.execute(
@@ -57,6 +66,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "build": build,
         "inbox": build_status.in_inboxes(settings),
         "contradictions": [pair.as_json() for pair in contradictions.pairs(settings)],
+        "list_contradictions": [one.as_json() for one in list_contradictions.found(settings)],
         "is_demo": any(delivery["is_demo"] for delivery in deliveries),
     }
 

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from teilhabe.list_contradictions import LISTS_OF_CHANGES
 from teilhabe.office_time import OFFICE_TIME, stamp
 
 _COLOURS = {
@@ -53,6 +54,8 @@ def overview(state: Mapping[str, Any], dataset: str | None = None) -> Iterator[R
             f"{escape(entry['hold_reason'] or '')}"
         )
     yield from _contradictions(state, dataset)
+    if dataset in (None, LISTS_OF_CHANGES):
+        yield from _list_contradictions(state)
     yield from _build(state)
     states = Counter(entry["state"] for entry in due)
     told = ", ".join(f"{states[name]} {_said(name)}" for name in _WORST_FIRST if states[name])
@@ -75,6 +78,15 @@ def _contradictions(state: Mapping[str, Any], dataset: str | None) -> Iterator[s
             f"{escape(shown['what'])}: {_figure(shown['counting_value'])} from {shown['counting_dataset_id']} counts, "
             f"{shown['dataset_id']} says {_figure(shown['value'])}"
         )
+
+
+def _list_contradictions(state: Mapping[str, Any]) -> Iterator[str]:
+    """What official lists of territorial changes say against themselves, the register or each other."""
+    entries = state["list_contradictions"]
+    for entry in entries[:_OPEN_SHOWN]:
+        yield f"[yellow]contradictory list[/yellow] {escape(entry['message'])}"
+    if len(entries) > _OPEN_SHOWN:
+        yield f"… {len(entries)} contradictions in lists of territorial changes (--json, marts.rpt_territorial_contradiction)"
 
 
 def _figure(value: Decimal | None) -> str:

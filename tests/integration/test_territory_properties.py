@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -37,9 +37,11 @@ OBSERVATION = {
     "dataset_id": "text", "delivery_id": "bigint", "row_number": "int", "column_number": "int",
     "known_from": "timestamptz", "territory_name_delivered": "text", "category_name": "text",
 }  # fmt: skip
-TERRITORY = [f"int_territory__{name}" for name in (
-    "edition", "change", "validity", "succession", "lineage", "conversion", "doubt",
-)]  # fmt: skip
+TERRITORY = [
+    *(f"int_territory__{name}" for name in ("edition", "change", "validity", "succession", "lineage", "conversion")),
+    "int_delivery__municipalities",
+    "int_territory__doubt",
+]
 NUMBERS = [
     "int_delivery__contents", "int_delivery__vintages", "int_observation__vanished", "int_observation__contested", "int_observation__known",
     "int_territory__changed", "int_observation__rekeyed", "int_observation__territorial", "int_observation__converted",
@@ -48,6 +50,8 @@ NUMBERS = [
 STATE = "2021-12-31"
 KNOWN_FROM = "2022-06-01"
 REGISTER, STATISTICS = "register__municipalities", "state_statistics__population"
+MEASURES = ("naturalisations", "foreigners_register", "dwellings", "day_care_places")
+"""Some that add up over territories."""
 CALENDAR = [date(year, 12, 31) for year in range(2011, 2022)]
 
 
@@ -201,8 +205,21 @@ def tables(warehouse: Settings) -> Iterator[Tables]:
         conn.rollback()
 
 
+def numbers_by_county(world: World) -> Iterator[dict[str, Any]]:
+    """Each county's municipalities, and the county, as numbers of a measure of its own: a partition per county and day."""
+    measures = dict(zip(("05001", "05002", "05003", "05004"), MEASURES, strict=True))
+    for row in world.numbers():
+        if row["dataset_id"] == STATISTICS and len(row["territory_code"]) > 2:
+            yield row | {"measure_code": measures[row["territory_code"][:5]]}
+
+
 def build(
-    tables: Tables, world: World, editions: list[date], lists: list[int], order: random.Random | None = None
+    tables: Tables,
+    world: World,
+    editions: list[date],
+    lists: list[int],
+    order: random.Random | None = None,
+    numbers: Callable[[World], Iterator[dict[str, Any]]] = World.numbers,
 ) -> list[tuple[Any, ...]]:
     """What the warehouse says of every unit, day and dataset on the territories of the last day."""
     ids = list(range(1, 100))
@@ -219,7 +236,7 @@ def build(
         for number, row in enumerate(world.lists[year])
     ]
     tables.fill("stg_register__territorial_changes", CHANGE, stated)
-    tables.fill("int_observation__unioned", OBSERVATION, world.numbers())
+    tables.fill("int_observation__unioned", OBSERVATION, numbers(world))
     for name, query in (
         (
             "int_period__parsed",
@@ -332,3 +349,77 @@ def test_one_contradictory_row_takes_the_conversion_of_its_unit_alone(tables: Ta
     counties = {row[key][:5] for year in lists for row in world.lists[year] for key in ("old_code", "new_code")}
     untouched = {row for row in whole if row[0][:5] not in counties}
     assert untouched <= set(broken)
+
+
+def partitions(tables: Tables) -> dict[tuple[str, str], tuple[str, list[tuple[Any, ...]]]]:
+    """Measure and day -> fingerprint of the territories its numbers can reach, and all that is made of the numbers."""
+    tables.make("int_territory__span", "int_delivery__areas", "int_rule__territory")
+    digests = {(measure, day): digest for measure, day, digest in tables.ask(
+        "select measure_code, period_code, digest from int_rule__territory where period_code = for_period_code"
+    )}  # fmt: skip
+    # a fact is kept under the span of the unit it stands for
+    rows = tables.ask(
+        "select o.measure_code, o.period_code, o.territory_code, o.territorial_basis, o.value, o.obs_status,"
+        " o.territorial_method, o.territorial_factor, o.is_derived, s.valid_from from int_observation__candidates as o"
+        " left join int_territory__span as s on s.territory_code = o.territory_code and case o.territorial_basis"
+        f" when 'converted' then date '{STATE}' else o.period_code::date end between s.covers_from and s.covers_to"
+        " order by 1, 2, 3, 4, 9, 5"
+    )
+    made: dict[tuple[str, str], list[tuple[Any, ...]]] = {key: [] for key in digests}
+    for measure, day, *rest in rows:
+        made[measure, day].append(tuple(rest))
+    return {key: (digest, made[key]) for key, digest in digests.items()}
+
+
+@pytest.fixture
+def no_indicators(tables: Tables) -> None:
+    columns = ("measure_code", "cell_period_code", "period_code", "role")
+    tables.fill("int_indicator__periods", dict.fromkeys(columns, "text"), [])
+
+
+@pytest.mark.usefixtures("no_indicators")
+def test_where_the_fingerprint_of_a_partition_stays_so_does_all_that_is_made_of_it(tables: Tables) -> None:
+    """With one list more, and with one edition more."""
+    kept = 0
+    for world in map(World, range(200, 203)):
+        editions, lists = [CALENDAR[0], CALENDAR[-1]], sorted(world.lists)
+        last = max(year for year in lists if world.lists[year])
+        found = []
+        for days, years in (
+            (editions, [year for year in lists if year != last]),
+            (editions, lists),
+            (sorted([*editions, CALENDAR[5]]), lists),
+        ):
+            build(tables, world, days, years, numbers=numbers_by_county)
+            found.append(partitions(tables))
+        for before, after in pairwise(found):
+            assert before.keys() == after.keys() and len(before) == len(MEASURES) * len(CALENDAR)
+            same = [key for key in before if before[key][0] == after[key][0]]
+            for key in same:
+                assert before[key][1] == after[key][1], key
+            kept += len(same)
+    assert kept
+
+
+@pytest.mark.usefixtures("no_indicators")
+@pytest.mark.parametrize("kind", ["4", "1"])
+def test_a_small_list_makes_stale_what_it_touches_and_nothing_else(tables: Tables, kind: str) -> None:
+    """A new name (4), and a merger (1), of municipalities of one county of four."""
+    world = World(0)
+    world.days = dict.fromkeys(CALENDAR, world.days[CALENDAR[0]])
+    world.lists = {}
+    editions = [CALENDAR[0], CALENDAR[5]]
+    build(tables, world, editions, [], numbers=numbers_by_county)
+    before = partitions(tables)
+    day = date(2018, 7, 1)
+    world.lists[2018] = []
+    old = "05003001"
+    world._row(day, kind, old, old if kind == "4" else "05003002", None)
+    world.lists[2018][0]["new_name"] = "new"
+    build(tables, world, editions, [2018], numbers=numbers_by_county)
+    after = partitions(tables)
+    stale = {key for key in before if before[key][0] != after[key][0]}
+    assert {measure for measure, _ in stale} == {MEASURES[2]}
+    assert stale >= {(MEASURES[2], str(last)) for last in CALENDAR if last > day}
+    assert all(before[key][1] == after[key][1] for key in before.keys() - stale)
+    assert any(before[key][1] != after[key][1] for key in stale)

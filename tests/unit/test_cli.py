@@ -192,6 +192,7 @@ def test_what_comes_from_the_demo_says_so(
         "incidents": [],
         "inbox": [],
         "contradictions": [],
+        "list_contradictions": [],
         "is_demo": is_demo,
     }
     state["build"] = {"failed_since": None, "reason": None, "running_since": None, "waiting": []}

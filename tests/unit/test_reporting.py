@@ -232,6 +232,7 @@ BUILT: dict[str, Any] = {
     "build": {"state": "succeeded", "failed_since": None, "reason": None, "running_since": None, "waiting": []},
     "inbox": [],
     "contradictions": [],
+    "list_contradictions": [],
 }
 
 
@@ -246,6 +247,7 @@ def test_a_failed_build_and_what_waits_for_it_are_told() -> None:
         "build": build,
         "inbox": [{"dataset_id": "a__b", "files": 2}],
         "contradictions": [],
+        "list_contradictions": [],
     }
     text = " ".join(shown(status_view.overview(state)).split())
     assert "held a__b (delivery 3): c.csv - Die Prüfung is_observation nimmt diese Lieferung nicht an." in text

@@ -16,7 +16,8 @@
 -- at a time. A listing names all that exists, and what it does not name is not there. Any other dataset must deliver every
 -- municipality that is valid at the reference date. A county that has changed since is summed a second time, from its
 -- municipalities in the chosen territorial state, all of them again: then an edition of an earlier day is complete no more.
--- Where that cannot be done the sum is there without a number. It counts instead of an own number that is an estimate or
+-- Where that cannot be done the sum is there without a number, and so it is where a number stands beside them under a key of the
+-- county that nobody can place: in no register that day, and no other holds what it was. Whose people these are nobody knows. It counts instead of an own number that is an estimate or
 -- cannot be converted at all (`replaces_own`): of the county more was estimated than of single municipalities.
 {% set group_columns = ['measure_code', 'period_code', 'nationality', 'sex', 'age_band', 'category'] %}
 {% set value_columns = [
@@ -107,6 +108,39 @@ expected as (
         valid_municipalities.reference_date, valid_municipalities.counted_as, target.territory_code
 ),
 
+-- Keys of a county that are none of its municipalities on that day, nor lead to one. What is ahead of its territory is one in the
+-- chosen state. Parts of Berlin are delivered under counties that do not exist; they are in its number already.
+unplaced as materialized (
+    select distinct
+        delivered.territory_code,
+        delivered.period_code,
+        period.reference_date,
+        state.counted_as
+    from {{ ref('int_delivery__municipalities') }} as delivered
+    inner join {{ ref('int_period__parsed') }} as period
+        on delivered.period_code = period.period_code
+    cross join (values ('as_delivered'), ('converted')) as state (counted_as)
+    where
+        left(delivered.territory_code, 5) in (
+            select county.territory_code from {{ ref('int_territory__validity') }} as county
+            where county.level = 'county'
+        )
+        and not exists (
+            select 1 from {{ ref('int_territory__validity') }} as unit
+            where {{ valid_on('unit', 'delivered.territory_code', 'period.reference_date') }}
+        )
+        and not exists (
+            select 1 from {{ ref('int_territory__lineage') }} as lineage
+            where {{ booked_under_dead_key('delivered', 'period', 'lineage') }}
+        )
+        and not exists (
+            select 1 from {{ ref('int_territory__changed') }} as ahead
+            where
+                state.counted_as = 'converted' and ahead.is_ahead
+                and ahead.territory_code = delivered.territory_code and ahead.reference_date = period.reference_date
+        )
+),
+
 -- A register knows its own municipalities; for other datasets those of the reference date count.
 members as (
     select
@@ -164,6 +198,29 @@ members as (
     where
         observed.dataset_id <> {{ register }}
         or (valid_municipalities.counted_as = 'converted' and register_editions.delivery_id is not null)
+    union all
+    -- what nobody can place counts as a part that is not known
+    select
+        {% for column in member_columns %}
+        {{ {
+            'value': 'null', 'obs_status': "'M'", 'conf_status': "'F'", 'territorial_method': "'none'",
+        }.get(column, 'observed.' ~ column) }},
+        {% endfor %}
+        observed.known_from,
+        observed.known_until,
+        unplaced.reference_date,
+        unplaced.counted_as,
+        left(observed.territory_code, 5),
+        left(observed.territory_code, 2),
+        false
+    from observed
+    inner join unplaced
+        on observed.territory_code = unplaced.territory_code and observed.period_code = unplaced.period_code
+    where
+        observed.dataset_id <> {{ register }}
+        and observed.territorial_basis in ('both', 'as_delivered')
+        and observed.value is distinct from 0
+        and not {{ says_nothing('observed') }}
 ),
 
 parts as (
@@ -285,9 +342,11 @@ beside as (
     from told
     left join observed as own
         on
-            {% for column in key_columns() + ['dataset_id', 'territorial_basis'] %}
+            {% for column in key_columns() + ['dataset_id'] %}
             own.{{ column }} = told.{{ column }}
             and {% endfor %}{{ holds_at('own', 'told.known_from') }}
+            -- what is ahead of its territory is there on both
+            and own.territorial_basis in ('both', told.territorial_basis)
             and length(own.territory_code) < 8
 )
 

@@ -4,7 +4,8 @@
 -- converted value. Two editions of the register differ and no list of changes says why: a unit is new in the later one, or it
 -- has more or less land than before while others in its state came and went. Surveys move borders too, by far less than any
 -- unit that ended; land no edition states is no proof that a unit stayed the same.
--- The same holds where a list names who got a part of a unit, but not how much.
+-- The same holds where a list names who got a part of a unit, but not how much; and where an office has numbers under the key of a
+-- municipality that stands in no register and no list, and is gone by an edition: one of its county took it in, who knows which.
 {% set county, municipality = 0.005, 0.02 %}
 with coverage as (
     select
@@ -104,6 +105,35 @@ pieces as (
     group by gaps.state_code, gaps.edition_before, gaps.edition_date
 ),
 
+-- Keys of municipalities with numbers that no register and no list knows, and no edition after them has. What has numbers before
+-- and after an edition without it never was a unit.
+gone as (
+    select
+        delivered.territory_code,
+        max(period.reference_date) as last_day
+    from {{ ref('int_delivery__municipalities') }} as delivered
+    inner join {{ ref('int_period__parsed') }} as period
+        on delivered.period_code = period.period_code
+    where
+        delivered.territory_code not in (
+            select unit.territory_code from {{ ref('int_territory__validity') }} as unit
+        )
+    group by delivered.territory_code
+    having
+        not exists (
+            select 1 from coverage
+            where
+                coverage.state_code = left(delivered.territory_code, 2)
+                and coverage.edition_date between min(period.reference_date) and max(period.reference_date)
+        )
+        and exists (
+            select 1 from coverage
+            where
+                coverage.state_code = left(delivered.territory_code, 2)
+                and coverage.edition_date > max(period.reference_date)
+        )
+),
+
 doubts as (
     select
         level,
@@ -152,6 +182,30 @@ doubts as (
             end,
             left(land_before.territory_code, 5) = any(pieces.county_codes)
         )
+    union all
+    select
+        'municipality',
+        unit.territory_code,
+        unit.to_date,
+        'key_in_no_register'
+    from (
+        select
+            territory_code,
+            last_day as to_date
+        from gone
+        union all
+        select
+            neighbour.territory_code,
+            max(gone.last_day)
+        from gone
+        inner join {{ ref('int_territory__validity') }} as neighbour
+            on
+                left(gone.territory_code, 5) = neighbour.county_code
+                and neighbour.level = 'municipality'
+                and not neighbour.is_unincorporated
+                and {{ valid_on('neighbour', 'neighbour.territory_code', territorial_state()) }}
+        group by neighbour.territory_code
+    ) as unit
 )
 
 -- what a unit of doubtful origin went into since is of doubtful origin too, as is who got an unknown share of another
@@ -159,7 +213,7 @@ select
     level,
     territory_code,
     max(to_date) as to_date,
-    min(reason) as reason
+    (array_agg(reason order by to_date desc, reason))[1] as reason
 from (
     select
         doubts.level,

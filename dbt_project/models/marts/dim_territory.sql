@@ -102,15 +102,7 @@ lineage as (
 sized as (
     select
         *,
-        case
-            when level <> 'municipality' or population is null or (is_unincorporated and population = 0) then null
-            when population < 5000 then '1'
-            when population < 10000 then '2'
-            when population < 20000 then '3'
-            when population < 50000 then '4'
-            when population < 100000 then '5'
-            else '6'
-        end as size_class_code
+        {{ size_class('level', 'population', 'is_unincorporated') }} as size_class_code
     from united
 )
 

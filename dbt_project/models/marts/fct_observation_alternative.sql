@@ -29,10 +29,15 @@ with contested as materialized (
     having count(distinct dataset_id) > 1
 ),
 
+bases_ahead as materialized (
+    {{ bases_of_units_ahead() }}
+),
+
 ranked as (
     select
         {% for column in key + values %}
-        candidate.{{ column }},
+        {{ 'coalesce(bases_ahead.counted_as, candidate.territorial_basis) as territorial_basis'
+            if column == 'territorial_basis' else 'candidate.' ~ column }},
         {% endfor %}
         vintage.known_from,
         vintage.known_until,
@@ -41,16 +46,18 @@ ranked as (
                 {% for column in key_columns() %}
                 candidate.{{ column }},
                 {% endfor %}
-                candidate.territorial_basis, vintage.known_from
-            order by candidate.is_derived, candidate.source_priority, candidate.dataset_id
+                coalesce(bases_ahead.counted_as, candidate.territorial_basis), vintage.known_from
+            order by
+                {{ says_nothing_ahead('candidate') }}, candidate.is_derived, candidate.source_priority,
+                candidate.dataset_id
         ) as place,
         row_number() over (
             partition by
-                {% for column in key %}
+                {% for column in key_columns() %}
                 candidate.{{ column }},
                 {% endfor %}
-                vintage.known_from
-            order by candidate.is_derived, candidate.source_priority
+                coalesce(bases_ahead.counted_as, candidate.territorial_basis), candidate.dataset_id, vintage.known_from
+            order by {{ says_nothing_ahead('candidate') }}, candidate.is_derived, candidate.source_priority
         ) as place_in_dataset
     from {{ ref('int_observation__candidates') }} as candidate
     inner join {{ ref('int_delivery__vintages') }} as vintage
@@ -59,6 +66,7 @@ ranked as (
             and candidate.period_code = vintage.period_code
             and vintage.dataset_id = '*'
             and {{ holds_at('candidate', 'vintage.known_from') }}
+    {{ contending_bases('candidate') }}
     where
         (candidate.measure_code, candidate.period_code) in (
             select contested.measure_code, contested.period_code from contested

@@ -29,10 +29,20 @@ with contested as materialized (
     having count(*) > 1 or bool_or(known_until is not null)
 ),
 
+bases_ahead as materialized (
+    {{ bases_of_units_ahead() }}
+),
+
 chosen as (
-    select distinct on ({{ key | join(', ') }}, known_from)
-        {% for column in key + values %}
+    select distinct on (
+        {% for column in key_columns() %}
         candidate.{{ column }},
+        {% endfor %}
+        coalesce(bases_ahead.counted_as, candidate.territorial_basis), vintage.known_from
+    )
+        {% for column in key + values %}
+        {{ 'coalesce(bases_ahead.counted_as, candidate.territorial_basis) as territorial_basis'
+            if column == 'territorial_basis' else 'candidate.' ~ column }},
         {% endfor %}
         vintage.known_from,
         vintage.known_until
@@ -43,6 +53,7 @@ chosen as (
             and candidate.period_code = vintage.period_code
             and vintage.dataset_id = '*'
             and {{ holds_at('candidate', 'vintage.known_from') }}
+    {{ contending_bases('candidate') }}
     where
         (candidate.measure_code, candidate.period_code) in (
             select contested.measure_code, contested.period_code from contested
@@ -51,7 +62,11 @@ chosen as (
         and {{ in_stale('candidate.measure_code', 'candidate.period_code') }}
         {% endif %}
     order by
-        {{ key | join(', ') }}, known_from, candidate.is_derived, candidate.source_priority, candidate.dataset_id
+        {% for column in key_columns() %}
+        candidate.{{ column }},
+        {% endfor %}
+        coalesce(bases_ahead.counted_as, candidate.territorial_basis), vintage.known_from,
+        {{ says_nothing_ahead('candidate') }}, candidate.is_derived, candidate.source_priority, candidate.dataset_id
 ),
 
 resolved as (

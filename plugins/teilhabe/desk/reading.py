@@ -21,7 +21,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response,
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.background import BackgroundTask
 
-from teilhabe import contradictions, excluded_rows, landing, warehouse
+from teilhabe import contradictions, excluded_rows, landing, list_contradictions, warehouse
 from teilhabe.airflow.names import APPROVALS_DAG
 from teilhabe.contracts import Contract
 from teilhabe.desk import matrix, metrics, queries, words
@@ -96,7 +96,7 @@ def _overviews(router: APIRouter, desk: Desk, asking: Any) -> None:
 
     @router.get("/contradictions")
     def contradictory(request: Request, who: Account = asking) -> Response:
-        """Numbers two datasets publish differently, as the last published build has it; for the county's own accounts."""
+        """What datasets and official lists say against each other, as the last published build has it; for the county's own accounts."""
         if not desk.is_of_county(who):
             raise _NOT_FOUND
         with desk.session() as conn:
@@ -104,6 +104,7 @@ def _overviews(router: APIRouter, desk: Desk, asking: Any) -> None:
         return desk.page(
             request, who, "contradictions.html",
             pairs=contradictions.pairs(desk.settings, numbers=CONTRADICTIONS_SHOWN), most=CONTRADICTIONS_SHOWN, is_demo=is_demo,
+            lists=list_contradictions.found(desk.settings),
         )  # fmt: skip
 
     @router.get("/scorecards")
