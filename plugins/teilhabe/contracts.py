@@ -89,7 +89,7 @@ ESCALATION = "escalation"
 
 _CUSTOM_PROPERTIES = ("layout", "calendar", "senders", "approval", "mendable", "for_offices")
 
-SERVER_PROPERTIES = ("connection", "pattern", "sender_pattern", "kind")
+SERVER_PROPERTIES = ("connection", "pattern", "sender_pattern", "kind", "authentication_server")
 
 
 class Strict(BaseModel):
@@ -555,6 +555,8 @@ class Server(Strict):
     """Who may send: a glob on the sender's address (mailboxes)."""
     kind: str | None = None
     """What a server of type ``custom`` is, e.g. ``imap``."""
+    authentication_server: str | None = None
+    """Whose ``Authentication-Results`` are believed: the name the office's own mail server writes in front of them."""
 
 
 class Contract(Strict):

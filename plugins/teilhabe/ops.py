@@ -247,6 +247,17 @@ def unfinished(conn: Connection, dataset_id: str) -> list[Delivery]:
         return cursor.fetchall()
 
 
+def unfinished_since(conn: Connection, delivery_id: int) -> datetime:
+    """Since when a delivery waits for its verdict or to be loaded: since the first work on it, where there was any."""
+    [[since]] = conn.execute(
+        "select coalesce((select min(o.started_at) from ops.outcome as o where o.delivery_id = d.delivery_id), d.state_at)"
+        " from ops.delivery as d where d.delivery_id = %s",
+        (delivery_id,),
+    ).fetchall()
+    found: datetime = since
+    return found
+
+
 def under_way(conn: Connection) -> bool:
     """Whether a delivery is about to be judged or loaded without waiting for anybody."""
     [[found]] = conn.execute(

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
@@ -25,9 +25,10 @@ from teilhabe import attempts, delivery_calendar, excluded_rows, incidents, land
 from teilhabe.code_version import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
+from teilhabe.office_time import spell_moment
 from teilhabe.saying import with_sentence
-from teilhabe.senders import sender_by_content, sender_code, unknown_sender
-from teilhabe.settings import Settings
+from teilhabe.senders import known_addresses, sender_by_content, sender_code, unknown_sender
+from teilhabe.settings import Settings, number_from_environment
 
 if TYPE_CHECKING:
     from teilhabe.messages.outbox import Sent
@@ -208,25 +209,50 @@ def rules_version(settings: Settings, contract: Contract) -> str:
     return hashlib.sha256(contract.path.read_bytes() + suite.read_bytes() + code).hexdigest()[:16]
 
 
-def poll(settings: Settings, contract: Contract, credentials: Credentials) -> list[Waiting]:
-    """Files that may be fetched now, in the order they were handed in."""
-    waiting = []
+def poll(
+    settings: Settings, contract: Contract, credentials: Credentials, errors: list[TeilhabeError] | None = None
+) -> list[Waiting]:
+    """Files that may be fetched now, in the order they were handed in.
+
+    A server that does not answer does not hide what waits at the others: its error goes to ``errors`` or, where the caller
+    gives no such list, is raised when all were asked.
+    """
+    waiting: list[Waiting] = []
+    left: list[TeilhabeError] = []
     with loading.session(settings) as conn:
         for server in contract.servers:
-            with ops.step(conn, "fetch", dataset_id=contract.dataset_id) as outcome:
-                source = landing.open_source(server, settings, credentials, contract.dataset_id)
-                seen = ops.seen_fingerprints(conn, contract.dataset_id, server.server)
-                conn.commit()  # a source may take its time
-                found = landing.settled(source, seen=seen)
-                if isinstance(source, landing.MailSource):
-                    from teilhabe.messages import mailroom
-
-                    mailroom.read(conn, settings, credentials, source, datetime.now(UTC))
-                    if not found:
-                        source.let_go(seen)  # what a run that was killed has archived
-                outcome.rows = len(found)
-                waiting += [Waiting(server.server, file) for file in found]
+            try:
+                waiting += _poll_one(conn, settings, contract, server, credentials)
+            except TeilhabeError as error:
+                log.warning("%s: %s", contract.dataset_id, error)
+                left.append(error)
+    if errors is None:
+        _raise_first(left)
+    else:
+        errors += left
     return sorted(waiting, key=lambda w: (w.file.received_at or datetime.now(UTC), w.file.key))
+
+
+def _poll_one(
+    conn: ops.Connection, settings: Settings, contract: Contract, server: Any, credentials: Credentials
+) -> list[Waiting]:
+    from teilhabe.messages import alerts, mailroom
+
+    with ops.step(conn, "fetch", dataset_id=contract.dataset_id) as outcome:
+        source = landing.open_source(server, settings, credentials, contract.dataset_id, known_addresses(contract))
+        seen = ops.seen_fingerprints(conn, contract.dataset_id, server.server)
+        conn.commit()  # a source may take its time
+        found = landing.settled(source, seen=seen)
+        if isinstance(source, landing.MailSource):
+            mailroom.read(conn, settings, credentials, source, datetime.now(UTC))
+            if not found:
+                source.let_go(seen)  # what a run that was killed has archived
+        if source.problems:
+            alerts.tell_problems(
+                conn, settings, credentials, contract, server.server, source.problems, datetime.now(UTC)
+            )
+        outcome.rows = len(found)
+    return [Waiting(server.server, file) for file in found]
 
 
 def archive(settings: Settings, contract: Contract, waiting: list[Waiting], credentials: Credentials) -> list[int]:
@@ -237,7 +263,9 @@ def archive(settings: Settings, contract: Contract, waiting: list[Waiting], cred
     store = landing.Archive(settings.archive_url)
     wanted = {item.server for item in waiting}
     sources = {
-        server.server: landing.open_source(server, settings, credentials, contract.dataset_id)
+        server.server: landing.open_source(
+            server, settings, credentials, contract.dataset_id, known_addresses(contract)
+        )
         for server in contract.servers
         if server.server in wanted
     }
@@ -475,14 +503,44 @@ def refused(settings: Settings, dataset_id: str, run_id: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def register_waits(settings: Settings) -> bool:
-    """Whether an edition of the register is on its way: then other datasets wait, their keys depend on it."""
+def register_waits(settings: Settings, now: datetime | None = None) -> bool:
+    """Whether an edition of the register is on its way: then other datasets wait, their keys depend on it.
+
+    Not for ever: one that has been waited for longer than ``register_grace`` keeps nobody, see ``register_stuck``.
+    """
+    since = _register_since(settings)
+    return since is not None and (now or datetime.now(UTC)) - since <= register_grace()
+
+
+def register_stuck(settings: Settings, now: datetime) -> str | None:
+    """A sentence for the operators when an edition of the register has been waited for too long."""
+    since = _register_since(settings)
+    if since is None or now - since <= register_grace():
+        return None
+    return (
+        f"Seit dem {spell_moment(since)} wartet eine Lieferung des Gemeindeverzeichnisses und kommt nicht weiter. So lange haben "
+        "die übrigen Lieferungen gewartet; nun werden ihre Schlüssel gegen das zuletzt geladene Verzeichnis geprüft. Bitte "
+        "nachsehen (teilhabe status --deliveries) und die Datei berichtigen, zurücknehmen oder aus dem Eingang nehmen."
+    )
+
+
+def register_grace() -> timedelta:
+    """How long other datasets wait for an edition of the register: TEILHABE_REGISTER_WAIT_HOURS."""
+    return timedelta(hours=number_from_environment("TEILHABE_REGISTER_WAIT_HOURS", 6))
+
+
+def _register_since(settings: Settings) -> datetime | None:
+    """Since when the oldest edition of the register waits; None where none does."""
     datasets = [
         f"{REGISTER_AGENCY}__{path.name.removesuffix(SUFFIX)}"
         for path in (settings.agencies / REGISTER_AGENCY).glob(f"*{SUFFIX}")
     ]
+    moments: list[datetime] = []
     with loading.session(settings) as conn:
-        return any(ops.unfinished(conn, name) or waiting_in_inbox(settings, name) for name in datasets)
+        for name in datasets:
+            moments += [ops.unfinished_since(conn, one.delivery_id) for one in ops.unfinished(conn, name)]
+            moments += [file.modified or datetime.now(UTC) for file in _in_inbox(settings, name)]
+    return min(moments, default=None)
 
 
 def under_way(settings: Settings) -> bool:
@@ -494,7 +552,11 @@ def under_way(settings: Settings) -> bool:
 
 def waiting_in_inbox(settings: Settings, dataset_id: str) -> int:
     """Files lying in the inbox of a dataset."""
-    return len(landing.FolderSource(landing.dataset_inbox(settings, dataset_id), "inbox").list())
+    return len(_in_inbox(settings, dataset_id))
+
+
+def _in_inbox(settings: Settings, dataset_id: str) -> list[landing.RemoteFile]:
+    return landing.FolderSource(landing.dataset_inbox(settings, dataset_id), "inbox").list()
 
 
 def _archive_one(

@@ -33,6 +33,12 @@ def sender_code(contract: Contract, address: str | None, server: str | None, *pl
     return _known(contract, _told_by_place(pattern, places)) if pattern and PLACE in pattern else None
 
 
+def known_addresses(contract: Contract) -> frozenset[str]:
+    """Who may send by mail where no ``sender_pattern`` says so: the office itself and the senders the contract names."""
+    named = [contract.contact, *(sender.contact for sender in contract.senders)]
+    return frozenset(bare_address(address) for address in named if address)
+
+
 def sender_by_content(contract: Contract, territories: Collection[str | None]) -> str | None:
     """Where nothing else tells the sender, a file about exactly one of the senders' territories does."""
     own = next(iter(territories)) if len(territories) == 1 else None

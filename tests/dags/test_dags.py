@@ -232,7 +232,7 @@ def test_offices_are_told_whatever_became_of_the_rest(broken: str | None, monkey
 
     contract = CONTRACTS["state_monitor__foreigners"]
     results: dict[str, Any] = {
-        "contract": contract, "installed": True, "register_waits": False, "poll": ["a file"], "archive": [1],
+        "contract": contract, "installed": True, "register_waits": False, "register_stuck": None, "poll": ["a file"], "archive": [1],
         "take_in": {}, "refused": [], "follow_up": None,
     }  # fmt: skip
     for name, result in results.items():

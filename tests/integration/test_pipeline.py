@@ -11,14 +11,16 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import psutil
 import pytest
 
 from teilhabe import approvals, landing, loading, ops, pipeline, validation
-from teilhabe.errors import ContractError, TeilhabeError
+from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.flow import FOREIGNERS, NATURALISATIONS, PEINE, POPULATION, Flow, monitor, population
@@ -369,6 +371,41 @@ def test_the_register_goes_first(flow: Flow) -> None:
     assert pipeline.register_waits(flow.settings), "archived, but not judged"
     flow.judge("register__municipalities")
     assert not pipeline.register_waits(flow.settings), "refused: nobody waits for it"
+
+
+def test_a_register_that_never_comes_keeps_nobody_for_ever(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow.hand_in("register__municipalities", b"x", "GV100AD_31122022.txt")
+    now = datetime.now(UTC)
+    assert pipeline.register_stuck(flow.settings, now) is None
+    later = now + timedelta(hours=7)
+    assert not pipeline.register_waits(flow.settings, later)
+    assert "wartet eine Lieferung des Gemeindeverzeichnisses" in (pipeline.register_stuck(flow.settings, later) or "")
+    flow.archive("register__municipalities")
+    assert pipeline.register_waits(flow.settings)
+    assert pipeline.register_stuck(flow.settings, later) is not None
+    flow.judge("register__municipalities")
+    assert pipeline.register_stuck(flow.settings, later) is None
+
+
+def test_a_server_that_does_not_answer_hides_no_other(flow: Flow) -> None:
+    flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 1)]))
+    inbox = flow.settings.inbox / FOREIGNERS / "kaputt"
+    inbox.mkdir(parents=True)
+    (inbox / "delivery.json").write_text('{"received_at": "0001-01-01T00:00:00+14:00", "original_name": "a.csv"}')
+    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    gone = SimpleNamespace(server="weg", type="local", path="/nicht/da", custom_properties=None)
+    contract = contract.model_copy(update={"servers": [gone, *contract.servers]})
+    errors: list[TeilhabeError] = []
+    waiting = pipeline.poll(flow.settings, contract, landing.environment_credentials, errors)
+    assert [item.file.name for item in waiting] == ["zahlen.csv"]
+    assert len(errors) == 1
+    assert "/nicht/da" in str(errors[0])
+    with pytest.raises(SourceError, match="nicht/da"):
+        pipeline.poll(flow.settings, contract, landing.environment_credentials)
+    [[subject]] = flow.ask(
+        "select subject from ops.message where kind = 'operators' and subject like '%%Nicht annehmbar%%'"
+    )
+    assert "Quelle" in subject
 
 
 def test_an_offices_file_waits_for_the_register_that_can_tell_its_keys_apart(flow: Flow) -> None:

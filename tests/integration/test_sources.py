@@ -1055,6 +1055,7 @@ def mailboxes(*patterns: str) -> tuple[str]:
         "".join(
             f"  - server: mailbox{number}\n    type: custom\n    customProperties:\n      - {{property: kind, value: imap}}\n"
             f"      - {{property: connection, value: amt}}\n      - {{property: pattern, value: '{pattern}'}}\n"
+            "      - {property: sender_pattern, value: '*@lengede.example'}\n"
             for number, pattern in enumerate(patterns)
         ),
     )
@@ -1115,7 +1116,8 @@ class TestLine:
         post.put(("zahlen.csv", FILE))
         flow = line(
             "  - server: mailbox\n    type: custom\n    customProperties:\n      - {property: kind, value: imap}\n"
-            "      - {property: connection, value: amt}\n      - {property: pattern, value: '*.csv'}\n",
+            "      - {property: connection, value: amt}\n      - {property: pattern, value: '*.csv'}\n"
+            "      - {property: sender_pattern, value: '*@lengede.example'}\n",
             conn_type="imap", host="127.0.0.1", port=post.source.port, login="amt", password="geheim",
             extra={"ca_certificates": post.authority.pem},
         )  # fmt: skip
@@ -1162,13 +1164,53 @@ class TestLine:
         assert "Unterbringung" not in text
         assert post.flags() == [False, False], "left for a person to look at, and for the other dataset"
 
+    def test_a_file_from_somebody_unknown_is_a_question_and_no_delivery(self, line: Line, post: Post) -> None:
+        """Without a pattern for senders the addresses of the contract may send, and nobody else."""
+        post.put(("zahlen.csv", FILE), sender="fremd@anderswo.example")
+        flow = line(
+            "  - server: mailbox\n    type: custom\n    customProperties:\n      - {property: kind, value: imap}\n"
+            "      - {property: connection, value: amt}\n",
+            **post.connection(),
+        )
+        polled(flow)
+        assert flow.states(FOREIGNERS) == []
+        [[subject, text]] = flow.ask("select subject, body_text from ops.message where kind = 'operators'")
+        assert subject.endswith("Lieferung von unbekanntem Absender: fremd@anderswo.example?")
+        assert "„zahlen.csv“" in text
+        assert post.flags() == [False], "left for a person to look at"
+        post.empty()
+        contract = pipeline.contract(flow.settings, FOREIGNERS)
+        post.put(("zahlen.csv", FILE), sender=f"Amt <{contract.contact.upper()}>")
+        assert len(pipeline.poll(flow.settings, contract, landing.environment_credentials)) == 1
+
+    @pytest.mark.parametrize(
+        ("results", "is_believed"),
+        [
+            ((), False),
+            (("mx.landkreis.example; spf=pass smtp.mailfrom=a.example; dmarc=pass header.from=lengede.example",), True),
+            (("mx.landkreis.example 1; dmarc=fail (p=none) header.from=lengede.example",), False),
+            (('mx.landkreis.example; spf=pass reason="dmarc=pass"',), False),
+            (('mx.landkreis.example; spf=fail smtp.mailfrom="x; dmarc=pass "@a.example',), False),
+            (("mx.anderswo.example; dmarc=pass header.from=lengede.example",), False),
+            (("mx.landkreis.example; none", "mx.landkreis.example; dmarc=pass header.from=lengede.example"), False),
+        ],
+    )
+    def test_what_the_trusted_server_says_of_a_sender_counts(
+        self, post: Post, results: tuple[str, ...], is_believed: bool
+    ) -> None:
+        source = replace(post.source, authentication_server="MX.landkreis.example")
+        headers = [f"Authentication-Results: {result}" for result in results]
+        post.append(raw(*headers, "From: zahlen@lengede.example", files=[("zahlen.csv", FILE)]))
+        assert [file.name for file in source.list()] == (["zahlen.csv"] if is_believed else [])
+        assert [notice.kind for notice in source.notices] == ([] if is_believed else ["stranger"])
+
     def test_a_run_killed_before_the_message_was_marked_marks_it_at_the_next_look(
         self, line: Line, post: Post, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         post.put(("zahlen.csv", FILE))
         flow = line(
             "  - server: mailbox\n    type: custom\n    customProperties:\n      - {property: kind, value: imap}\n"
-            "      - {property: connection, value: amt}\n",
+            "      - {property: connection, value: amt}\n      - {property: sender_pattern, value: '*@lengede.example'}\n",
             conn_type="imap", host="127.0.0.1", port=post.source.port, login="amt", password="geheim",
             extra={"ca_certificates": post.authority.pem},
         )  # fmt: skip

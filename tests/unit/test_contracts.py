@@ -157,7 +157,11 @@ def documented(old: str, new: str) -> str:
             "measure",
         ),
         ("Arbeitslose: {measure_code: unemployed}", "Arbeitslose: {measure_code: unemployedd}", "must be one of"),
-        ("property: sender_pattern", "property: sender", "must be one of connection, pattern, sender_pattern, kind"),
+        (
+            "property: sender_pattern",
+            "property: sender",
+            "must be one of connection, pattern, sender_pattern, kind, authentication_server",
+        ),
         ("value: teilhabe_mail", "value: 7", "must be a text"),
         ('territory_code: "03157007", ', 'territory_code: "03157006", ', "is there twice"),
         ('territory_code: "03157007", ', 'territory_code: "3157007", ', "territory_code"),

@@ -82,6 +82,16 @@ def looked_at(source: Any, clock: Clock, **more: Any) -> list[str]:
     return [file.name for file in found]
 
 
+@pytest.mark.parametrize("name", ["a\tb.csv", "x" * 201 + ".csv"])
+def test_one_bad_name_on_a_listing_hides_no_other(name: str) -> None:
+    sftp, s3 = SftpSource("host", 22, "/out", "server"), S3Source("bucket", "store")
+    info = SimpleNamespace(filename=name, st_mode=stat.S_IFREG, st_size=1, st_mtime=0)
+    assert sftp._described("/out", "", name, {name: info}) is None
+    assert s3._described(f"bucket/{name}", {"size": 1}) is None
+    assert [len(source.problems) for source in (sftp, s3)] == [1, 1]
+    assert "nicht verwendbar" in sftp.problems[0]
+
+
 class TestHandIn:
     def test_a_ticket_holds_the_file_and_says_when_from_whom_and_for_which_period(
         self, settings: Settings, office: Path
@@ -259,12 +269,44 @@ class TestFolder:
         with pytest.raises(ContractError, match="outside"):
             source.fetch(bad, tmp_path / "out")
 
-    @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"received_at": 1, "original_name": "a.csv"}'])
-    def test_a_broken_ticket_loses_no_file(self, settings: Settings, text: str) -> None:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "", "{", "[]", "{}", '{"received_at": 1, "original_name": "a.csv"}', "[" * 100_000, "1" + "0" * 5_000,
+            '{"received_at": "0001-01-01T00:00:00+14:00", "original_name": "a.csv"}',
+            '{"received_at": "9999-12-31T23:59:59-14:00", "original_name": "a.csv"}',
+            '{"received_at": "2026-03-02", "original_name": "a.csv", "sender": ["x"]}',
+            '{"received_at": "2026-03-02", "original_name": {"x": 1}}',
+        ],
+    )  # fmt: skip
+    def test_a_broken_ticket_loses_no_file_and_is_told(self, settings: Settings, text: str) -> None:
         written(settings.inbox / DATASET / "ticket" / "delivery.json", text)
         written(settings.inbox / DATASET / "ticket" / "a.csv")
-        [file] = inbox(settings).list()
+        source = inbox(settings)
+        [file] = source.list()
         assert (file.name, file.complete) == ("a.csv", False)
+        [problem] = source.problems
+        assert problem.startswith("Der Abgabezettel delivery.json im Ordner „ticket“ ist nicht lesbar")
+
+    def test_a_ticket_counts_only_in_the_inbox(self, settings: Settings, tmp_path: Path) -> None:
+        """Who may write to a share could say in it who sent a file, and when."""
+        said = {"received_at": "2019-01-01", "original_name": "a.csv", "sender": "03157006", "is_stated": True}
+        written(tmp_path / "share" / "03157005" / "delivery.json", json.dumps(said))
+        written(tmp_path / "share" / "03157005" / "a.csv")
+        [file] = FolderSource(tmp_path / "share", "share", keeps_files=True).list()
+        assert (file.key, file.sender, file.received_at, file.complete) == ("03157005/a.csv", None, None, False)
+
+    def test_a_name_that_is_no_utf_8_can_be_recorded_and_fetched(self, settings: Settings, tmp_path: Path) -> None:
+        source = inbox(settings)
+        source.root.mkdir(parents=True)
+        Path(os.fsdecode(os.fsencode(source.root) + b"/Fl\xfcchtlinge.csv")).write_text("1")
+        [file] = source.list()
+        assert file.name == "Flüchtlinge.csv"
+        assert file.fingerprint.encode()
+        source.fetch(file, tmp_path / "out")
+        assert (tmp_path / "out").read_text() == "1"
+        source.acknowledge(file)
+        assert source.list() == []
 
     def test_a_pattern_narrows_plain_files_by_name_or_path(self, tmp_path: Path) -> None:
         for name in ("a.csv", "b.txt", "2026/c.csv"):

@@ -13,8 +13,8 @@ from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
 from teilhabe import approvals, building, loading, ops, pipeline
-from teilhabe.airflow.names import WAREHOUSE_CONNECTION
-from teilhabe.errors import ContractError
+from teilhabe.airflow.names import WAREHOUSE_CONNECTION, delivery_dag_id
+from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing import Credentials
 from teilhabe.messages import alerts
 from teilhabe.messages.policy import load_policy
@@ -40,10 +40,16 @@ def deliver(dataset_id: str) -> Delivered | None:
     contract = pipeline.contract(settings, dataset_id)
     if not pipeline.installed(settings, contract):
         pipeline.install(settings)
-    if contract.agency != pipeline.REGISTER_AGENCY and pipeline.register_waits(settings):
-        return None
-    waiting = pipeline.poll(settings, contract, credentials)
+    if contract.agency != pipeline.REGISTER_AGENCY:
+        if pipeline.register_waits(settings):
+            return None
+        if (stuck := pipeline.register_stuck(settings, datetime.now(UTC))) is not None:
+            alert("Das Gemeindeverzeichnis kommt nicht an", stuck, "register_stuck")
+    unheard: list[TeilhabeError] = []
+    waiting = pipeline.poll(settings, contract, credentials, unheard)
     if not waiting and not pipeline.unfinished(settings, dataset_id):
+        if unheard:
+            raise unheard[0]
         return None
     try:
         if waiting:
@@ -54,6 +60,12 @@ def deliver(dataset_id: str) -> Delivered | None:
             pipeline.take_in(settings, contract, _run_id())
         finally:
             _tell_offices(settings)
+    for error in unheard:  # what came from elsewhere is announced all the same
+        alert(
+            f"Quelle nicht erreichbar: {delivery_dag_id(dataset_id)}",
+            str(error),
+            f"source:{delivery_dag_id(dataset_id)}",
+        )
     return Delivered(building.waits(settings, dataset_id), len(pipeline.refused(settings, dataset_id, _run_id())))
 
 

@@ -50,17 +50,23 @@ class RemoteFile:
 
 
 Listing = list[RemoteFile]
+Problems = list[str]
+"""What keeps single entries of a source from being deliveries, a German sentence each, for the operators."""
 
 
 class Source(Protocol):
     """A place files come from.
 
     ``keeps_files`` is True where the files stay after they were acknowledged, so that the caller has to remember the
-    fingerprints it has seen. All methods raise SourceError when another try may help and ContractError when not.
+    fingerprints it has seen. ``problems`` are those of the last ``list``: one bad entry does not hide the others.
+    All methods raise SourceError when another try may help and ContractError when not.
     """
 
     @property
     def keeps_files(self) -> bool: ...
+
+    @property
+    def problems(self) -> Problems: ...
 
     def list(self) -> Listing: ...
 
@@ -110,6 +116,15 @@ def base_name(name: str) -> str:
     if unusable or len(os.fsencode(bare)) > _NAME_BYTES:
         raise TeilhabeError(f"Der Dateiname {name!r} ist nicht verwendbar: bitte die Datei umbenennen.")
     return bare
+
+
+def readable(name: str) -> str:
+    """A name from a file system as text: one that is no UTF-8 (usual after unpacking on Linux) in Windows' character set."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("cp1252", "replace")
+    return name
 
 
 def is_delivery_name(name: str) -> bool:

@@ -14,7 +14,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,12 +24,14 @@ from teilhabe.landing.base import (
     CHUNK_BYTES,
     DONE_SUFFIX,
     Listing,
+    Problems,
     RemoteFile,
     base_name,
     is_delivery_name,
     matches,
     max_file_bytes,
     private_dirs,
+    readable,
     refuse_too_large,
     sync_folder,
     write_stream,
@@ -43,6 +45,8 @@ _DATASET_ID = re.compile(r"[a-z0-9][a-z0-9_]*")
 _TICKET_TIME = "%Y%m%dT%H%M%S%f"
 _LEFTOVER_SUFFIX = ".tmp"
 _LEFTOVER_SECONDS = 24 * 3600
+_YEARS = range(1990, 3000)
+"""Of a hand-in; what is to come is refused by itself."""
 
 
 def hand_in(
@@ -95,6 +99,7 @@ class FolderSource:
     pattern: str | None = None
     keeps_files: bool = False
     limit: int | None = None
+    problems: Problems = field(default_factory=list, init=False, compare=False, repr=False)
 
     def list(self) -> Listing:
         """Tickets first, in the order they were handed in; then plain files, the oldest first."""
@@ -104,7 +109,8 @@ class FolderSource:
             return []
         tickets: Listing = []
         plain: Listing = []
-        for folder, names in _folders(self.root, self.source):
+        self.problems.clear()
+        for folder, names in self._folders():
             ticket = self._ticket(folder, names)
             if ticket:
                 tickets.append(ticket)
@@ -147,14 +153,22 @@ class FolderSource:
             path.unlink(missing_ok=True)
 
     def _ticket(self, folder: Path, names: Iterable[str]) -> RemoteFile | None:
-        if TICKET_FILE not in names or folder == self.root:
+        """What a ticket says; only where nobody but ``hand_in`` makes tickets, for it says who sent a file and when."""
+        if TICKET_FILE not in names or folder == self.root or self.keeps_files:
             return None
         try:
             with os.fdopen(_open_regular(folder / TICKET_FILE), encoding="utf-8") as stream:
                 said = json.load(stream)
             name = base_name(said["original_name"])
             received_at = moment_in_office(datetime.fromisoformat(said["received_at"]))
-        except (OSError, ValueError, KeyError, TypeError, TeilhabeError):
+            if received_at.year not in _YEARS:
+                raise ValueError(received_at.year)
+            sender, period = (_text_or_none(said.get(key)) for key in ("sender", "period"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, TeilhabeError):
+            self.problems.append(
+                f"Der Abgabezettel {TICKET_FILE} im Ordner „{readable(folder.name)}“ ist nicht lesbar; die Datei daneben gilt "
+                "als ohne Zettel abgelegt."
+            )
             return None
         found = _status(folder / name)
         if found is None or name == TICKET_FILE or name != said["original_name"]:
@@ -171,8 +185,8 @@ class FolderSource:
             received_at=received_at,
             is_stated=said.get("is_stated") is not False,
             by_own_clock=said.get("is_stated") is False,
-            sender=said.get("sender"),
-            period=said.get("period"),
+            sender=sender,
+            period=period,
         )
 
     def _plain(self, folder: Path, name: str) -> RemoteFile | None:
@@ -183,7 +197,7 @@ class FolderSource:
         flag = _status(folder / (name + DONE_SUFFIX))
         return RemoteFile(
             key=key,
-            name=name,
+            name=readable(name),
             size=found.st_size,
             modified=_modified(found),
             fingerprint=_plain_fingerprint(key, found),
@@ -191,6 +205,19 @@ class FolderSource:
             complete=flag is not None and flag.st_mtime_ns >= found.st_mtime_ns,
             source=self.source,
         )
+
+    def _folders(self) -> Iterator[tuple[Path, Iterable[str]]]:
+        def tell(error: OSError) -> None:
+            if Path(error.filename) == self.root:
+                raise SourceError(f"Folder {self.root} of source {self.source} cannot be read ({error.strerror}).")
+            if not isinstance(error, FileNotFoundError):
+                self.problems.append(
+                    f"Der Unterordner „{readable(Path(error.filename).name)}“ ist nicht lesbar ({error.strerror})."
+                )
+
+        for folder, subfolders, names in os.walk(self.root, followlinks=False, onerror=tell):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            yield Path(folder), sorted(names)
 
     def _path(self, file: RemoteFile) -> Path:
         path = self.root / file.key
@@ -269,14 +296,10 @@ def _remove_ticket(root: Path, path: Path) -> None:
         (folder / TICKET_FILE).unlink(missing_ok=True)
 
 
-def _folders(root: Path, source: str) -> Iterator[tuple[Path, list[str]]]:
-    def refuse(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise SourceError(f"Folder {error.filename} of source {source} cannot be read ({error.strerror}).")
-
-    for folder, subfolders, names in os.walk(root, followlinks=False, onerror=refuse):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        yield Path(folder), sorted(names)
+def _text_or_none(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError
 
 
 def _open_regular(path: Path) -> int:
@@ -302,4 +325,4 @@ def _modified(found: os.stat_result) -> datetime:
 
 
 def _plain_fingerprint(key: str, found: os.stat_result) -> str:
-    return f"{key} {found.st_mtime_ns} {found.st_size}"
+    return f"{readable(key)} {found.st_mtime_ns} {found.st_size}"

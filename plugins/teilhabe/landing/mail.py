@@ -24,6 +24,7 @@ from teilhabe.landing import automatic
 from teilhabe.landing.base import (
     Credentials,
     Listing,
+    Problems,
     RemoteFile,
     base_name,
     is_delivery_name,
@@ -43,6 +44,9 @@ _ENCODED = 1.5
 """A message is about that much larger than the file in it (base64, headers)."""
 _NO_DELIVERY = (".p7s", ".asc", ".vcf", ".ics", ".png", ".jpg", ".jpeg", ".gif")
 """What mail programs add by themselves: signatures, cards, logos."""
+_REMARK = re.compile(r'"[^"]*"|\([^()]*\)')
+"""In a header of results: what somebody else may have put there."""
+_DMARC = re.compile(r"(?:^|;)\s?dmarc\s?=\s?(\w{1,20})")
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
 
 
@@ -50,12 +54,13 @@ _SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
 class Notice:
     """A message that somebody should hear of although it delivers nothing, or something nobody asked for.
 
-    ``unexpected``: it has files of other names than agreed; ``unreadable``: it is not what a message has to be.
+    ``unexpected``: it has files of other names than agreed; ``stranger``: it has files as agreed, but not from anybody who
+    may send, or a server that is believed could not say that it is from them; ``unreadable``: it is not what a message has to be.
     """
 
     uid: str
     fingerprint: str
-    kind: Literal["bounce", "reply", "bulk", "unexpected", "unreadable"]
+    kind: Literal["bounce", "reply", "bulk", "unexpected", "stranger", "unreadable"]
     sender: str | None = None
     files: tuple[str, ...] = ()
     report: automatic.Report | None = None
@@ -79,9 +84,13 @@ class MailSource:
     folder: str = "INBOX"
     pattern: str | None = None
     senders: str | None = None
+    addresses: frozenset[str] = frozenset()
+    """Who may send where there is no pattern in ``senders``; empty: everybody."""
+    authentication_server: str | None = None
     credentials: Credentials = field(default_factory=Credentials)
     limit: int | None = None
     keeps_files: bool = field(default=True, init=False)
+    problems: Problems = field(default_factory=list, init=False, compare=False, repr=False)
     notices: Notices = field(default_factory=list, init=False, compare=False, repr=False)
     """What the last ``list`` met besides deliveries."""
 
@@ -166,12 +175,13 @@ class MailSource:
         sender = automatic.sender(header)
         if (kind := automatic.kind(header)) is not None:
             return [], self._automatic(mailbox, validity, uid, kind, sender)
-        if self.senders and not matches(self.senders.casefold(), (sender or "").casefold()):
-            return [], None
+        is_known = self.knows(sender) and self._is_authentic(header)
         size = int(found[1]) if (found := _SIZE.search(said)) else 0
         at = _arrival(said)
         if size > self._limit() * _ENCODED:
             name = f"Nachricht {uid}.eml"
+            if not is_known:
+                return [], self._notice(validity, uid, "stranger", sender, (name,))
             notice = None if self._is_wanted(name) else self._notice(validity, uid, "unexpected", sender, (name,))
             return [self._file(validity, uid, 0, name, size, at, sender)], notice
         message = self._message(mailbox, uid)
@@ -179,8 +189,31 @@ class MailSource:
             self._file(validity, uid, number, name, len(content), at, sender)
             for number, (name, content) in enumerate(_parts(message) if message else ())
         ]
+        if not is_known:
+            names = tuple(file.name for file in files if self._is_wanted(file.name))
+            return [], self._notice(validity, uid, "stranger", sender, names) if names else None
         others = tuple(file.name for file in files if is_delivery_name(file.name) and not self._is_wanted(file.name))
         return files, self._notice(validity, uid, "unexpected", sender, others) if others else None
+
+    def knows(self, sender: str | None) -> bool:
+        """Whether the address in From may send."""
+        address = (sender or "").casefold()
+        if self.senders:
+            return matches(self.senders.casefold(), address)
+        return not self.addresses or address in self.addresses
+
+    def _is_authentic(self, header: EmailMessage) -> bool:
+        """Whether the mail server that is believed says that the message is from whom it names; True where none is."""
+        if self.authentication_server is None:
+            return True
+        for name, value in header.raw_items():
+            server, _, results = " ".join(str(value).split()).partition(";")
+            if name.casefold() == "authentication-results" and server.split(" ")[0].casefold() == (
+                self.authentication_server.casefold()
+            ):
+                # The topmost is the server's own; those below it may be anybody's.
+                return "pass" in _DMARC.findall(_REMARK.sub("", results).casefold())
+        return False
 
     def _automatic(
         self, mailbox: imaplib.IMAP4, validity: str, uid: str, kind: automatic.Kind, sender: str | None

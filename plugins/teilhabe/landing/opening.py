@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -42,11 +42,13 @@ def open_source(
     settings: Settings,
     credentials: Callable[[str], Credentials] = environment_credentials,
     dataset_id: str | None = None,
+    addresses: Collection[str] = (),
 ) -> Source:
     """The source behind one server entry of a contract; connects to nothing yet.
 
     ``local`` is the dataset's own inbox (path absent, or ``inbox/<agency>/<dataset>``) or, with an absolute path,
-    somebody else's folder, which is only read. ``custom`` is told by the scheme of its location.
+    somebody else's folder, which is only read. ``addresses`` may send by mail where the entry has no pattern of its own for
+    them. ``custom`` is told by the scheme of its location.
     """
     name = str(server.server)
     connection = _said(server, "connection")
@@ -57,7 +59,7 @@ def open_source(
     if kind == "api":
         return WebSource(_web_addresses(location, name), name, login)
     if kind == "imap":
-        return _mail(server, name, pattern, login)
+        return _mail(server, name, pattern, login, addresses)
     if kind == "sftp":
         return _sftp(server, name, pattern, login)
     if kind == "s3":
@@ -99,13 +101,23 @@ def _sftp(server: Any, name: str, pattern: str | None, login: Credentials) -> Sf
     return SftpSource(host, port, path, name, pattern or glob, login)
 
 
-def _mail(server: Any, name: str, pattern: str | None, login: Credentials) -> MailSource:
+def _mail(server: Any, name: str, pattern: str | None, login: Credentials, addresses: Collection[str]) -> MailSource:
     address = urlsplit(_said(server, "location") or "")
     host, port = _host_and_port(server, address, name, login, _IMAPS_PORT)
     folder = unquote(address.path).strip("/") or _said(server, "path") or "INBOX"
     senders = _said(server, "sender_pattern")
     # With a place for the key the pattern tells the municipality from a name; without, it is about addresses.
-    return MailSource(host, port, name, folder, pattern, None if senders and PLACE in senders else senders, login)
+    return MailSource(
+        host,
+        port,
+        name,
+        folder,
+        pattern,
+        None if senders and PLACE in senders else senders,
+        frozenset(addresses),
+        _said(server, "authentication_server"),
+        login,
+    )
 
 
 def _host_and_port(

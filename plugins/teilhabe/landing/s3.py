@@ -14,6 +14,7 @@ from teilhabe.landing.base import (
     CHUNK_BYTES,
     Credentials,
     Listing,
+    Problems,
     RemoteFile,
     base_name,
     is_delivery_name,
@@ -35,6 +36,7 @@ class S3Source:
     endpoint_url: str | None = None
     limit: int | None = None
     keeps_files: bool = field(default=True, init=False)
+    problems: Problems = field(default_factory=list, init=False, compare=False, repr=False)
 
     def list(self) -> Listing:
         with self._store() as store:
@@ -45,8 +47,13 @@ class S3Source:
             except FileNotFoundError as error:
                 raise ContractError(f"There is no bucket {bucket!r} at {self._where()}.") from error
             found = store.find(self.path, detail=True)
+        self.problems.clear()
         files = [self._described(key, info) for key, info in found.items() if info["type"] == "file"]
-        kept = [file for file in files if is_delivery_name(file.name) and matches(self.pattern, self._inner(file.key))]
+        kept = [
+            file
+            for file in files
+            if file and is_delivery_name(file.name) and matches(self.pattern, self._inner(file.key))
+        ]
         return sorted(kept, key=lambda file: (file.modified or datetime.min.replace(tzinfo=UTC), file.key))
 
     def fetch(self, file: RemoteFile, to: Path) -> None:
@@ -58,11 +65,16 @@ class S3Source:
     def acknowledge(self, file: RemoteFile) -> None:
         pass
 
-    def _described(self, key: str, info: dict[str, Any]) -> RemoteFile:
+    def _described(self, key: str, info: dict[str, Any]) -> RemoteFile | None:
+        try:
+            name = base_name(key)
+        except TeilhabeError as error:
+            self.problems.append(str(error))
+            return None
         modified = info.get("LastModified")
         return RemoteFile(
             key=key,
-            name=base_name(key),
+            name=name,
             size=int(info["size"]),
             modified=modified,
             fingerprint=f"{key} {info.get('ETag') or modified} {info['size']}",

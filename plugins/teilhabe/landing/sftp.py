@@ -17,6 +17,7 @@ from teilhabe.landing.base import (
     DONE_SUFFIX,
     Credentials,
     Listing,
+    Problems,
     RemoteFile,
     base_name,
     is_delivery_name,
@@ -51,8 +52,10 @@ class SftpSource:
     credentials: Credentials = field(default_factory=Credentials)
     limit: int | None = None
     keeps_files: bool = field(default=True, init=False)
+    problems: Problems = field(default_factory=list, init=False, compare=False, repr=False)
 
     def list(self) -> Listing:
+        self.problems.clear()
         with self._session() as sftp:
             try:
                 top = sftp.stat(self.path)
@@ -97,11 +100,16 @@ class SftpSource:
             return None
         if not is_delivery_name(name) or not matches(self.pattern, f"{inner}{name}"):
             return None
+        try:
+            bare = base_name(name)
+        except TeilhabeError as error:
+            self.problems.append(str(error))
+            return None
         key = f"{folder.rstrip('/')}/{name}"
         flag = entries.get(name + DONE_SUFFIX)
         return RemoteFile(
             key=key,
-            name=base_name(name),
+            name=bare,
             size=found.st_size,
             modified=datetime.fromtimestamp(found.st_mtime or 0, UTC),
             fingerprint=f"{key} {_state(found)}",

@@ -17,6 +17,7 @@ from teilhabe.landing.base import (
     CHUNK_BYTES,
     Credentials,
     Listing,
+    Problems,
     RemoteFile,
     base_name,
     max_file_bytes,
@@ -48,6 +49,7 @@ class WebSource:
     credentials: Credentials = field(default_factory=Credentials)
     limit: int | None = None
     keeps_files: bool = field(default=True, init=False)
+    problems: Problems = field(default_factory=list, init=False, compare=False, repr=False)
 
     def list(self) -> Listing:
         return [self._look(url) for url in self.urls]

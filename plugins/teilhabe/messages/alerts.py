@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,12 @@ from teilhabe.messages.policy import load_alert_policy
 
 if TYPE_CHECKING:
     from teilhabe import ops
+    from teilhabe.contracts import Contract
     from teilhabe.messages.outbox import Sent
     from teilhabe.messages.policy import GetCredentials, Policy
     from teilhabe.settings import Settings
 
+_MOST_LINES = 20
 _GB = 1_000_000_000
 
 
@@ -32,6 +35,25 @@ def check_disk(conn: ops.Connection, policy: Policy, now: datetime) -> bool:
     )
     compose.operators(conn, policy, "Speicherplatz wird knapp", text, "disk", now)
     return True
+
+
+def tell_problems(
+    conn: ops.Connection,
+    settings: Settings,
+    credentials: GetCredentials,
+    contract: Contract,
+    server: str,
+    problems: Sequence[str],
+    now: datetime,
+) -> None:
+    """Entries of a source that cannot be taken in, once a day and source: the others are, so nothing else would tell."""
+    policy = load_alert_policy(settings, credentials)
+    lines = list(dict.fromkeys(problems))
+    more = [f"... und {len(lines) - _MOST_LINES} weitere."] if len(lines) > _MOST_LINES else []
+    subject = f"Nicht annehmbar: {contract.title_de} (Quelle {server})"
+    key = f"problems:{contract.dataset_id}:{server}"
+    compose.operators(conn, policy, subject, "\n".join([*lines[:_MOST_LINES], *more]), key, now)
+    conn.commit()
 
 
 def raise_alert(

@@ -16,6 +16,7 @@ from teilhabe.errors import TeilhabeError
 from teilhabe.landing.base import matches
 from teilhabe.messages import compose, outbox
 from teilhabe.messages.policy import load_alert_policy
+from teilhabe.senders import known_addresses
 
 if TYPE_CHECKING:
     from teilhabe import ops
@@ -130,8 +131,24 @@ def _unexpected(
             once=True,
         )
         return
-    patterns = list(_patterns(settings, credentials, source))
-    names = [name for name in notice.files if not any(matches(pattern, name) for pattern in patterns)]
+    others = list(_same_mailbox(settings, credentials, source))
+    if notice.kind == "stranger":
+        if any(other.knows(notice.sender) and any(matches(other.pattern, n) for n in notice.files) for other in others):
+            return  # another dataset's sender
+        compose.operators(
+            conn,
+            policy,
+            f"Lieferung von unbekanntem Absender: {notice.sender or 'unbekannt'}?",
+            f"Im Postfach {_where(source)} liegt eine Nachricht mit Dateien, wie sie erwartet werden ({_names(notice.files)}), aber "
+            "von einem Absender, der dafür nicht vereinbart ist oder dessen Echtheit der Mailserver nicht bestätigt. Sie wurden "
+            "nicht angenommen, geantwortet wurde nicht. Ist es eine Lieferung? Dann bitte bei der Stelle rückfragen, die Datei "
+            "von Hand abgeben (teilhabe deliver) und die Adresse in den Vertrag aufnehmen.",
+            key,
+            now,
+            once=True,
+        )
+        return
+    names = [name for name in notice.files if not any(matches(other.pattern, name) for other in others)]
     if names:
         compose.operators(
             conn,
@@ -146,8 +163,8 @@ def _unexpected(
         )
 
 
-def _patterns(settings: Settings, credentials: GetCredentials, source: MailSource) -> Iterator[str | None]:
-    """What is expected in this mailbox by any dataset."""
+def _same_mailbox(settings: Settings, credentials: GetCredentials, source: MailSource) -> Iterator[MailSource]:
+    """What is expected in this mailbox by any dataset, and from whom."""
     try:
         contracts = load_contracts(settings.agencies)
     except TeilhabeError:
@@ -155,7 +172,9 @@ def _patterns(settings: Settings, credentials: GetCredentials, source: MailSourc
     for contract in contracts.values():
         for server in contract.servers:
             try:
-                other = landing.open_source(server, settings, credentials, contract.dataset_id)
+                other = landing.open_source(
+                    server, settings, credentials, contract.dataset_id, known_addresses(contract)
+                )
             except TeilhabeError:
                 continue
             if isinstance(other, landing.MailSource) and (other.host, other.port, other.folder) == (
@@ -163,7 +182,7 @@ def _patterns(settings: Settings, credentials: GetCredentials, source: MailSourc
                 source.port,
                 source.folder,
             ):
-                yield other.pattern
+                yield other
 
 
 def _names(names: Collection[str]) -> str:
