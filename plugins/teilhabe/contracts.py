@@ -87,7 +87,7 @@ MAIL_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"
 ESCALATION = "escalation"
 """Channel of the support entry that hears of what stays open."""
 
-_CUSTOM_PROPERTIES = ("layout", "calendar", "senders", "approval", "mendable", "for_offices")
+_CUSTOM_PROPERTIES = ("layout", "calendar", "senders", "approval", "mendable", "for_offices", "container")
 
 SERVER_PROPERTIES = ("connection", "pattern", "sender_pattern", "kind", "authentication_server")
 
@@ -506,6 +506,13 @@ class ApprovalProperty(Strict):
     """Without an answer it is loaded after so long."""
 
 
+class ContainerProperty(Strict):
+    """The custom property ``container``: an office whose ZIP files hold more, or never so much, as others' do."""
+
+    megabytes: int = Field(ge=1, le=20_000)
+    """Of all files of one ZIP file together, unpacked."""
+
+
 class Calendar(Strict):
     frequency: Literal["yearly", "half_yearly", "quarterly", "monthly", "per_term"]
     """``per_term``: once in the five years of a council's term."""
@@ -590,6 +597,8 @@ class Contract(Strict):
     remarks_de: str = ""
     """What else an office has to know, in German."""
     approval_hours: int | None = None
+    container_bytes: int | None = None
+    """What the files of one ZIP file may have together; None is what holds for all."""
     """How long a delivery with warnings waits for somebody to say whether it is loaded; None: it does not wait."""
     licence: str
     licence_url: str
@@ -779,6 +788,7 @@ def _build(standard: OpenDataContractStandard, path: Path) -> Contract:
         definitions=offices.definitions,
         remarks_de=offices.remarks,
         approval_hours=_approval_hours(custom.get("approval"), path),
+        container_bytes=_container_bytes(custom.get("container"), path),
         licence=links["licence"].description or "",
         licence_url=links["licence"].url or "",
         attribution=links["attribution"].description or "",
@@ -817,6 +827,13 @@ def _approval_hours(given: tuple[int, Any] | None, path: Path) -> int | None:
         return None
     index, value = given
     return _validated(ApprovalProperty, value, path, f"customProperties[{index}].value").hours
+
+
+def _container_bytes(given: tuple[int, Any] | None, path: Path) -> int | None:
+    if given is None:
+        return None
+    index, value = given
+    return _validated(ContainerProperty, value, path, f"customProperties[{index}].value").megabytes * 1_000_000
 
 
 def _escalation(support: list[Support], path: Path) -> str | None:

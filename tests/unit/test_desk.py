@@ -874,6 +874,26 @@ def upload(client: TestClient, name: str, content: bytes, **fields: str) -> Resp
     return post(client, "/uploads", f"/upload?dataset={UNEMPLOYED}", files={"file": (name, content)}, **given)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("TEILHABE_DESK_UPLOADS_PER_DAY", "2", "schon 2 Dateien abgegeben"),
+        ("TEILHABE_DESK_MB_PER_DAY", "1", "mehr als 1 MB abgegeben"),
+    ],
+)
+def test_an_account_hands_in_so_much_a_day(
+    clerk: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    for n in range(2):
+        assert upload(clerk, f"{n}.csv", b"x" * 400_000).status_code == 303
+    refused = upload(clerk, "3.csv", b"x" * 400_000)
+    assert refused.status_code == 422
+    assert said in refused.text
+    assert len(landing.FolderSource(landing.dataset_inbox(settings, UNEMPLOYED)).list()) == 2
+    assert list(settings.work.iterdir()) == []
+
+
 def test_an_upload_takes_the_way_of_every_delivery(
     settings: Settings, conn: ops.Connection, clerk: TestClient, started: list[tuple[str, str]], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ Every file is made here, byte by byte where no program would write it.
 from __future__ import annotations
 
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -18,8 +19,8 @@ import openpyxl
 import pytest
 
 from teilhabe.contracts import load_contracts
-from teilhabe.errors import Finding, ReadingError
-from teilhabe.reading import Reading, ReadingContext, guard, hostile, open_reading
+from teilhabe.errors import Finding, ReadingError, SourceError
+from teilhabe.reading import Reading, ReadingContext, containers, guard, hostile, open_reading
 from teilhabe.reading import workbook as inspected
 from teilhabe.reading.report import MAX_KINDS, Report
 from teilhabe.reading.source import Source
@@ -157,6 +158,32 @@ def test_many_members_under_the_limit_are_still_too_much_together(tmp_path: Path
     path = zipped(tmp_path / "a.zip", [(f"{n}.csv", b"123456789" * 10) for n in range(3)])
     assert container_refused(path, hostile.Limits(total_bytes=200)).rule == "zip.bomb"
     assert container_refused(path, hostile.Limits(member_bytes=50)).rule == "zip.bomb"
+
+
+def test_many_members_none_of_which_is_packed_too_much_are_so_together(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", [(f"{n}.csv", bytes(50_000)) for n in range(20)])
+    found = container_refused(path, hostile.Limits(total_ratio_from=500_000))
+    assert found.rule == "zip.bomb"
+    assert "-Fache des Archivs" in found.message
+
+
+def test_a_container_is_not_unpacked_where_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = zipped(tmp_path / "a.zip", [("a.csv", b"1;2\n" * 1000)])
+    folder = tmp_path / "out"
+    folder.mkdir()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(containers.shutil, "disk_usage", lambda _: usage._replace(free=usage.total // 50 + 5_000))
+    with pytest.raises(SourceError, match="no room to unpack"):
+        containers.unpack(path, "a.zip", folder, CONTRACTS[HOUSING])
+    assert list(folder.iterdir()) == []
+
+
+def test_a_contract_says_how_much_a_container_may_hold(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", [("a.csv", bytes(range(256)) * 8_000)])
+    contract = CONTRACTS[HOUSING].model_copy(update={"container_bytes": 2_000_000})
+    with pytest.raises(ReadingError) as caught:
+        containers.unpack(path, "a.zip", tmp_path, contract)
+    assert caught.value.finding.rule == "zip.bomb"
 
 
 # Workbooks

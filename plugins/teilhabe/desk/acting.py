@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from teilhabe.desk.reading import delivery_page, incident_page
 from teilhabe.errors import IncidentError, TeilhabeError
 from teilhabe.landing.base import CHUNK_BYTES, base_name
 from teilhabe.periods import period_end
+from teilhabe.settings import number_from_environment
 
 NOTE_CHARACTERS = 4000
 
@@ -236,6 +237,7 @@ def _hand_in(desk: Desk, who: Account, given: FormData) -> tuple[int, str]:
         if not path.stat().st_size:
             raise TeilhabeError(f"Die Datei „{path.name}“ ist leer.")
         with desk.session() as conn:
+            _check_quota(conn, who.name, path.stat().st_size, desk.now())
             # Written down first: a file nobody can be asked about must not arrive.
             act_id = queries.record_act(
                 conn,
@@ -258,6 +260,25 @@ def _hand_in(desk: Desk, who: Account, given: FormData) -> tuple[int, str]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return act_id, contract.dataset_id
+
+
+def _check_quota(conn: ops.Connection, actor: str, size: int, now: datetime) -> None:
+    """What an account hands in within 24 hours: TEILHABE_DESK_UPLOADS_PER_DAY files, TEILHABE_DESK_MB_PER_DAY together."""
+    most = int(number_from_environment("TEILHABE_DESK_UPLOADS_PER_DAY", 200))
+    megabytes = int(number_from_environment("TEILHABE_DESK_MB_PER_DAY", 1_000))
+    # One after the other: two uploads at once must not both find the last place.
+    conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.quota.' || %s))", (actor,))
+    count, total = queries.uploaded_since(conn, actor, now - timedelta(hours=24))
+    if count >= most:
+        raise TeilhabeError(
+            f"Mit diesem Konto sind in den letzten 24 Stunden schon {count} Dateien abgegeben worden, mehr sind nicht "
+            "vorgesehen. Bitte morgen fortsetzen oder mit der Koordinierungsstelle sprechen."
+        )
+    if total + size > megabytes * 1_000_000:
+        raise TeilhabeError(
+            f"Mit dieser Datei wären in 24 Stunden mehr als {megabytes} MB abgegeben, mehr ist nicht vorgesehen. Bitte morgen "
+            "fortsetzen oder mit der Koordinierungsstelle sprechen."
+        )
 
 
 def _sender(who: Account, contract: Contract, code: str) -> str | None:

@@ -529,6 +529,16 @@ def due(conn: ops.Connection, scope: Scope, today: date, *, until: date, limit: 
 # ---------------------------------------------------------------------------------------------------------------- acts
 
 
+def uploaded_since(conn: ops.Connection, actor: str, since: datetime) -> tuple[int, int]:
+    """How many files an account has handed in since then, and their bytes together."""
+    [[count, size]] = conn.execute(
+        "select count(*), coalesce(sum(size_bytes), 0)::bigint from ops.desk_act"
+        " where action = 'uploaded' and actor = %s and at > %s",
+        (actor, since),
+    ).fetchall()
+    return count, size
+
+
 def record_act(
     conn: ops.Connection,
     *,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from teilhabe.contracts import Contract
+from teilhabe.errors import SourceError
 from teilhabe.reading.enclosures import enclosed
-from teilhabe.reading.hostile import Member, extract, members
+from teilhabe.reading.hostile import Limits, Member, extract, members
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
+
+_MB = 1_000_000
+_KEPT_FREE = 0.02
+"""Share of the disk that unpacking leaves free: the database stands on the same."""
 
 ZIP_MARK = b"PK"
 """How every ZIP file begins, and nothing else that is read: what does not begin so need not be opened to be told apart."""
@@ -24,9 +30,21 @@ def is_container(path: Path, file_name: str) -> bool:
 def unpack(path: Path, file_name: str, folder: Path, contract: Contract) -> tuple[dict[Path, Member], list[Path]]:
     """Every file of a container, at its place in ``folder``, and those that only accompany the others.
 
-    ``ReadingError`` condemns all of it.
+    ``ReadingError`` condemns all of it; ``SourceError`` means that there is no room at present.
     """
-    files = {folder / f"member-{n}": member for n, member in enumerate(members(path, report=Report(file_name)))}
+    limits = Limits() if contract.container_bytes is None else Limits(total_bytes=contract.container_bytes)
+    files = {folder / f"member-{n}": member for n, member in enumerate(members(path, limits, Report(file_name)))}
+    _check_room(folder, sum(member.size for member in files.values()))
     for local, member in files.items():
         extract(member, local)
     return files, enclosed({local: (local, member.name) for local, member in files.items()}, contract)
+
+
+def _check_room(folder: Path, size: int) -> None:
+    """The files are unpacked here and kept in the archive, which usually lies on the same disk."""
+    usage = shutil.disk_usage(folder)
+    if usage.free - 2 * size < usage.total * _KEPT_FREE:
+        raise SourceError(
+            f"There is no room to unpack {size // _MB} MB under {folder.parent}: {usage.free // _MB} MB are free and "
+            f"{_KEPT_FREE:.0%} of the disk stay free."
+        )

@@ -39,6 +39,9 @@ class Limits:
     total_bytes: int = 4_000 * _MB
     ratio: int = 200
     ratio_from: int = 20 * _MB
+    total_ratio: int = 100
+    """Of all members together to the whole file, where they are more than ``total_ratio_from``."""
+    total_ratio_from: int = 200 * _MB
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,10 @@ def members(path: Path, limits: Limits | None = None, report: Report | None = No
     total = sum(member.size for member in found)
     if total > limits.total_bytes:
         raise _bomb(report, None, f"zusammen {total // _MB} MB", f"{limits.total_bytes // _MB} MB")
+    packed = path.stat().st_size
+    if total > limits.total_ratio_from and total > limits.total_ratio * packed:
+        most = f"höchstens das {limits.total_ratio}-Fache"
+        raise _bomb(report, None, f"zusammen {total // _MB} MB, das {total // packed}-Fache des Archivs", most)
     return found
 
 
