@@ -157,4 +157,5 @@ def _side(row: dict[str, Any], which: str) -> Side:
 
 
 def _german(value: Decimal) -> str:
-    return f"{value.normalize():,f}".translate(str.maketrans(",.", ".,"))
+    shown = round(value, 2 if abs(value) >= 10 else 4).normalize()  # a mean may have digits without end
+    return f"{shown:,f}".translate(str.maketrans(",.", ".,"))

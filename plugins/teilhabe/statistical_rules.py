@@ -349,7 +349,7 @@ class _Change(Rule):
         known = dict(zip(now[outside].tolist(), old[outside].tolist(), strict=True))
 
         def expected(at: int) -> str:
-            low, high = self.min_factor * known[at], self.max_factor * known[at]
+            low, high = _whole_like(known[at], self.min_factor * known[at], self.max_factor * known[at])
             return f"{number_in_words(round(low, 1))} bis {number_in_words(round(high, 1))} ({what} {number_in_words(known[at])})"
 
         return places_of(seen, table, int(large.sum()), now[outside], expected)
@@ -845,12 +845,15 @@ def places_of(
     )
 
 
+def _whole_like(number: float, low: float, high: float) -> tuple[float, float]:
+    """The range around a number: of counts there are no halves."""
+    return (math.ceil(low - _EPSILON), math.floor(high + _EPSILON)) if number == round(number) else (low, high)
+
+
 def _about(number: float, slack: float, *, at_least: bool) -> str:
     """``402``, ``8.557 bis 8.565`` where rounding leaves room, ``mindestens 54``."""
     room = slack if slack >= 0.5 else 0.0
-    low, high = number - room, number + room
-    if number == round(number):  # of counts there are no halves
-        low, high = math.ceil(low), math.floor(high)
+    low, high = _whole_like(number, number - room, number + room)
     low_in_words, high_in_words = (number_in_words(round(one, 2)) for one in (low, high))
     if at_least:
         return f"mindestens {low_in_words}"

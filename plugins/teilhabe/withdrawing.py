@@ -13,6 +13,7 @@ from datetime import datetime
 from teilhabe import acts, ops
 from teilhabe.errors import TeilhabeError
 from teilhabe.office_time import spell_moment
+from teilhabe.wording import spell_period
 
 _UNDER_WAY = "Sie ist noch nicht geladen. Bitte warten, bis sie geladen oder zurückgewiesen ist."
 _NOTHING_COUNTS: Mapping[ops.State, str] = {
@@ -62,8 +63,10 @@ def told(withdrawal: Withdrawal) -> str:
     at = spell_moment(withdrawal.at)
     if not withdrawal.is_new:
         return f"Lieferung {withdrawal.delivery_id} ist schon zurückgezogen ({at})."
-    again = [f"{period}: Lieferung {number}" for period, number in withdrawal.counts_again.items() if number]
-    missing = [period for period, number in withdrawal.counts_again.items() if number is None]
+    again = [
+        f"{spell_period(period)}: Lieferung {number}" for period, number in withdrawal.counts_again.items() if number
+    ]
+    missing = [spell_period(period) for period, number in withdrawal.counts_again.items() if number is None]
     sentences = [f"Lieferung {withdrawal.delivery_id} („{withdrawal.file_name}“) ist zurückgezogen."]
     if again:
         sentences.append(f"Es gilt wieder, was vorher kam ({_some(again)}).")

@@ -60,7 +60,7 @@ def test_a_loaded_delivery_is_withdrawn_once_and_written_down(conn: ops.Connecti
     done = taken_back(conn, second, " falsche\n Datei ")
     assert (done.is_new, done.counts_again) == (True, {"2024-03": first})
     assert told(done) == (
-        f"Lieferung {second} („a.csv“) ist zurückgezogen. Es gilt wieder, was vorher kam (2024-03: Lieferung {first})."
+        f"Lieferung {second} („a.csv“) ist zurückgezogen. Es gilt wieder, was vorher kam (März 2024: Lieferung {first})."
     )
     again = taken_back(conn, second, "noch einmal")
     assert (again.is_new, again.at) == (False, done.at)
@@ -70,7 +70,7 @@ def test_a_loaded_delivery_is_withdrawn_once_and_written_down(conn: ops.Connecti
     assert reason == "falsche Datei"
     only = taken_back(conn, first)
     assert only.counts_again == {"2024-03": None}
-    assert told(only).endswith("Jetzt fehlt: 2024-03.")
+    assert told(only).endswith("Jetzt fehlt: März 2024.")
 
 
 @pytest.mark.parametrize(

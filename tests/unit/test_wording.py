@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from teilhabe import wording
 from teilhabe.contracts import load_contracts
+from teilhabe.contradictions import _german
+from teilhabe.statistical_rules import _about
 from tests.conftest import PROJECT
 
 
@@ -51,3 +55,17 @@ def test_columns_are_called_as_the_file_heads_them() -> None:
     )
     assert not contract.is_headed(terms["value"]), "its numbers stand side by side, each under its own text"
     assert contract.as_headed_in("no such layout").columns == contract.columns
+
+
+def test_a_mean_without_end_is_cut_where_people_read_it() -> None:
+    assert _german(Decimal("2028.333333333333333")) == "2.028,33"
+    assert _german(Decimal("165585")) == "165.585"
+    assert _german(Decimal("0.12345")) == "0,1234"
+    assert _german(Decimal("100")) == "100"
+
+
+def test_the_range_around_a_count_has_no_halves() -> None:
+    assert _about(8561, 4.5, at_least=False) == "8.557 bis 8.565"
+    assert _about(8561.5, 4.5, at_least=False) == "8.557 bis 8.566"
+    assert _about(402, 0.4, at_least=False) == "402"
+    assert _about(54, 2, at_least=True) == "mindestens 52"

@@ -88,13 +88,15 @@ def check_hidden(source: Source, layout: Any, recognises: Recognises) -> None:
             )
     if source.hidden_sheets:
         names = ", ".join(f"„{name}“" for name in source.hidden_sheets[:5])
+        count = len(source.hidden_sheets)
         source.report.note(
             "warning",
             "sheet.hidden",
-            f"Die Arbeitsmappe hat ausgeblendete Blätter ({names}), die nicht gelesen werden.",
+            f"Die Arbeitsmappe hat das ausgeblendete Blatt {names}, das nicht gelesen wird."
+            if count == 1
+            else f"Die Arbeitsmappe hat ausgeblendete Blätter ({names}), die nicht gelesen werden.",
             sheet=source.hidden_sheets[0],
-            found=f"{len(source.hidden_sheets)} ausgeblendete Blätter",
-            expected="sichtbare Blätter",
+            found="ein ausgeblendetes Blatt" if count == 1 else f"{count} ausgeblendete Blätter",
         )
     if source.facts.external:
         source.report.note(

@@ -196,9 +196,9 @@ class _Scan:
         if gaps.max(initial=0) > MAX_TEXT:
             raise self.report.error(
                 "cell.too_long",
-                "Eine Zelle der Arbeitsmappe enthält einen Text von mehr als 32 767 Zeichen, so viele fasst keine Excel-Zelle.",
-                found="über 32 767 Zeichen",
-                expected="höchstens 32 767 Zeichen",
+                "Eine Zelle der Arbeitsmappe enthält einen Text von mehr als 32.767 Zeichen, so viele fasst keine Excel-Zelle.",
+                found="über 32.767 Zeichen",
+                expected="höchstens 32.767 Zeichen",
             )
 
     def _sheet(self, chunk: bytes, area: _Area) -> None:
