@@ -70,6 +70,14 @@ def story(star: Star, year: int) -> list[tuple[Any, ...]]:
     )
 
 
+def release(star: Star, number: int | None = None) -> tuple[int, list[tuple[Any, ...]]]:
+    """A release (the last one) and its indicators."""
+    if number is None:
+        [(number,)] = star.ask("select max(release_id) from marts.release")
+    told = "select row_to_json(i)::text from marts.indicator_at_release({}) as i order by 1"
+    return number, star.ask(told.format(number))
+
+
 def everything(star: Star) -> dict[str, list[tuple[Any, ...]]]:
     return {
         table: star.ask(f"select to_jsonb(t) - 'release_id' as r from {table} as t order by 1", role="transformer")
@@ -120,12 +128,15 @@ def test_what_counts_follows_withdrawals_and_new_versions(star: Star) -> None:
     assert not building.is_due(star.settings)
     assert story(star, 2019) == [], "what no release has shown leaves no history"
 
+    released, pinned = release(star)
     for delivery_id in (middle, early, only, last, register):
         set_state(star, delivery_id, "withdrawn", "2024-05-01")
     assert building.is_due(star.settings), "the release follows by itself"
     right = star.deliver(UNEMPLOYED, "2024-04-05", unemployed("03157", "03157001", "03157006"))
     star.build()
     assert not building.is_due(star.settings)
+    assert pinned and release(star, released) == (released, pinned), "a report that names its release keeps its digits"
+    assert release(star)[0] > released and release(star)[1] != pinned, "the next one shows what became of them"
     assert story(star, 2022) == [
         (138000, first, "2023-08-01", "2023-09-01"),
         (139000, middle, "2023-09-01", "2023-10-01"),

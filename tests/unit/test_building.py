@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import building, macros, ops
+from teilhabe import building, held_deliveries, macros, ops
 from teilhabe.settings import Settings, prepare_home
 
 EVERYTHING = ["--exclude-resource-type", "unit_test"]
@@ -154,3 +154,15 @@ def test_a_layer_lasts_from_its_first_start_to_its_last_end() -> None:
     assert building._span([*nodes, {"timing": []}]) == (
         datetime(2026, 3, 1, 8, 0, 1, tzinfo=UTC), datetime(2026, 3, 1, 8, 0, 7, tzinfo=UTC),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("Got 244 results, configured to fail if != 0", "244 Zeilen fallen auf."),
+        ("Got 1 result, configured to fail if != 0", "eine Zeile fällt auf."),
+        ('null value in column "x"\n  DETAIL: Failing row contains (7).', 'null value in column "x".'),
+    ],
+)
+def test_why_a_delivery_is_held_is_said_in_words_of_ours(message: str, said: str) -> None:
+    assert held_deliveries._said(message) == said

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -752,6 +752,8 @@ class Given:
     table: pa.Table
     findings: list[Finding]
     layout_name: str = "by hand"
+    names_resolved: dict[str, str] = field(default_factory=dict)
+    symbols: dict[Any, Any] = field(default_factory=dict)
 
     def chunks(self) -> Iterator[pa.Table]:
         yield self.table
