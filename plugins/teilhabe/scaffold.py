@@ -53,6 +53,8 @@ def new_dataset(
 
     Raises ``TeilhabeError`` when something is there already, the file is about single persons, or no layout fits.
     """
+    from teilhabe.reading import confined
+
     for name, what in ((agency, "agency"), (dataset, "dataset")):
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or "__" in name:
             raise TeilhabeError(f"{name!r} is no name for an {what}: small letters, digits and single _ only.")
@@ -61,7 +63,7 @@ def new_dataset(
         raise TeilhabeError(problem)
     if not path.is_file():
         raise TeilhabeError(f"{path}: there is no such file.")
-    proposal = propose(settings, dataset_id, path)
+    proposal = confined.run(propose, settings, dataset_id, path, file_name=path.name)
     targets = _targets(settings, agency, dataset, path, proposal, title)
     for target in targets:
         if target.exists():
@@ -311,7 +313,7 @@ def _try(
     """Read the file with the proposed contract, in a copy of what it needs; the fixture as well."""
     import pyarrow.compute as pc
 
-    from teilhabe.reading import open_reading
+    from teilhabe.reading import ReadingContext, confined
 
     with TemporaryDirectory() as folder:
         project = Path(folder)
@@ -328,7 +330,9 @@ def _try(
         findings: list[Finding] = []
         for file in (copy, path):
             try:
-                reading = open_reading(contract, file, path.name if file is path else fixture.name)
+                reading = confined.open_reading(
+                    contract, file, path.name if file is path else fixture.name, ReadingContext()
+                )
                 rows, periods = 0, set()
                 for chunk in reading.chunks():
                     rows += len(chunk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,26 @@ def test_an_error_of_an_answer_is_raised_here(tmp_path: Path) -> None:
 
     with pytest.raises(LookupError, match="no database"):
         confined.open_reading(CONTRACTS[CLUBS], path, "a.csv", ReadingContext(others=others))
+
+
+IN_A_JOB = {"messages/evidence.py", "proposing.py"}
+"""Modules outside of ``reading`` whose functions open files: ``confined.run`` is how they are called."""
+
+
+def test_nobody_opens_a_file_in_its_own_process() -> None:
+    package = Path(confined.__file__).parents[1]
+    opening = re.compile(
+        r"(?<!confined\.)\bopen_reading\(|(?<![\w.])Source\(|from_filelike\(|load_workbook\(|ZipFile\("
+    )
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if path.parent.name not in ("reading", "landing") and opening.search(path.read_text(encoding="utf-8"))
+    }
+    own = {"pipeline.py", "row_exclusion.py"}  # one imports the confined one, the other is given it
+    assert found - own == IN_A_JOB
+    pipeline = (package / "pipeline.py").read_text(encoding="utf-8")
+    assert "from teilhabe.reading.confined import open_reading" in pipeline
 
 
 def test_nothing_is_left_when_whoever_asked_is_killed() -> None:
