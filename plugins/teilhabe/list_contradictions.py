@@ -60,7 +60,7 @@ class ListContradiction:
                 _size(self.moved_population, self.moved_area_m2),
                 _size(self.listed_population, self.listed_area_m2),
             )
-            return f"danach gibt sie mehr ab, als sie hat: {moved} von {whole}. {_UNIT_STAYS}"
+            return f"danach gibt sie mehr ab, als sie hat: abgegeben {moved}, vorhanden {whole}. {_UNIT_STAYS}"
         if self.reason == "not_as_in_register":
             register = _size(self.register_population, self.register_area_m2)
             return (

@@ -35,12 +35,15 @@ TERRITORY = [
     "int_delivery__counted",
     "int_observation__unioned",
     "int_delivery__contents",
+    "int_delivery__municipalities",
+    "int_period__parsed",
     "int_territory__*",
     "dim_territory",
     "dim_territory_change",
     "dim_territory_conversion",
     "dim_territory_doubt",
     "dim_municipality",
+    "rpt_territorial_contradiction",
 ]
 
 NAMES = [
@@ -370,3 +373,12 @@ def test_lists_that_contradict_themselves_are_told_and_not_converted(germany: Te
     assert germany.ask(
         "select count(*) from intermediate.int_territory__conversion where old_code = '03157005' and factor > 0"
     ) == [(0,)]
+    assert germany.ask(
+        "select territory_code, territory_name, reason, change_ids, listed_population, moved_population, register_date::text"
+        " from {dims}.rpt_territorial_contradiction where effective_date = '2024-01-01' and territory_code like '03157%'"
+        " order by 1"
+    ) == [
+        ("03157001", "Edemissen", "circle", "03/2024/0001-R", None, None, "2022-12-31"),
+        ("03157002", "Hohenhameln", "circle", "03/2024/0002-R", None, None, "2022-12-31"),
+        ("03157005", "Lengede", "not_as_in_register", "03/2024/0003-R", 7000, 7000, "2022-12-31"),
+    ]

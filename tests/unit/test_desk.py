@@ -18,7 +18,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from teilhabe import delivery_calendar, landing, loading, ops, pipeline
+from teilhabe import delivery_calendar, landing, list_contradictions, loading, ops, pipeline
 from teilhabe import warehouse as server
 from teilhabe.desk import matrix, protection, queries
 from teilhabe.desk.accounts import Account, Scope, senders_of_roles
@@ -295,6 +295,22 @@ def test_no_page_carries_inline_code_or_names_another_host(conn: ops.Connection,
         assert page.status_code == 200, path
         assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=|javascript:", page.text), path
         assert not re.search(r'(?:href|src|action)="(?:https?:)?//', page.text), path
+
+
+def test_the_page_of_contradictions_tells_those_of_official_lists(
+    clerk: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Amtliche Änderungslisten" not in clerk.get("/contradictions").text
+    found = list_contradictions.ListContradiction(
+        territory_code="12068117", territory_name="Fehrbellin", effective_date=date(2024, 1, 1),
+        reason="not_as_in_register", other_code=None, delivery_id=12, file_name="2024.xlsx", change_ids=None,
+        listed_population=0, moved_population=0, listed_area_m2=None, moved_area_m2=None,
+        register_date=date(2023, 12, 31), register_population=9_123, register_area_m2=None,
+    )  # fmt: skip
+    monkeypatch.setattr(list_contradictions, "found", lambda settings: [found])
+    page = " ".join(clerk.get("/contradictions").text.split())
+    assert "Fehrbellin (12068117)" in page and "die Änderungsliste „2024.xlsx“ (Lieferung 12)" in page
+    assert "die Teile ergeben 0 Einwohner, das Gemeindeverzeichnis vom 31.12.2023 hat 9.123 Einwohner." in page
 
 
 # ---------------------------------------------------------------------------------------------------------------- matrix
