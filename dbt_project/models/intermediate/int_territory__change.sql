@@ -326,29 +326,55 @@ followed as (
             and followed.new_code = onward.old_code
             and followed.effective_date = onward.effective_date
     where not followed.is_cyclic and not onward.is_kept
+),
+
+summed as (
+    select
+        level,
+        old_code,
+        case when not is_cyclic then new_code end as new_code,
+        effective_date,
+        min(kind) as kind,
+        sum(area_m2) as area_m2,
+        sum(population) as population,
+        case when bool_or(is_cyclic) then 'none' else {{ method_at('max(method_rank)') }} end as method,
+        case when not bool_or(is_cyclic or factor is null) then trim_scale(sum(factor)) end as factor,
+        case when bool_or(is_cyclic) then 'circle' else min(reason) end as reason,
+        bool_or(is_cyclic) as is_cyclic
+    from followed
+    where
+        is_cyclic
+        or not exists (
+            select 1 from divided as onward
+            where
+                onward.level = followed.level
+                and onward.old_code = followed.new_code
+                and onward.effective_date = followed.effective_date
+                and not onward.is_kept
+        )
+    group by level, old_code, case when not is_cyclic then new_code end, effective_date
+),
+
+-- Whatever a list says, shares that are not one whole move nobody: that is the unit's own matter and ends no build.
+sound as (
+    select
+        *,
+        bool_or(factor is null) over of_unit
+        or (sum(factor) over of_unit = 1 and min(factor) over of_unit >= 0) as is_sound
+    from summed
+    window of_unit as (partition by level, old_code, effective_date)
 )
 
 select
     level,
     old_code,
-    case when not is_cyclic then new_code end as new_code,
+    new_code,
     effective_date,
-    min(kind) as kind,
-    sum(area_m2) as area_m2,
-    sum(population) as population,
-    case when bool_or(is_cyclic) then 'none' else {{ method_at('max(method_rank)') }} end as method,
-    case when not bool_or(is_cyclic or factor is null) then trim_scale(sum(factor)) end as factor,
-    case when bool_or(is_cyclic) then 'circle' else min(reason) end as reason,
-    bool_or(is_cyclic) as is_cyclic
-from followed
-where
+    kind,
+    area_m2,
+    population,
+    case when is_sound then method else 'none' end as method,
+    case when is_sound then factor end as factor,
+    case when is_sound then reason else coalesce(reason, 'more_than_there_was') end as reason,
     is_cyclic
-    or not exists (
-        select 1 from divided as onward
-        where
-            onward.level = followed.level
-            and onward.old_code = followed.new_code
-            and onward.effective_date = followed.effective_date
-            and not onward.is_kept
-    )
-group by level, old_code, case when not is_cyclic then new_code end, effective_date
+from sound
