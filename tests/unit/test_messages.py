@@ -574,3 +574,12 @@ def test_findings_without_a_row_and_files_that_cannot_be_opened_have_no_workbook
     broken = tmp_path / "kaputt.xlsx"
     broken.write_bytes(b"PK\x03\x04kaputt")
     assert made(broken, [finding((1, "A", "x"))]) is None
+
+
+def test_the_remark_of_a_row_is_never_higher_than_a_row_can_be() -> None:
+    sentence = "Der Wert weicht stark vom Vorzeitraum ab; gefunden „Lengede (03157005), Mai 2024: 4.031“, Nummer {}."
+    assert evidence._remark([sentence.format(1)]) == sentence.format(1)
+    many = [sentence.format(n) for n in range(30)]
+    *shown, more = evidence._remark(many).split("\n")
+    assert shown == many[: len(shown)] and more == f"und {30 - len(shown)} weitere Beanstandungen dieser Zeile"
+    assert evidence._lines("\n".join([*shown, more]), evidence._REMARK_WIDTH) <= evidence._MOST_LINES

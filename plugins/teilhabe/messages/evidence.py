@@ -45,7 +45,8 @@ _PAGE_COLUMNS = 12
 """As many columns of the file are read on a printed page."""
 _FIRST_COLUMNS = 3
 _REMARK_WIDTH = 60
-_MOST_LINES = 20
+_MOST_LINES = 27
+"""No row of a workbook is higher than 409 points."""
 _CELL = 500
 _HEADER_ROWS = 15
 _LOOK_UP = 500
@@ -362,7 +363,7 @@ def _write_sheet(book: Workbook, name: str, sheet: _Sheet, contract: Contract, i
     for at, number in enumerate(sorted(sheet.rows), start=2):
         cells, marks = sheet.rows[number], sheet.marks.get(number, [])
         _put(page, at, 1, str(number)).alignment = wrapped
-        remark = "\n".join(dict.fromkeys(mark.sentence for mark in marks))
+        remark = _remark(list(dict.fromkeys(mark.sentence for mark in marks)))
         _put(page, at, 2, remark, 2000).alignment = wrapped
         for column, n in enumerate(shown, start=3):
             text = cells[n].strip() if n < len(cells) else ""
@@ -387,6 +388,23 @@ def _write_sheet(book: Workbook, name: str, sheet: _Sheet, contract: Contract, i
         page.row_dimensions[cells_of_row[0].row].height = 15 * min(height, _MOST_LINES)
     page.freeze_panes = "C2"
     _set_up_page(page)
+
+
+def _remark(sentences: Sequence[str]) -> str:
+    """What is wrong with a row, as much as its cell can show, and how much more there is."""
+    shown: list[str] = []
+    for sentence in sentences:
+        is_last = len(shown) + 1 == len(sentences)
+        if shown and _lines("\n".join([*shown, sentence]), _REMARK_WIDTH) > _MOST_LINES - (not is_last):
+            break
+        shown.append(sentence)
+    left = len(sentences) - len(shown)
+    more = (
+        [f"und {'eine weitere Beanstandung' if left == 1 else f'{left} weitere Beanstandungen'} dieser Zeile"]
+        if left
+        else []
+    )
+    return "\n".join([*shown, *more])
 
 
 def _lines(text: str, width: int) -> int:
