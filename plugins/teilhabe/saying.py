@@ -144,6 +144,8 @@ def place(finding: Finding, one: Evidence) -> Place:
     label = label or (one.subject if SUBJECT not in (finding.what or "") else None)
     if sheet and at and one.row is not None:
         return Place(sheet, f"{cell_letters(at)}{one.row}", one.row, None, label)
+    if sheet and at:
+        return Place(sheet, None, one.row, cell_letters(at), label)
     return Place(sheet, None, one.row, at, label)
 
 

@@ -14,6 +14,7 @@ it; the table is kept only when a suite has such expectations and the delivery h
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from teilhabe.contracts import Contract
     from teilhabe.observations import Context
     from teilhabe.reading.base import AnyReading
+    from teilhabe.reading.column_places import ColumnPlaces
     from teilhabe.reading.excluding import ExcludedRow
     from teilhabe.register import Register
 
@@ -71,6 +73,7 @@ _JUDGED_ROWS = 500_000
 _AHEAD = 1
 """Chunks read while one is judged."""
 
+_LIKE_THOUSANDS = re.compile(r"-?\d{1,3}[.,]\d{3}")
 _ABOUT_KEYS = frozenset({"key.unknown", "key.ended", "key.outdated", "key.unlisted", "name.of_other_key"})
 _ABOUT_ONE_TEXT = frozenset({
     "expect_column_values_to_be_between",
@@ -200,30 +203,33 @@ def validate(
     verdict.findings += reading.findings
     if any(finding.rule == "period.inferred" for finding in verdict.findings):
         verdict.inferred_period = verdict.periods[0] if len(verdict.periods) == 1 else None
-    verdict.findings += _without_repetitions(judge.findings(), verdict.findings, contract)
+    verdict.findings += _without_repetitions(judge.findings(reading.places), verdict.findings)
     verdict.row_rules = len(verdict.findings)
     verdict.findings += _judge_profile(
         [e for e in suite.expectations if e.scope == "delivery"], profile, contract, file_name
     )
     context = build_context(contract, register, history or NoHistory(), reading.symbols, verdict.findings)
-    verdict.findings += whole.judge(statistical, context, file_name)
+    verdict.findings += whole.judge(statistical, context, file_name, reading.places)
     return verdict
 
 
-_READ_AS = {"key.invalid": "territory_code", "period.not_found": "period_code"}
+_READ_AS = {
+    "key.invalid": "territory_code", "key.is_a_date": "territory_code", "period.not_found": "period_code",
+}  # fmt: skip
 """What reading says of a cell it cannot make anything of, and the column that is empty because of it."""
 
 
-def _without_repetitions(findings: Iterable[Finding], read: Sequence[Finding], contract: Contract) -> Iterator[Finding]:
-    """The findings less those that only say again that a cell could not be read."""
-    terms = {column.name: column.office_term or column.name for column in contract.columns}
+def _without_repetitions(
+    findings: Iterable[tuple[str | None, Finding]], read: Sequence[Finding]
+) -> Iterator[Finding]:  # fmt: skip
+    """The findings about columns of the contract less those that only say again that a cell could not be read."""
     told: dict[str, set[int | None]] = defaultdict(set)
     for finding in read:
         if column := _READ_AS.get(finding.rule):
-            told[terms.get(column, column)] |= {evidence.row for evidence in finding.evidence}
-    for finding in findings:
+            told[column] |= {evidence.row for evidence in finding.evidence}
+    for name, finding in findings:
         rows = {evidence.row for evidence in finding.evidence}
-        if finding.rule not in ("column.blank", "period.malformed") or not rows <= told[finding.column or ""]:
+        if finding.rule not in ("column.blank", "period.malformed") or not rows <= told[name or ""]:
             yield finding
 
 
@@ -292,8 +298,7 @@ def contract_expectations(contract: Contract) -> list[Expectation]:
             Expectation("expect_column_values_to_be_in_set", {"column": "conf_status", "value_set": list(CONF_STATUS)},
                         "critical", "value.confidentiality", "Der Geheimhaltungsvermerk fehlt.", "F, C oder D"),
             _check("value_check", ["plausible"], "critical", "value.not_whole", "value",
-                   "Eine Anzahl hat Nachkommastellen; vielleicht ist ein Komma als Tausendertrenner gemeint.",
-                   "eine ganze Zahl, Tausender mit Punkt oder gar nicht getrennt"),
+                   "Eine Anzahl hat Nachkommastellen.", "eine ganze Zahl"),
         ]  # fmt: skip
         if not counted_measures(contract.path.parents[2]).issuperset(contract.codes("measure_code") or ()):
             scale = ValuesToKeepTheirScale
@@ -557,10 +562,11 @@ class _Profile:
     def frame(self) -> pd.DataFrame:
         import pandas as pd
 
+        # A row whose period could not be read has a finding of its own.
         return pd.DataFrame(
             [
                 (p, n, len(self._territories.get(p, ())), self._values[p], self._suppressed[p])
-                for p, n in sorted(self._rows.items(), key=lambda item: str(item[0]))
+                for p, n in sorted((p, n) for p, n in self._rows.items() if p)
             ],
             columns=list(PROFILE_COLUMNS),
         )
@@ -651,23 +657,25 @@ class _Judge:
                     witnesses.remember()
         return suspects
 
-    def findings(self) -> list[Finding]:
+    def findings(self, column_places: ColumnPlaces) -> list[tuple[str | None, Finding]]:
+        """What was found, beside the column of the contract it is about."""
         found = []
         for number, expectation in enumerate(self._expectations):
             count, elements = self._counts[number], self._elements[number]
             mostly = float(expectation.kwargs.get("mostly", 1.0))
             if count and (elements - count) < mostly * elements:
-                evidence = self._evidence(number)
-                found.append(_finding(expectation, self._contract, self._file_name, count, evidence))
+                evidence = self._evidence(number, column_places)
+                finding = _finding(expectation, self._contract, self._file_name, count, evidence, column_places)
+                found.append((self._shown(expectation), finding))
         return found
 
-    def _evidence(self, number: int) -> list[Evidence]:
+    def _evidence(self, number: int, column_places: ColumnPlaces) -> list[Evidence]:
         expectation = self._expectations[number]
         shown = self._shown(expectation)
         return [
             Evidence(
                 int(row["_row_number"]),
-                _value_place(row) if shown == "value" else None,
+                _value_place(row) if shown == "value" else _key_place(row, shown, column_places),
                 _text(row, shown),
                 self._meant(expectation, row),
                 column_number=int(row["_column_number"]) or None,
@@ -678,7 +686,16 @@ class _Judge:
         ]
 
     def _meant(self, expectation: Expectation, row: Mapping[Hashable, Any]) -> str | None:
-        """The key that should have stood there, where the register leaves no doubt."""
+        """What should have stood there: the key where the register leaves no doubt, the number as it may have been meant."""
+        if expectation.rule == "value.not_whole":
+            text = _text(row, "value") or ""
+            if _LIKE_THOUSANDS.fullmatch(text):
+                return "eine ganze Zahl, Tausender mit Punkt oder gar nicht getrennt"
+            return (
+                "eine ganze Zahl; Excel zeigt Nachkommastellen je nach Zahlenformat nicht an"
+                if row.get("_sheet")
+                else None
+            )
         if expectation.rule not in _ABOUT_KEYS:
             return None
         name = row.get("territory_name")
@@ -931,7 +948,9 @@ class _Whole:
         elif self._wanted:
             self._chunks.append(chunk.select([name for name in self._columns if name in chunk.column_names]))
 
-    def judge(self, expectations: Sequence[Expectation], context: Context, file_name: str) -> Iterator[Finding]:
+    def judge(
+        self, expectations: Sequence[Expectation], context: Context, file_name: str, column_places: ColumnPlaces
+    ) -> Iterator[Finding]:
         if not expectations or not self._rows:
             return
         if self._rows > ROW_LIMIT:
@@ -953,11 +972,17 @@ class _Whole:
         for expectation, result in zip(expectations, results, strict=True):
             if not result["success"]:
                 evidence = [Evidence(*place) for place in result["details"]["evidence"]]
-                yield _finding(expectation, context.contract, file_name, int(result["unexpected_count"]), evidence)
+                count = int(result["unexpected_count"])
+                yield _finding(expectation, context.contract, file_name, count, evidence, column_places)
 
 
 def _finding(
-    expectation: Expectation, contract: Contract, file_name: str, count: int, evidence: Sequence[Evidence]
+    expectation: Expectation,
+    contract: Contract,
+    file_name: str,
+    count: int,
+    evidence: Sequence[Evidence],
+    column_places: ColumnPlaces | None = None,
 ) -> Finding:
     terms = {column.name: column.office_term or column.name for column in contract.columns}
     name = expectation.shown_column or expectation.column
@@ -972,7 +997,7 @@ def _finding(
         message="",
         sheet=first.sheet,
         row=first.row,
-        column=terms.get(name or "", name),
+        column=(column_places and column_places.header(name, evidence)) or terms.get(name or "", name),
         found=first.found if first.found is not None else EMPTY,
         # A statistical rule may repeat numbers of the file there, which only the place itself may hold.
         expected=(expectation.scope != "observations" and first.expected) or expectation.expected_de,
@@ -986,6 +1011,12 @@ def _finding(
 def _value_place(row: Mapping[Hashable, Any] | pd.Series) -> str | None:
     """The column of the file the value stood in: a tidy row knows it for its value only."""
     return str(int(row["_column_number"])) if row["_column_number"] else None
+
+
+def _key_place(row: Mapping[Hashable, Any], shown: str | None, column_places: ColumnPlaces) -> str | None:
+    """The column of a sheet that makes a cell of the place."""
+    sheet = _text(row, "_sheet")
+    return column_places.in_evidence(sheet, shown) if sheet else None
 
 
 def _text(row: Mapping[Hashable, Any] | pd.Series, column: str | None) -> str | None:

@@ -50,7 +50,7 @@ def test_a_format_that_says_something_else_shows_what_people_see(code: str, valu
 @pytest.mark.parametrize(
     "code",
     ["General", "", "@", "#,##0", "###\\ ###", "* #,##0;* \\-_ #,##0;\\-", "#,##0.0\\ _€", "mmmm yyyy", "[Red]0", '0 "Plätze"',
-     '[<1]"unter 1";0', "# ?/?", "0.00E+00"],
+     '[<1]0.0;0', "# ?/?", "0.00E+00"],
 )  # fmt: skip
 def test_a_format_that_only_looks_nice_says_nothing(code: str) -> None:
     assert not look(code).matters
@@ -59,6 +59,32 @@ def test_a_format_that_only_looks_nice_says_nothing(code: str) -> None:
 @pytest.mark.parametrize("code", [";;;", '"x"', '"";""'])
 def test_a_format_without_digits_shows_no_number(code: str) -> None:
     assert look(code).invisible
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "shown", "instead"),
+    [
+        ('[<5]"*";0', "3", "*", "*"),
+        ('[<5]"*";0', "7", "7", ""),
+        ('[=0]"keine";[<=2]"1; 2";0', "2", "1; 2", "1; 2"),
+        ('"entfällt"', "7", "entfällt", "entfällt"),
+    ],
+)
+def test_a_text_shown_in_place_of_a_number_depends_on_the_number(
+    code: str, value: str, shown: str, instead: str
+) -> None:
+    assert look(code).matters
+    assert (look(code).of(value).shown(value), look(code).of(value).instead) == (shown, instead)
+
+
+@pytest.mark.parametrize(("code", "shown"), [('0" Tsd."', "12 Tsd."), ("0 \\‰", "12 ‰"), ('0.0" Mio"', "12,0 Mio")])
+def test_a_unit_that_makes_another_number_of_it_is_seen(code: str, shown: str) -> None:
+    assert look(code).matters and look(code).unit and look(code).shown("12") == shown
+
+
+@pytest.mark.parametrize("code", ['0" Personen"', '0" Tage"'])
+def test_a_unit_that_only_says_what_is_counted_says_nothing(code: str) -> None:
+    assert not look(code).matters
 
 
 def table(tmp_path: Path, rate: float, code: str) -> Path:

@@ -144,7 +144,14 @@ def test_the_key_of_a_form(filled: Any) -> None:
     assert refused(FORM, filled(changed(4, 2, date(1908, 8, 22)))).rule == "key.is_a_date"
     empty = refused(FORM, filled(changed(4, 2, None), "x.xlsx"))
     assert (empty.rule, empty.row, empty.column) == ("form.empty_field", 4, "Gemeindeschlüssel"), "the hint is no value"
-    assert read(FORM, filled(changed(4, 2, "Peine"), "x.xlsx")).finding("key.invalid").severity == "critical"
+    no_key = refused(FORM, filled(changed(4, 2, "Peine"), "x.xlsx"))
+    assert (no_key.rule, no_key.row, no_key.found, no_key.row_count) == ("key.invalid", 4, "Peine", 1)
+    assert "Zelle B4" in no_key.message, "the key's own cell, not those of the numbers"
+
+
+def test_a_second_form_on_the_sheet_is_told_as_one(filled: Any) -> None:
+    twice = refused(FORM, filled([*form(), [], *form()]))
+    assert (twice.rule, twice.sheet) == ("table.second", "Meldung")
 
 
 def test_labels_that_are_missing_or_new(filled: Any) -> None:

@@ -237,7 +237,8 @@ def test_a_number_that_is_none_names_its_sheet(tables: Any) -> None:
 
 
 def test_a_key_that_became_a_date(tables: Any) -> None:
-    assert refused(ELECTION, tables(in_table(8, 3, date(2024, 5, 3)))).rule == "key.is_a_date"
+    finding = read(ELECTION, tables(in_table(8, 3, date(2024, 5, 3)))).finding("key.is_a_date")
+    assert (finding.severity, finding.row, finding.found) == ("critical", 8, "03.05.2024"), "of this unit only"
 
 
 def test_a_municipality_without_the_agreed_abbreviation_is_not_lost(tables: Any) -> None:

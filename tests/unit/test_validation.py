@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -17,6 +18,7 @@ from teilhabe import validation
 from teilhabe.contracts import Contract, load_contracts
 from teilhabe.errors import ContractError, Evidence, Finding, Severity
 from teilhabe.reading import open_reading
+from teilhabe.reading.column_places import ColumnPlaces
 from teilhabe.register import Register
 from teilhabe.validation import Expectation, Suite, Verdict, contract_expectations, load_suite, memory, validate
 
@@ -57,6 +59,9 @@ class Rows:
     chunk_size: int = 1_000_000
     findings: list[Finding] = field(default_factory=list)
     layout_name: str = "by hand"
+    places: ColumnPlaces = field(default_factory=ColumnPlaces)
+    symbols: Counter[str] = field(default_factory=Counter)
+    names_resolved: dict[str, str] = field(default_factory=dict)
 
     def chunks(self) -> Iterator[pa.Table]:
         for start in range(0, len(self.rows), self.chunk_size):

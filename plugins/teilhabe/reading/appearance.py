@@ -11,7 +11,7 @@ import posixpath
 import zipfile
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from xml.parsers import expat
 
@@ -44,6 +44,10 @@ class Look:
     @property
     def matters(self) -> bool:
         return self.struck or self.number.matters
+
+    def of(self, value: str) -> Look:
+        """How this very value is shown: a format may have conditions."""
+        return replace(self, number=self.number.of(value)) if self.number.conditions else self
 
 
 _PARTLY_STRUCK = Look(struck=True)

@@ -104,7 +104,7 @@ class AsSeen:
             value = values[index] if values is not None else table["value"][index].as_py()
             if value is None:
                 continue
-            kind = look.kinds[kinds[index]]
+            kind = look.kinds[kinds[index]].of(value)
             verdict = _verdict(kind, units[index])
             if verdict is None:
                 continue
@@ -185,6 +185,7 @@ class AsSeen:
         for index in np.flatnonzero(kinds >= 0).tolist():
             place, kind = int(places[index]), look.kinds[kinds[index]]
             text = _text_at(cells, place)
+            kind = kind.of(text)
             verdict = _verdict(kind, None) if kind.struck or _is_number(text) else None
             if text and verdict is not None:
                 severity, rule, sentence, expected = verdict
@@ -231,8 +232,8 @@ def _verdict(look: Look, unit: str | None) -> Verdict | None:
     if look.struck:
         return "critical", *_STRUCK, _NOT_STRUCK
     expected = {_PER_CENT: "ein Anteil in Prozent", _MONEY: "ein Betrag in Euro"}.get(unit or "", "eine Anzahl")
-    if number.percent or number.percent_sign:
-        if unit == _PER_CENT:
+    if number.is_share:
+        if unit == _PER_CENT and not number.unit:
             return ("info", _TAKEN, "", "") if number.percent else None
         return (
             "critical",
@@ -254,6 +255,21 @@ def _verdict(look: Look, unit: str | None) -> Verdict | None:
             "angezeigt wird „{found}“, in der Zelle steht aber eine tausendmal so große Zahl; bitte das Zahlenformat der "
             "Zelle ändern, sodass die ganze Zahl zu sehen ist",
             "eine Zahl, die ganz zu sehen ist",
+        )
+    if number.unit:
+        return (
+            "critical",
+            "value.shown_in_thousands",
+            "angezeigt wird „{found}“; in der Zelle steht nur die Zahl davor. Bitte die ganze Zahl eintragen und die Einheit "
+            "aus dem Zahlenformat nehmen",
+            "eine Zahl, die ganz zu sehen ist",
+        )
+    if number.instead:
+        return (
+            "critical",
+            "value.shown_as_text",
+            "angezeigt wird „{found}“, in der Zelle steht aber eine Zahl; bitte eintragen, was gelten soll",
+            "dasselbe in der Zelle, wie angezeigt wird",
         )
     if number.invisible:
         return (

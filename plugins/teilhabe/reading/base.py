@@ -28,11 +28,12 @@ from teilhabe.reading import symbols
 from teilhabe.reading.appearance import Appearance
 from teilhabe.reading.as_seen import AsSeen
 from teilhabe.reading.coded import coded, constant, plain
+from teilhabe.reading.column_places import ColumnPlaces
 from teilhabe.reading.duplicates import DuplicateRows, Hashes
 from teilhabe.reading.excluding import RowsExcluded
 from teilhabe.reading.guard import guarded
 from teilhabe.reading.key_completion import KeyCompletion
-from teilhabe.reading.keys import is_date, level_of, shown
+from teilhabe.reading.keys import is_date, level_of, probable_key, shown
 from teilhabe.reading.labels import ValueColumn, normalise, unmarked
 from teilhabe.reading.periods import is_valid
 from teilhabe.reading.report import Report
@@ -90,6 +91,9 @@ class AnyReading(Protocol):
     @property
     def contested(self) -> Hashes: ...
 
+    @property
+    def places(self) -> ColumnPlaces: ...
+
 
 class Reading(ABC):
     """A delivered file as a tidy table; ``findings`` is complete once ``chunks`` is exhausted."""
@@ -115,6 +119,8 @@ class Reading(ABC):
         """Names whose keys came from the register; complete once ``chunks`` is exhausted."""
         self.contested: Hashes = np.empty(0, np.uint64)
         """Keys about which the file says different things; complete once ``chunks`` is exhausted."""
+        self.places = ColumnPlaces()
+        """Where the columns of the contract stand in the file; complete once ``chunks`` is exhausted."""
         self.symbols: Counter[str] = Counter()
         """How often each sign, and ``0``, stood where a value belongs; complete once ``chunks`` is exhausted."""
 
@@ -203,9 +209,7 @@ class Reading(ABC):
                 if rule not in kinds:
                     continue
                 where = pc.indices_nonzero(pc.fill_null(wrong.take(column.indices), False)).to_pylist()
-                evidence = [
-                    Evidence(table["_row_number"][i].as_py(), name, column[i].as_py()) for i in where[:EVIDENCE_LIMIT]
-                ]
+                evidence = [self._in_words(table, i, name, column[i].as_py()) for i in where[:EVIDENCE_LIMIT]]
                 self.report.rows(
                     "critical", rule, sentence, evidence, sheet=self.sheet, expected=expected, count=len(where)
                 )
@@ -245,13 +249,21 @@ class Reading(ABC):
                 f"observation.{rule}",
                 said.sentence,
                 [
-                    Evidence(table["_row_number"][i].as_py(), name, text)
+                    self._in_words(table, i, name, text)
                     for i, text in zip(where[:EVIDENCE_LIMIT], shown_text, strict=False)
                 ],
                 sheet=self.sheet,
                 expected=said.expected,
                 count=len(where),
             )
+
+    def _in_words(self, table: pa.Table, index: int, name: str, found: str | None) -> Evidence:
+        """A place of a row of the tidy table, with the cell or the office's own word for the column."""
+        row, column = table["_row_number"][index].as_py(), table["_column_number"][index].as_py()
+        if name == "value" and column:
+            return Evidence(row, str(column), found)
+        terms = {one.name: one.office_term or one.name for one in self.contract.columns}
+        return Evidence(row, self.places.in_evidence(self.sheet, name) or terms.get(name, name), found)
 
     def _no_rows(self) -> Exception:
         unknown = next((finding for finding in self.findings if finding.rule == "label.unknown"), None)
@@ -458,8 +470,9 @@ class Reading(ABC):
         numbers = columns["_row_number"].take(where).to_pylist()
         # A row of several numbers has one key.
         places = dict(zip(reversed(numbers), reversed(where.to_pylist()), strict=True))
+        column = self._key_column()
         evidence = [
-            Evidence(number, "Gebietsschlüssel", codes[at].as_py(), columns["territory_code"][at].as_py())
+            Evidence(number, column, codes[at].as_py(), columns["territory_code"][at].as_py())
             for number, at in sorted(places.items())[:EVIDENCE_LIMIT]
         ]
         self.report.rows(
@@ -467,7 +480,7 @@ class Reading(ABC):
             "key.regional",
             "der Regionalschlüssel „{found}“ wurde als amtlicher Gebietsschlüssel gelesen",
             evidence,
-            column="Gebietsschlüssel",
+            column=None if self.sheet else column,
             sheet=self.sheet,
             expected="den amtlichen Gebietsschlüssel",
             count=len(places),
@@ -478,26 +491,42 @@ class Reading(ABC):
         if codes is None or not self.contract.is_observation:
             return
         coded = codes.dictionary_encode()
-        wrong = [bool(code is None or not self._is_key(code)) for code in coded.dictionary.to_pylist()]
+        texts = coded.dictionary.to_pylist()
+        wrong = [bool(code is None or not self._is_key(code)) for code in texts]
         if not any(wrong) and not codes.null_count:
             return
-        mask = pc.fill_null(pa.array(wrong, pa.bool_()).take(coded.indices), True)
-        where = pc.indices_nonzero(mask)
-        if len(where):
+        kinds = [_kind_of_key(code or "") if is_wrong else "" for code, is_wrong in zip(texts, wrong, strict=True)]
+        column = self._key_column()
+        for rule, sentence in _BAD_KEYS:
+            of_kind = pa.array([kind == rule for kind in kinds], pa.bool_())
+            where = pc.indices_nonzero(pc.fill_null(of_kind.take(coded.indices), rule == _NO_KEY))
+            if not len(where):
+                continue
+            found = [codes[i].as_py() for i in where.slice(0, EVIDENCE_LIMIT).to_pylist()]
             evidence = [
-                Evidence(columns["_row_number"][i].as_py(), "Gebietsschlüssel", codes[i].as_py())
-                for i in where.slice(0, EVIDENCE_LIMIT).to_pylist()
+                Evidence(columns["_row_number"][i].as_py(), column, shown(text) if text else None, self._typed(text))
+                for i, text in zip(where.slice(0, EVIDENCE_LIMIT).to_pylist(), found, strict=True)
             ]
             self.report.rows(
                 "critical",
-                "key.invalid",
-                "„{found}“ ist kein amtlicher Gebietsschlüssel",
+                "key.invalid" if rule == _NO_KEY else rule,
+                sentence,
                 evidence,
-                column="Gebietsschlüssel",
+                column=None if self.sheet else column,
                 sheet=self.sheet,
                 expected=self._expected_keys(),
                 count=len(where),
+                apart=rule,
             )
+
+    def _key_column(self) -> str:
+        """Where the keys of the sheet stand: with a row it names a cell. In a text file it is what the file calls them."""
+        return self.places.in_evidence(self.sheet, "territory_code") or "Gebietsschlüssel"
+
+    def _typed(self, text: str | None) -> str | None:
+        """The key of which a program made this date."""
+        width = 8 if "municipality" in self.contract.levels else 5
+        return probable_key(text, width) if text and is_date(text) else None
 
     def _is_key(self, code: str) -> bool:
         if not CODE.fullmatch(code):
@@ -605,6 +634,23 @@ def _kind_of_bad(text: str) -> str:
     if text.upper() in _ERRORS:
         return "value.is_an_error"
     return "value.is_a_date" if is_date(text) else "value.not_a_number"
+
+
+_NO_KEY = "no key"
+_BAD_KEYS = (
+    (_NO_KEY, "der Gebietsschlüssel fehlt"),
+    ("key.is_a_date", "aus dem Gebietsschlüssel ist das Datum „{found}“ geworden"),
+    *((rule, sentence) for rule, sentence, _ in _BAD_TEXTS),
+    ("key.invalid", "„{found}“ ist kein amtlicher Gebietsschlüssel"),
+)
+"""What can stand in a key's cell that is no key: rule, sentence."""
+
+
+def _kind_of_key(text: str) -> str:
+    kind = _kind_of_bad(text)
+    return {"value.missing": _NO_KEY, "value.is_a_date": "key.is_a_date", "value.not_a_number": "key.invalid"}.get(
+        kind, kind
+    )
 
 
 def repeat(value: str | None, size: int) -> pa.Array:

@@ -33,6 +33,7 @@ from teilhabe.settings import number_from_environment
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
     from teilhabe.reading.base import ReadingContext
+    from teilhabe.reading.column_places import ColumnPlaces
     from teilhabe.reading.duplicates import Hashes
     from teilhabe.reading.excluding import RowsExcluded
 
@@ -93,6 +94,7 @@ class _Tail:
     symbols: Mapping[str, int]
     names_resolved: dict[str, str]
     contested: Hashes
+    places: ColumnPlaces
     excluded: RowsExcluded | None
 
 
@@ -152,6 +154,10 @@ class ConfinedReading:
         return self._read.contested
 
     @property
+    def places(self) -> ColumnPlaces:
+        return self._read.places
+
+    @property
     def _read(self) -> _Tail:
         assert self._tail is not None  # noqa: S101 - known once ``chunks`` is exhausted
         return self._tail
@@ -172,7 +178,14 @@ def _read(
     reading.excluded = channel.ask("excluded", _Head(reading.layout_name, reading.is_mendable))
     for table in reading.chunks():
         channel.put(table)
-    return _Tail(reading.findings, dict(reading.symbols), reading.names_resolved, reading.contested, reading.excluded)
+    return _Tail(
+        reading.findings,
+        dict(reading.symbols),
+        reading.names_resolved,
+        reading.contested,
+        reading.places,
+        reading.excluded,
+    )
 
 
 def _no_unit(_name: str) -> None:

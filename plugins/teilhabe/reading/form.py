@@ -21,7 +21,9 @@ from teilhabe.reading.grid import Grid, is_numbering, sheet_grid, sheet_name
 from teilhabe.reading.keys import complete, is_date, keys_in_name, probable_key, shown
 from teilhabe.reading.labels import Dictionary, clean, instead, normalise
 from teilhabe.reading.periods import find_periods, parse_period, periods_in_name
-from teilhabe.reading.source import Source, cell_text
+from teilhabe.reading.second_table import second_form
+from teilhabe.reading.source import Source, cell_text, letters
+from teilhabe.reading.territory import from_regional_key
 from teilhabe.wording import spell_period, wanted_period
 
 _NUMBER = re.compile(r"[\d.,\s]*\d")
@@ -36,6 +38,10 @@ class _Value:
     text: str
     label: str
     coordinates: dict[str, str]
+
+    @property
+    def cell(self) -> str:
+        return f"{letters(self.column)}{self.row + 1}"
 
 
 class FormReading(Reading):
@@ -65,7 +71,7 @@ class FormReading(Reading):
         corner = self._corner(grid)
         fields, column = self._fields(grid, corner)
         period = self._period(fields["period_code"], grid)
-        code = self._territory(fields["territory_code"])
+        code = self._territory(fields["territory_code"], fields.get("territory_name"))
         values = [*self._block(grid, corner, column), *self._table(grid, corner)]
         self._check_missing(values, period)
         self.texts_used |= self._dictionary.used
@@ -141,7 +147,7 @@ class FormReading(Reading):
             if not filled:
                 raise self.report.error(
                     "form.empty_field",
-                    f"Auf dem Blatt „{self.sheet}“ ist „{label}“ in Zeile {said[0].row + 1} nicht ausgefüllt.",
+                    f"{self._in(said[0])} fehlt eine Angabe.",
                     sheet=self.sheet,
                     row=said[0].row + 1,
                     column=label,
@@ -165,8 +171,8 @@ class FormReading(Reading):
         rule = "period.contradiction" if name == "period_code" else "key.contradiction"
         return self.report.error(
             rule,
-            f"Auf dem Blatt „{self.sheet}“ steht „{label}“ zweimal mit Verschiedenem: „{shown(one.text)}“ in Zeile "
-            f"{one.row + 1} und „{shown(other.text)}“ in Zeile {other.row + 1}.",
+            f"Auf dem Blatt „{self.sheet}“ steht „{label}“ zweimal mit Verschiedenem: „{shown(one.text)}“ in Zelle "
+            f"{one.cell} und „{shown(other.text)}“ in Zelle {other.cell}.",
             sheet=self.sheet,
             row=other.row + 1,
             column=label,
@@ -224,7 +230,8 @@ class FormReading(Reading):
         if not self.layout.table:
             return None
         wanted = {normalise(text) for text in self.layout.table}
-        found = next(_where(grid, wanted), None)
+        corners = list(_where(grid, wanted))
+        found = corners[0] if corners else None
         if found is None:
             raise self.report.error(
                 "header.missing_column",
@@ -233,6 +240,9 @@ class FormReading(Reading):
                 column=self.layout.table[0],
                 expected=self.layout.table[0],
             )
+        for row, column in corners[1:]:
+            if any(clean(text) in self._dictionary for text in grid.rows[row][column + 1 :] if text.strip()):
+                raise second_form(self.report, self.sheet, f"{letters(column)}{row + 1}", row + 1)
         self.texts_used |= {_label(grid.rows[found[0]][found[1]])}
         return found
 
@@ -251,13 +261,13 @@ class FormReading(Reading):
         for position in range(left + 1, len(grid.rows[top])):
             text = clean(grid.rows[top][position])
             if not text:
-                break
+                continue
             if text not in self._dictionary:
                 self._unknown.append(text)
                 self.report.note(
                     "warning",
                     "header.unknown_column",
-                    f"Spalte {position + 1} hat die unbekannte Überschrift „{text}“ und wird nicht geladen.",
+                    f"Spalte {letters(position)} hat die unbekannte Überschrift „{text}“ und wird nicht geladen.",
                     sheet=self.sheet,
                     row=top + 1,
                     column=text,
@@ -301,8 +311,7 @@ class FormReading(Reading):
         if code is None:
             raise self.report.error(
                 "period.not_found",
-                f"Auf dem Blatt „{self.sheet}“ steht in Zeile {field.row + 1} bei „{field.label}“ „{shown(field.text)}“, "
-                "das ist kein Berichtszeitraum.",
+                f"{self._in(field)} steht „{shown(field.text)}“, das ist kein Berichtszeitraum.",
                 sheet=self.sheet,
                 row=field.row + 1,
                 column=field.label,
@@ -318,7 +327,7 @@ class FormReading(Reading):
             if other is not None:
                 raise self.report.error(
                     "period.contradiction",
-                    f"Bei „{field.label}“ steht {spell_period(code)}, {where} nennt aber {spell_period(other)}.",
+                    f"{self._in(field)} steht {spell_period(code)}, {where} nennt aber {spell_period(other)}.",
                     sheet=self.sheet,
                     row=field.row + 1,
                     column=field.label,
@@ -327,15 +336,15 @@ class FormReading(Reading):
                 )
         return code
 
-    def _territory(self, field: _Value) -> str:
+    def _territory(self, field: _Value, name: _Value | None) -> str:
         text = clean(field.text)
+        self.places.put(self.sheet, "territory_code", field.column)
         if is_date(text):
             typed = probable_key(text, self.layout.key_width)
             hint = f"; vermutlich stand dort „{typed}“" if typed else ""
             raise self.report.error(
                 "key.is_a_date",
-                f"Auf dem Blatt „{self.sheet}“ steht in Zeile {field.row + 1} bei „{field.label}“ das Datum "
-                f"„{shown(text)}“ statt des Schlüssels{hint}.",
+                f"{self._in(field)} steht das Datum „{shown(text)}“ statt des Schlüssels{hint}.",
                 sheet=self.sheet,
                 row=field.row + 1,
                 column=field.label,
@@ -343,11 +352,22 @@ class FormReading(Reading):
                 expected=typed,
             )
         code = complete(text, self.layout.key_width)
-        other = next((key for key in keys_in_name(self.source.file_name) if key != code), None)
-        if other is not None and self._is_key(code):
+        own = from_regional_key(code, self.contract.levels) or ""
+        if not self._is_key(own) and (name is None or self.context.unit_code(clean(name.text)) is None):
+            raise self.report.error(
+                "key.invalid",
+                f"{self._in(field)} steht „{text}“, das ist kein amtlicher Gebietsschlüssel.",
+                sheet=self.sheet,
+                row=field.row + 1,
+                column=field.label,
+                found=text,
+                expected=self._expected_keys(),
+            )
+        other = next((key for key in keys_in_name(self.source.file_name) if key != own), None)
+        if other is not None and self._is_key(own):
             raise self.report.error(
                 "key.contradiction",
-                f"Bei „{field.label}“ steht {code}, der Dateiname nennt aber {other}.",
+                f"{self._in(field)} steht {code}, der Dateiname nennt aber {other}.",
                 sheet=self.sheet,
                 row=field.row + 1,
                 column=field.label,
@@ -355,6 +375,9 @@ class FormReading(Reading):
                 expected=code,
             )
         return code
+
+    def _in(self, field: _Value) -> str:
+        return f"In Zelle {field.cell} („{field.label}“) auf dem Blatt „{self.sheet}“"
 
     def _check_missing(self, values: list[_Value], period: str) -> None:
         """Every agreed label must occur, in the block or in the table."""

@@ -6,17 +6,20 @@ would revise what was delivered then, and nobody would hear of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from teilhabe.contracts import Table
-from teilhabe.errors import EVIDENCE_LIMIT, Evidence
+from teilhabe.errors import EVIDENCE_LIMIT, Evidence, ReadingError
+from teilhabe.reading.keys import is_date
 from teilhabe.reading.labels import ValueColumn, clean, normalise
 from teilhabe.reading.periods import find_periods
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import letters
 from teilhabe.wording import spell_period
 
+_NAMES = frozenset({"territory_name", "category", "category_name", "programme_id", "programme_name", "provider_name"})
+"""Columns of texts: what stands in them says nothing of a period or an agreed kind."""
 _SAME_HEADER = 2
 """So many header texts in a data row make it a header."""
 
@@ -27,6 +30,34 @@ class Break:
 
     number: int
     note: str
+
+
+def second_form(report: Report, sheet: str | None, cell: str, row: int) -> ReadingError:
+    """The refusal of a sheet with the table of a form twice."""
+    return report.error(
+        "table.second",
+        f"Auf dem Blatt „{sheet}“ beginnt in Zelle {cell} ein zweites Formular; bitte nur eines je Datei senden.",
+        sheet=sheet,
+        row=row,
+        found=f"ein zweites Formular ab {cell}",
+        expected="ein Formular",
+    )
+
+
+def notes_below(rows: Sequence[Sequence[str]], keys: Mapping[str, int], labels: Collection[int]) -> int:
+    """How many rows at the end are notes, sources or signatures in several cells: without key and without number."""
+    code = keys["territory_code"]
+    said = {*keys.values(), *labels}
+    names = {position for name, position in keys.items() if name in _NAMES}
+    count = 0
+    for row in reversed(rows[1:]):
+        key = row[code].strip() if code < len(row) else ""
+        beside = {position for position, cell in enumerate(row) if cell.strip() and position != code}
+        is_key = key.isascii() and key.isdigit()
+        if is_key or is_date(key) or beside - said or not (key or beside <= names):
+            break
+        count += 1
+    return count
 
 
 class SecondTable:

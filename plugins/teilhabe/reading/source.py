@@ -473,7 +473,7 @@ def cell_text(cell: Cell) -> str:
         return "WAHR" if cell else "FALSCH"
     if isinstance(cell, float):
         cell = without_noise(cell)
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e21 else repr(cell)
     if hasattr(cell, "isoformat"):
         return str(cell.isoformat())
     return text.visible(str(cell))

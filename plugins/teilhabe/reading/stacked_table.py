@@ -284,13 +284,15 @@ class StackedTableReading(Reading):
         if found := _KEY_AND_NAME.fullmatch(name):
             key, name = found[1], found[2]
         if key and is_date(key) and not key.isdigit():
-            raise self.report.error(
+            self.report.rows(
+                "critical",
                 "key.is_a_date",
-                f"Auf dem Blatt „{grid.sheet}“ steht in Zeile {index + 1} das Datum „{shown(key)}“ statt des Schlüssels.",
+                "aus dem Schlüssel ist das Datum „{found}“ geworden",
+                [Evidence(index + 1, None, shown(key))],
                 sheet=grid.sheet,
-                row=index + 1,
-                found=shown(key),
+                expected="ein Gebietsschlüssel, die Zelle als Text formatiert",
             )
+            return None
         if not _KEY.fullmatch(key):
             return None
         kind, _, rest = name.partition(" ")

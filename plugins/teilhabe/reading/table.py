@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 
 import numpy as np
 import pyarrow as pa
@@ -23,23 +22,18 @@ from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading import table_header
 from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
 from teilhabe.reading.grid import Grid, csv_grid, is_numbering, joined_header, places, sheet_grid
+from teilhabe.reading.implied_year import implied_year
 from teilhabe.reading.keys import complete, is_date, probable_key, probable_label, shown
 from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, instead, normalise, read_header
 from teilhabe.reading.periods import find_periods, is_valid, of_year, parse_period, periods_in_name
-from teilhabe.reading.second_table import Break, SecondTable
-from teilhabe.reading.source import Source
+from teilhabe.reading.second_table import Break, SecondTable, notes_below
+from teilhabe.reading.source import Source, letters
 from teilhabe.reading.units import divides, is_total
 from teilhabe.wording import spell_period, wanted_period
 
 _ROWS_ABOVE = 3
 """Group headings may stand above the row of the key columns."""
 _WORD = re.compile(r"[^\W\d_]{3}|%")
-_PER = 100_000
-_CLEAR = 0.0005
-"""A year fits when the median county's implied population is within 0.05 % of its population.
-
-Measured on the file of 2022 and 45 counties: 0.004 % off in the right year, 0.35 % in the year before, 1.4 % in the next.
-"""
 
 
 @dataclass
@@ -337,7 +331,7 @@ class TableReading(Reading):
             self.report.note(
                 "warning",
                 "header.unknown_column",
-                f"Spalte {position + 1} hat die unbekannte Überschrift „{text}“ und wird nicht geladen.",
+                f"Spalte {_column(grid, position)} hat die unbekannte Überschrift „{text}“ und wird nicht geladen.",
                 sheet=grid.sheet,
                 row=row,
                 column=text,
@@ -357,7 +351,7 @@ class TableReading(Reading):
         for column in _twice(header):
             raise self.report.error(
                 "header.duplicate_column",
-                f"Die Überschrift der Spalte {column.position + 1}{_on(grid)} kommt zweimal vor.",
+                f"Die Überschrift der Spalte {_column(grid, column.position)}{_on(grid)} kommt zweimal vor.",
                 sheet=grid.sheet,
                 row=row,
                 column=str(column.position + 1),
@@ -414,7 +408,20 @@ class TableReading(Reading):
                 continue
             rows.append(row)
             numbers.append(number)
+        self._drop_notes(rows, numbers, place, grid.sheet)
         return rows, numbers, breaks
+
+    def _drop_notes(self, rows: list[list[str]], numbers: list[int], place: _Place, sheet: str | None) -> None:
+        if count := notes_below(rows, place.keys, place.labels):
+            self.report.rows(
+                "info",
+                "row.note",
+                "unter der Tabelle steht eine Anmerkung ohne Schlüssel und Zahlen; sie wird nicht geladen",
+                [Evidence(number, None, None) for number in numbers[-count:][:EVIDENCE_LIMIT]],
+                sheet=sheet,
+                count=count,
+            )
+            del rows[-count:], numbers[-count:]
 
     def _tell_ragged(self, number: int, found: int, full: int, sheet: str | None) -> None:
         self.report.rows(
@@ -443,7 +450,7 @@ class TableReading(Reading):
                 found[index] = None if one is None or so_far is None else _joint(so_far, one)
             for text, where in unknown.items():
                 self._strange.append(text)
-                self._tell_label(text, where, aliases[0], list(dictionary.labels))
+                self._tell_label(text, where, aliases[0], position, list(dictionary.labels))
         keep = [index for index, one in enumerate(found) if one is not None]
         coordinates = [one for one in found if one is not None]
         names = sorted({name for one in coordinates for name in one})
@@ -454,9 +461,10 @@ class TableReading(Reading):
         seen += [found for text, found in dictionary.labels.items() if found and normalise(text) in dictionary.used]
         return [rows[i] for i in keep], [numbers[i] for i in keep], columns, seen
 
-    def _tell_label(self, text: str, where: list[int], column: str, known: list[str]) -> None:
+    def _tell_label(self, text: str, where: list[int], column: str, position: int, known: list[str]) -> None:
         if is_date(text):
-            raise self._refuse_date(text, where, column, probable_label(text, known))
+            self._tell_date(text, where, column, position, probable_label(text, known))
+            return
         self.report.rows(
             "warning",
             "label.unknown",
@@ -469,15 +477,28 @@ class TableReading(Reading):
             count=len(where),
         )
 
-    def _refuse_date(self, text: str, where: list[int], column: str, typed: str | None) -> Exception:
-        """A key that became a date says nothing any more: the file is refused, and the cell named."""
+    def _tell_date(self, text: str, where: list[int], column: str, position: int, typed: str | None) -> None:
+        """A key that became a date says nothing any more: the file is refused; of one nobody mends, its rows are left out."""
+        if not self.is_mendable:
+            at = str(position + 1) if self.sheet else None
+            self.report.rows(
+                "critical",
+                "key.is_a_date",
+                "aus dem Schlüssel ist das Datum „{found}“ geworden",
+                [Evidence(number, at, shown(text), typed) for number in where[:EVIDENCE_LIMIT]],
+                column=column,
+                sheet=self.sheet,
+                count=len(where),
+                apart=text,
+            )
+            return
         hint = f"; vermutlich stand dort „{typed}“" if typed else ""
         more = f" (insgesamt {len(where)} Zeilen)" if len(where) > 1 else ""
-        sheet = f" auf dem Blatt „{self.sheet}“" if self.sheet else ""
-        return self.report.error(
+        place = f"Zelle {letters(position)}{where[0]}" if self.sheet else f"Zeile {where[0]}, Spalte „{column}“,"
+        raise self.report.error(
             "key.is_a_date",
-            f"In Zeile {where[0]}{sheet}, Spalte „{column}“, steht das Datum „{shown(text)}“ statt des Schlüssels{hint}{more}; "
-            "bitte die Spalte als Text formatieren und neu senden.",
+            f"{f'Auf dem Blatt „{self.sheet}“ steht in' if self.sheet else 'In'} {place} {'' if self.sheet else 'steht '}"
+            f"das Datum „{shown(text)}“ statt des Schlüssels{hint}{more}; bitte die Spalte als Text formatieren und neu senden.",
             sheet=self.sheet,
             row=where[0],
             column=column,
@@ -489,6 +510,7 @@ class TableReading(Reading):
     def _keys(self, rows: list[list[str]], numbers: list[int], place: _Place) -> Columns:
         keys: Columns = {}
         for name, position in place.keys.items():
+            self.places.put(self.sheet, name, position)
             texts = [clean(_cell(row, position)) for row in rows]
             column = self.layout.columns[name][0]
             if name == "period_code":
@@ -498,7 +520,7 @@ class TableReading(Reading):
                 width = self.layout.key_width if name == "territory_code" else self.layout.widths[name]
                 texts = [self._key(name, text, width) for text in texts]
             if name != "territory_name":
-                self._check_dates(texts, numbers, column, name)
+                self._check_dates(texts, numbers, column, position, name)
             keys[name] = pa.array(texts, pa.string())
         return keys
 
@@ -508,28 +530,39 @@ class TableReading(Reading):
             return complete(text, width)
         return text.zfill(width or 0) if text.isascii() and text.isdigit() else text
 
-    def _check_dates(self, texts: list[str], numbers: list[int], column: str, name: str) -> None:
+    def _check_dates(self, texts: list[str], numbers: list[int], column: str, position: int, name: str) -> None:
+        if name == "territory_code" and not self.is_mendable:
+            return  # the name beside it may tell the key; else it is told as any other that cannot be read
         by_text: dict[str, list[int]] = {}
         for text, number in zip(texts, numbers, strict=True):
             if text and not text.isdigit() and is_date(text):
                 by_text.setdefault(text, []).append(number)
         for text, where in by_text.items():
             typed = probable_key(text, self.layout.key_width if name == "territory_code" else None)
-            raise self._refuse_date(text, where, column, typed)
+            self._tell_date(text, where, column, position, typed)
 
     def _periods(self, texts: list[str], numbers: list[int], column: str) -> pa.Array:
         codes = {text: parse_period(text, self.layout.period) for text in set(texts)}
-        wrong = [(number, text) for number, text in zip(numbers, texts, strict=True) if codes[text] is None]
-        if wrong:
+        bad = [(number, text) for number, text in zip(numbers, texts, strict=True) if codes[text] is None]
+        for sentence, wrong in (
+            ("der Berichtszeitraum fehlt", [one for one in bad if not one[1]]),
+            ("„{found}“ ist kein Berichtszeitraum", [one for one in bad if one[1]]),
+        ):
+            if not wrong:
+                continue
             self.report.rows(
                 "critical",
                 "period.not_found",
-                "„{found}“ ist kein Berichtszeitraum",
-                [Evidence(number, column, shown(text)) for number, text in wrong[:EVIDENCE_LIMIT]],
-                column=column,
+                sentence,
+                [
+                    Evidence(number, self.places.in_evidence(self.sheet, "period_code") or column, shown(text) or None)
+                    for number, text in wrong[:EVIDENCE_LIMIT]
+                ],
+                column=None if self.sheet else column,
                 sheet=self.sheet,
                 expected=wanted_period(self.layout.period),
                 count=len(wrong),
+                apart=sentence,
             )
         return pa.array([codes[text] for text in texts], pa.string())
 
@@ -556,7 +589,12 @@ class TableReading(Reading):
         if len(in_name) == 1:
             code, how = in_name[0], "dem Dateinamen entnommen"
         else:
-            year = self._year_of_population(keys, rows, sheet, place)
+            year = None
+            if self.layout.ratio is not None and self.context.populations is not None:
+                header = joined_header(sheet.grid, place.top, place.first, guess=True)
+                year = implied_year(
+                    self.layout.ratio, header, keys["territory_code"].to_pylist(), rows, self.context.populations
+                )
             if year is None:
                 raise self._no_period(in_name)
             code = of_year(year, self.layout.period)
@@ -606,30 +644,6 @@ class TableReading(Reading):
             expected=f"{wanted_period(self.layout.period)} im Kopf oder im Dateinamen",
         )
 
-    def _year_of_population(self, keys: Columns, rows: list[list[str]], sheet: _Sheet, place: _Place) -> int | None:
-        """The year whose populations (31 December before) explain count / rate, if exactly one does."""
-        if self.layout.ratio is None or self.context.populations is None:
-            return None
-        texts = joined_header(sheet.grid, place.top, place.first, guess=True)
-        joined = [normalise(" ".join(parts)) for parts in texts]
-        wanted = [{normalise(text) for text in texts} for texts in self.layout.ratio]
-        positions = [next((i for i, text in enumerate(joined) if text in texts), None) for texts in wanted]
-        if None in positions:
-            return None
-        implied: dict[str, tuple[float, float]] = {}
-        for code, row in zip(keys["territory_code"].to_pylist(), rows, strict=True):
-            count, rate = (_number(_cell(row, position)) for position in positions if position is not None)
-            if count and rate and count > implied.get(code, (0.0, 0.0))[0]:
-                implied[code] = (count, count / rate * _PER)
-        errors = []
-        for year, populations in self.context.populations().items():
-            both = [code for code in implied if populations.get(code)]
-            if both:
-                off = median(abs(implied[code][1] / populations[code] - 1) for code in both)
-                errors.append((off, int(year)))
-        fitting = [year for off, year in errors if off <= _CLEAR]
-        return fitting[0] + 1 if len(fitting) == 1 else None
-
 
 def _is_key(text: str, width: int | None) -> bool:
     text = text.strip()
@@ -673,17 +687,14 @@ def _cell(row: Sequence[str], position: int) -> str:
     return row[position] if position < len(row) else ""
 
 
+def _column(grid: Grid, position: int) -> str:
+    """As the program names it in which the file is opened."""
+    return str(position + 1) if grid.sheet is None else letters(position)
+
+
 def _on(grid: Grid) -> str:
     return f" auf dem Blatt „{grid.sheet}“" if grid.sheet else ""
 
 
 def _example(template: str) -> str:
     return "2024-03" if "month" in template else "2024-H1" if "half" in template else "2022"
-
-
-def _number(text: str) -> float | None:
-    """A number good enough to recognise a year with; values never come from here."""
-    try:
-        return float(text.replace(",", ""))
-    except ValueError:
-        return None

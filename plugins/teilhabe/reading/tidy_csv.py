@@ -82,6 +82,9 @@ class TidyReading(Reading):
         self._meanings: dict[str, str | None] = {}
         self._times: set[str] = set()
         self._columns = {name: self._position(aliases) for name, aliases in self.layout.columns.items()}
+        self.places.headers = {at: text for at, header in enumerate(self._headers, start=1) if (text := header.strip())}
+        for name, position in self._columns.items():
+            self.places.put(None, name, position)
         self._labels = [self._position(aliases) for aliases in self.layout.label_columns]
         self._tell_unknown_headers()
         for batch, numbers in self._batches():
