@@ -58,6 +58,7 @@ KINDS: dict[str, Callable[[bytes], bytes | None]] = {
     "regional key": lambda data: spoilt(data, KEY, lambda _: REGIONAL_KEY),
     "key of the neighbour": lambda data: spoilt(data, KEY, lambda _: "03157008", everywhere=False),
     "letter in the key": lambda data: spoilt(data, KEY, lambda _: "03157O09", everywhere=False),
+    "date in the key": lambda data: spoilt(data, KEY, lambda _: "22.08.1908", everywhere=False),
     "key is missing": lambda data: spoilt(data, KEY, lambda _: "", everywhere=False),
     "name is missing": lambda data: spoilt(data, NAME, lambda _: "", everywhere=False),
     "name of the neighbour": lambda data: spoilt(data, NAME, lambda _: "Wendeburg", everywhere=False),

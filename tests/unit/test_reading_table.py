@@ -108,7 +108,37 @@ def test_keys_that_lost_their_zero(tmp_path: Path) -> None:
 
 def test_a_key_of_another_level_is_none(tmp_path: Path) -> None:
     path = months(tmp_path / "k.xlsx", {"Januar 2024": month(PEINE, ["157", "Landkreis", 4, 5, 6])})
-    assert read(MONTHS, path).finding("key.invalid").found == "157"
+    finding = read(MONTHS, path).finding("key.invalid")
+    assert finding.found == "157" and "Blatt „Januar 2024“, Zelle A5" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (None, "Zelle A5: Der Gebietsschlüssel fehlt"),
+        ("=A4", "Zelle A5: In der Zelle steht eine Formel, deren Ergebnis nicht gespeichert ist („=A4“)"),
+        ("#REF!", "Zelle A5: In der Zelle steht der Fehlerwert „#REF!“"),
+    ],
+)
+def test_a_key_that_is_not_there_is_said_as_it_is_seen(tmp_path: Path, key: str | None, said: str) -> None:
+    path = months(tmp_path / "k.xlsx", {"Januar 2024": month(PEINE, [key, "Anderswo", 4, 5, 6])})
+    assert said in read(MONTHS, path).finding("key.invalid").message
+
+
+def test_notes_below_the_table_are_no_rows(tmp_path: Path) -> None:
+    notes = [["1)", "vorläufige Zahlen"], [], ["Datum: 05.02.2024", "Unterschrift: Muster"], [None, "Quelle: eigene"]]
+    plain = months(tmp_path / "k.xlsx", {"Januar 2024": month(PEINE, COUNTY)})
+    noted = months(tmp_path / "n.xlsx", {"Januar 2024": month(PEINE, COUNTY, *notes)})
+    result = read(MONTHS, noted)
+    assert result.rows == read(MONTHS, plain).rows
+    finding = result.finding("row.note")
+    assert (finding.severity, finding.row, finding.row_count) == ("info", 6, 2)
+    assert "Muster" not in finding.message, "a note may name a person"
+
+
+def test_a_row_without_its_key_is_no_note(tmp_path: Path) -> None:
+    path = months(tmp_path / "k.xlsx", {"Januar 2024": month(PEINE, [None, "Summe", 4, 5, 6])})
+    assert read(MONTHS, path).finding("key.invalid").row == 5
 
 
 def test_a_key_that_excel_made_a_date(tmp_path: Path) -> None:
@@ -116,7 +146,7 @@ def test_a_key_that_excel_made_a_date(tmp_path: Path) -> None:
     finding = refused(MONTHS, path)
     assert finding.rule == "key.is_a_date"
     assert (finding.sheet, finding.row, finding.column, finding.found) == ("Januar 2024", 5, "AGS", "22.08.1908")
-    assert "vermutlich stand dort „03157“" in finding.message
+    assert "vermutlich stand dort „03157“" in finding.message and "Zelle A5" in finding.message
 
 
 def test_a_value_that_excel_made_a_date(tmp_path: Path) -> None:
@@ -402,6 +432,32 @@ def test_a_quarter_that_could_be_a_month(tmp_path: Path) -> None:
         "period.not_found"
     )
     assert (finding.severity, finding.row, finding.found) == ("critical", 2, "1/2024")
+
+
+PUBLISHED = example(
+    """
+name: Veröffentlichte Tabelle
+reader: table
+kinds: [csv]
+mendable: false
+period: "{year}"
+delimiter: ";"
+key_width: 5
+columns: {territory_code: [Schlüssel], period_code: [Jahr]}
+constants: {measure_code: unemployed}
+labels: {Anzahl: {}}
+""",
+    "nationality",
+)
+
+
+def test_a_date_for_a_key_in_a_published_table_is_a_fault_of_its_row(tmp_path: Path) -> None:
+    path = text(tmp_path / "m.csv", "Schlüssel;Jahr;Anzahl\n03157;2024;5\n22.08.1908;2024;7\n03158;2024;9\n")
+    result = read(PUBLISHED, path)
+    finding = result.finding("key.is_a_date")
+    assert (finding.severity, finding.row, finding.found) == ("critical", 3, "22.08.1908")
+    assert finding.evidence[0].expected == "03157"
+    assert finding.places() is not None, "the rest of the table can be read"
 
 
 def test_keys_in_a_csv_that_went_through_excel(tmp_path: Path) -> None:

@@ -509,7 +509,7 @@ class Reading(ABC):
             ]
             self.report.rows(
                 "critical",
-                "key.invalid" if rule == _NO_KEY else rule,
+                rule if rule == "key.is_a_date" else "key.invalid",
                 sentence,
                 evidence,
                 column=None if self.sheet else column,
