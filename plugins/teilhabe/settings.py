@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import secrets as random_source
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -98,7 +99,8 @@ def prepare_home(settings: Settings) -> None:
     for directory in (settings.home, settings.inbox, settings.work, settings.logs, settings.run, settings.airflow_home):
         directory.mkdir(parents=True, exist_ok=True)
     settings.secrets.mkdir(mode=0o700, exist_ok=True)
-    settings.secrets.chmod(0o700)
+    if stat.S_IMODE(settings.secrets.stat().st_mode) != 0o700:  # a container's are mounted read-only
+        settings.secrets.chmod(0o700)
 
 
 def secret(settings: Settings, name: str, generate: Callable[[], str] | None = None) -> str:

@@ -32,10 +32,10 @@ from teilhabe import warehouse
 from teilhabe.airflow import metadata, processes
 from teilhabe.airflow.client import PASSWORD_FILE, USER, AirflowApi, LoginRefusedError
 from teilhabe.airflow.processes import Recorded
-from teilhabe.errors import ContractError, ServiceError, TeilhabeError, WarehouseError
+from teilhabe.errors import ContractError, ServiceError, WarehouseError
 from teilhabe.landing import Credentials
 from teilhabe.office_time import OFFICE_TIME
-from teilhabe.settings import Settings, get_settings, home_lock, prepare_home, secret
+from teilhabe.settings import Settings, home_lock, prepare_home, secret
 
 _ATTEMPTS = 10
 """How often the port, or a component that dies at the wrong moment, is given another chance."""
@@ -172,7 +172,7 @@ def up(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> 
             warehouse.ensure_running(settings)
         _provision_when_needed(settings)
         for attempt in range(1, _ATTEMPTS + 1):
-            environ = _service_environment(settings)
+            environ = component_environment(settings)
             state = processes.State.read(settings)
             if state.processes and state.fingerprint != _fingerprint(environ):
                 # The database or the port moved since: what runs talks to the wrong place.
@@ -308,7 +308,7 @@ def connection(settings: Settings, name: str) -> Credentials:
         capture_output=True,
         text=True,
         cwd=settings.airflow_home,
-        env={**_service_environment(settings), "_AIRFLOW_PROCESS_CONTEXT": "server"},
+        env={**component_environment(settings), "_AIRFLOW_PROCESS_CONTEXT": "server"},
     )
     if done.returncode == 4:
         raise ContractError(f"There is no Airflow connection '{name}'.")
@@ -326,11 +326,11 @@ def _provision_when_needed(settings: Settings) -> None:
         warehouse.provision(settings)
 
 
-def _service_environment(settings: Settings) -> dict[str, str]:
+def component_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a component: this process's, with our configuration of Airflow over it."""
     config = settings.airflow_home / "webserver_config.py"
     if not config.exists() or config.read_text() != _WEBSERVER_CONFIG:
         config.write_text(_WEBSERVER_CONFIG)
-    secret(settings, PASSWORD_FILE)
     ours = environment(settings)
     # Other AIRFLOW__ variables of the caller belong to another Airflow, perhaps; those of a person's choice pass.
     return {**os.environ, **ours}
@@ -478,37 +478,3 @@ def _leave_with(work: Callable[[], object]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-def _command(name: str) -> list[str]:
-    return [sys.executable, "-m", "airflow", *processes.COMPONENTS[name]]
-
-
-# --------------------------------------------------------------------------------------------------------- containers
-
-
-def main(arguments: Sequence[str]) -> None:
-    """For containers, one component each: ``init`` prepares both databases, a component's name becomes that component.
-
-    Here AIRFLOW__ variables of the container win over ours: hosts and addresses are the deployment's to decide.
-    """
-    settings = get_settings()
-    known = ["init", *processes.COMPONENTS]
-    if len(arguments) != 1 or arguments[0] not in known:
-        raise SystemExit(f"usage: python -m teilhabe.airflow.services {'|'.join(known)}")
-    prepare_home(settings)
-    if arguments[0] == "init":
-        warehouse.provision(settings)
-        metadata.migrate(settings, _service_environment(settings))
-        return
-    environ = {**_service_environment(settings), **os.environ}
-    os.chdir(settings.airflow_home)
-    command = _command(arguments[0])
-    os.execve(command[0], command, environ)  # noqa: S606 - it becomes the container's process and gets its signals
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except TeilhabeError as error:
-        raise SystemExit(str(error)) from None
