@@ -115,6 +115,53 @@ def down() -> None:
 
 
 @app.command()
+def backup(
+    place: Annotated[
+        Path, typer.Argument(help="Folder of the backup; what it has already is kept and not copied again.")
+    ],
+    verify: Annotated[bool, typer.Option("--verify", help="Make none: read the newest one again, all of it.")] = False,
+) -> None:
+    """Back up database, archive, secrets and the other files of the home, while everything runs.
+
+    It holds personal data and all passwords: keep it as closed as the home.
+    """
+    from teilhabe import backup as backups
+
+    settings = get_settings()
+    with progress_lines("Reading the backup" if verify else "Backing up") as tell:
+        if verify:
+            made = backups.latest(place)
+            backups.verify(place, made, tell)
+        else:
+            _ensure_warehouse(settings)
+            made = backups.backup(settings, place, tell)
+    said = made.contents
+    out.print(
+        f"{'Complete and undamaged' if verify else 'Backed up'}: {made.folder} of {made.taken_at:%Y-%m-%d %H:%M} UTC, "
+        f"{said['deliveries']:,} deliveries, {len(said['objects']):,} files, release {said['release'] or 'none'}."
+    )
+
+
+@app.command()
+def restore(
+    place: Annotated[Path, typer.Argument(help="Folder of the backup.")],
+    into: Annotated[
+        Path, typer.Option("--into", help="Home to make of the newest backup; must be empty or not exist.")
+    ],
+) -> None:
+    """Make a home of a backup and compare it with it. Overwrites nothing."""
+    from teilhabe import backup as backups
+
+    settings = get_settings()
+    with progress_lines("Restoring") as tell:
+        made = backups.restore(settings, place, into, tell)
+    out.print(
+        f"Restored what was there on {made.taken_at:%Y-%m-%d %H:%M} UTC: every table is equal. "
+        f"Go on with TEILHABE_HOME={into.absolute()} teilhabe up."
+    )
+
+
+@app.command()
 def deliver(
     dataset: Annotated[str, typer.Argument(help="Dataset id, e.g. state_statistics__population.")],
     files: Annotated[list[Path], typer.Argument(help="One file or more, as the office sent them.")],

@@ -920,6 +920,31 @@ def database_names(settings: Settings) -> tuple[str, str]:
     return name, f"{name}_airflow"
 
 
+def administrator(settings: Settings, database: str) -> psycopg.Connection[Any]:
+    """A connection for what only an administrator may: reading or replacing all of a database."""
+    return _admin_connection(settings, database=database)
+
+
+def client_program(name: str) -> Path:
+    """One of PostgreSQL's programs that talk to a server, such as ``pg_dump``: the newest there is.
+
+    Raises:
+        WarehouseError: there is none.
+    """
+    for directory, _ in _program_directories():
+        if (directory / name).exists():
+            return directory / name
+    raise WarehouseError(f"No program {name} of PostgreSQL was found; set TEILHABE_PG_BIN.")
+
+
+def client_environment(settings: Settings, database: str) -> dict[str, str]:
+    """How such a program finds a database as its administrator: nothing secret in its arguments."""
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "sslmode": "PGSSLMODE"}
+    parameters = _admin_parameters(settings)
+    given = {names[key]: value for key, value in parameters.items() if key in names}
+    return {**given, "PGDATABASE": database, "LC_ALL": "C", "PGTZ": "UTC"}
+
+
 def _role_parameters(settings: Settings, role: str) -> dict[str, str]:
     if role not in get_args(Role):
         raise WarehouseError(f"There is no role {role!r}; there are {', '.join(get_args(Role))}.")

@@ -223,6 +223,12 @@ def deployment(make_home: Callable[[], Path]) -> Iterator[Deployment]:
         warehouse.stop(server)
 
 
+def logs(deployment: Deployment) -> str:
+    """The end of each log of a task."""
+    paths = (deployment.root / "volume" / "log").rglob("attempt=*.log")
+    return "\n".join(f"{path.name}: {path.read_text()[-1500:]}" for path in paths)
+
+
 def test_a_delivery_goes_from_the_inbox_to_the_marts(deployment: Deployment) -> None:
     numbers = {code: (100 + place, 60, 40 + place) for place, code in enumerate(PEINE)}
     file = deployment.root / "volume" / "work" / "bevoelkerung.csv"
@@ -247,11 +253,14 @@ def test_a_delivery_goes_from_the_inbox_to_the_marts(deployment: Deployment) -> 
         assert not done.returncode or "does not exist" in done.stderr, done.stderr
         return dict(row.split(",") for row in done.stdout.split()[1:])
 
-    try:
-        found = within(400, published)
-    except AssertionError:
-        said = deployment.run("scheduler", "teilhabe", "status", "--json").stdout
-        raise AssertionError(said[-3000:]) from None
+    def loaded() -> bool:
+        states = deployment.run("scheduler", "teilhabe", "status", "--deliveries", "--json").stdout
+        [state] = [one["state"] for one in json.loads(states)] or ["received"]
+        assert state in ("received", "validated", "loaded"), states + logs(deployment)
+        return state == "loaded"
+
+    within(300, loaded)
+    found = within(300, published)
     assert {code: int(value) for code, value in found.items() if code in numbers} == {
         code: total for code, (total, _, _) in numbers.items()
     }

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,6 +121,29 @@ class Archive:
             to.unlink()
             raise TeilhabeError(f"Object {sha256} in the archive {self.url} is damaged: its bytes were altered.")
         return to
+
+    def check(self, sha256: str) -> None:
+        """Read an object again; TeilhabeError when it is missing or was altered."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.local(sha256, Path(folder))
+
+    def mirror(self, to: Path) -> tuple[int, int]:
+        """Copy what ``to`` does not have yet, as it is kept; returns how many files and bytes were new."""
+        files = size = 0
+        with self._failures(f"be copied to {to}"):
+            self._fs.invalidate_cache()
+            for part in ("objects", "manifest"):
+                for path, info in sorted(self._fs.find(f"{self._root}/{part}", detail=True).items()):
+                    target = to / Path(path).relative_to(self._root)
+                    if target.exists() and target.stat().st_size == info["size"]:
+                        continue
+                    private_dirs(target.parent, to)
+                    draft = target.with_name(f".{target.name}.part")
+                    self._fs.get_file(path, str(draft))
+                    draft.chmod(0o600)
+                    draft.replace(target)
+                    files, size = files + 1, size + int(info["size"])
+        return files, size
 
     def _object(self, sha256: str) -> str:
         return f"{self._root}/objects/{sha256[:2]}/{sha256}"
