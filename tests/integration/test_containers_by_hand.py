@@ -254,9 +254,10 @@ def test_a_delivery_goes_from_the_inbox_to_the_marts(deployment: Deployment) -> 
         return dict(row.split(",") for row in done.stdout.split()[1:])
 
     def loaded() -> bool:
-        states = deployment.run("scheduler", "teilhabe", "status", "--deliveries", "--json").stdout
-        [state] = [one["state"] for one in json.loads(states)] or ["received"]
-        assert state in ("received", "validated", "loaded"), states + logs(deployment)
+        query = "select state from ops.delivery"
+        states = deployment.run("scheduler", "teilhabe", "sql", "--as", "loader", "--csv", query).stdout.split()[1:]
+        state = states[0] if states else "received"
+        assert state in ("received", "validated", "loaded"), state + logs(deployment)
         return state == "loaded"
 
     within(300, loaded)
