@@ -495,7 +495,11 @@ class Reading(ABC):
         wrong = [bool(code is None or not self._is_key(code)) for code in texts]
         if not any(wrong) and not codes.null_count:
             return
-        kinds = [_kind_of_key(code or "") if is_wrong else "" for code, is_wrong in zip(texts, wrong, strict=True)]
+        in_cells = self.sheet is not None
+        kinds = [
+            _kind_of_key(code or "", in_cells=in_cells) if is_wrong else ""
+            for code, is_wrong in zip(texts, wrong, strict=True)
+        ]
         column = self._key_column()
         for rule, sentence in _BAD_KEYS:
             of_kind = pa.array([kind == rule for kind in kinds], pa.bool_())
@@ -646,11 +650,11 @@ _BAD_KEYS = (
 """What can stand in a key's cell that is no key: rule, sentence."""
 
 
-def _kind_of_key(text: str) -> str:
-    kind = _kind_of_bad(text)
-    return {"value.missing": _NO_KEY, "value.is_a_date": "key.is_a_date", "value.not_a_number": "key.invalid"}.get(
-        kind, kind
-    )
+def _kind_of_key(text: str, *, in_cells: bool) -> str:
+    """Formulas and their errors are those of a workbook; in a text file they are texts like any other."""
+    kind = {"value.missing": _NO_KEY, "value.is_a_date": "key.is_a_date"}.get(_kind_of_bad(text), _kind_of_bad(text))
+    known = {_NO_KEY, "key.is_a_date", *(rule for rule, _, _ in _BAD_TEXTS if in_cells)}
+    return kind if kind in known else "key.invalid"
 
 
 def repeat(value: str | None, size: int) -> pa.Array:
