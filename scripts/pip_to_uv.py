@@ -45,7 +45,9 @@ def main() -> None:
 def pip_options() -> dict[str, str]:
     """Pip's own view of its files and environment; the environment alone where there is no pip."""
     found: dict[str, str] = {}
-    command = [sys.executable, "-m", "pip", "config", "list"]
+    # Our environments have no pip of their own; the Python they were made with usually has.
+    python = getattr(sys, "_base_executable", sys.executable)
+    command = [python, "-m", "pip", "config", "list"]
     listed = subprocess.run(command, check=False, capture_output=True, text=True).stdout  # noqa: S603
     for section in ("global.", "install.", ":env:."):  # later ones win, as in pip
         for line in listed.splitlines():
