@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
@@ -26,6 +23,7 @@ from teilhabe.code_version import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
 from teilhabe.office_time import spell_moment
+from teilhabe.passing_bytes import passing_folder
 from teilhabe.saying import with_sentence
 from teilhabe.senders import known_addresses, sender_by_content, sender_code, unknown_sender
 from teilhabe.settings import Settings, number_from_environment
@@ -272,7 +270,7 @@ def archive(settings: Settings, contract: Contract, waiting: list[Waiting], cred
     rules = rules_version(settings, contract)
     new: list[int] = []
     errors: list[TeilhabeError] = []
-    with loading.session(settings) as conn, _workplace(settings) as folder:
+    with loading.session(settings) as conn, passing_folder(settings) as folder:
         for item in waiting:
             try:
                 delivery = _archive_one(conn, contract, sources[item.server], item, store, rules, folder)
@@ -310,7 +308,7 @@ def load(settings: Settings, contract: Contract, run_id: str | None = None) -> l
     """COPY every validated delivery of the dataset into ``raw``; returns the deliveries loaded."""
     loaded: list[int] = []
     errors: list[Exception] = []
-    with loading.session(settings) as conn, _workplace(settings) as folder:
+    with loading.session(settings) as conn, passing_folder(settings) as folder:
         for delivery in [d for d in ops.unfinished(conn, contract.dataset_id) if d.state == "validated"]:
             try:
                 if _load_if_approved(conn, settings, contract, delivery.delivery_id, folder, run_id) == "loaded":
@@ -349,7 +347,7 @@ def _work_through(settings: Settings, contract: Contract, run_id: str | None, *,
         loading.session(settings) as conn,
         # What only asks has a connection of its own: reading and judging may take minutes, and no transaction waits for them.
         loading.session(settings, autocommit=True) as asking,
-        _workplace(settings) as folder,
+        passing_folder(settings) as folder,
     ):
         for delivery in (d for d in _waiting(conn, contract) if _is_container(d) and not is_given_up(d)):
             attempt(delivery, partial(_unpack, conn, settings, contract, delivery, folder, run_id))
@@ -872,17 +870,6 @@ def _waits_for_register(delivery: ops.Delivery) -> Finding:
         "Lieferung, die meldende Stelle braucht nichts zu tun.",
     )
     return with_sentence(finding, None, delivery.file_name)
-
-
-@contextmanager
-def _workplace(settings: Settings) -> Iterator[Path]:
-    """A folder for bytes in passing, gone afterwards."""
-    settings.work.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(dir=settings.work))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _raise_first(errors: list[Any]) -> None:

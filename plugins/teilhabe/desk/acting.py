@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response, UploadFile, status
@@ -24,6 +21,7 @@ from teilhabe.desk.core import FORM_BYTES, Desk, root_of
 from teilhabe.desk.reading import delivery_page, incident_page
 from teilhabe.errors import IncidentError, TeilhabeError
 from teilhabe.landing.base import CHUNK_BYTES, base_name
+from teilhabe.passing_bytes import passing_folder
 from teilhabe.periods import period_end
 from teilhabe.settings import number_from_environment
 
@@ -225,9 +223,7 @@ def _hand_in(desk: Desk, who: Account, given: FormData) -> tuple[int, str]:
     file = given.get("file")
     if not isinstance(file, ReceivedFile | UploadFile) or not file.filename:
         raise TeilhabeError("Bitte eine Datei auswählen.")
-    desk.settings.work.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=desk.settings.work))
-    try:
+    with passing_folder(desk.settings) as folder:
         path = folder / base_name(file.filename)
         digest = hashlib.sha256()
         with path.open("xb") as out:
@@ -257,8 +253,6 @@ def _hand_in(desk: Desk, who: Account, given: FormData) -> tuple[int, str]:
             [ticket] = landing.hand_in(desk.settings, contract.dataset_id, [path], sender=sender, now=desk.now())
             key = ticket.relative_to(landing.dataset_inbox(desk.settings, contract.dataset_id)).as_posix()
             queries.set_arrival(conn, act_id, f"ticket {key}")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return act_id, contract.dataset_id
 
 

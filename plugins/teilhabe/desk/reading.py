@@ -6,14 +6,12 @@ import csv
 import io
 import mimetypes
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import astuple
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -29,6 +27,7 @@ from teilhabe.desk.accounts import Account
 from teilhabe.desk.core import Desk, root_of
 from teilhabe.errors import TeilhabeError
 from teilhabe.incidents import last_waiver_day
+from teilhabe.passing_bytes import passing_folder
 
 PAGE_ROWS = 50
 EXCLUDED_SHOWN = 20
@@ -185,17 +184,17 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
     @router.get("/deliveries/{delivery_id}/original")
     def original(delivery_id: int, who: Account = asking) -> Response:
         """The file as received. It may hold more than the warehouse shows, so it takes the right to edit."""
-        with desk.session() as conn:
+        with ExitStack() as stack:
+            conn = stack.enter_context(desk.session())
             found = queries.delivery(conn, desk.scope(who), delivery_id)
             if found is None:
                 raise _NOT_FOUND
             who.require_edit(found["dataset_id"])
-            desk.settings.work.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(dir=desk.settings.work))
+            until_sent = stack.enter_context(ExitStack())
+            folder = until_sent.enter_context(passing_folder(desk.settings))
             try:
                 path = landing.Archive(desk.settings.archive_url).local(found["sha256"], folder)
             except TeilhabeError:
-                shutil.rmtree(folder, ignore_errors=True)
                 raise HTTPException(
                     status.HTTP_404_NOT_FOUND,
                     "Die Datei ist im Archiv nicht zu finden. Bitte die Technik verständigen.",
@@ -212,11 +211,12 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
                 size_bytes=found["size_bytes"],
                 sha256=found["sha256"],
             )
+            sent = until_sent.pop_all()
         return FileResponse(
             path,
             media_type="application/octet-stream",
             filename=found["file_name"].rsplit("/", 1)[-1],
-            background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+            background=BackgroundTask(sent.close),
         )
 
 
