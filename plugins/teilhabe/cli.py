@@ -162,6 +162,29 @@ def restore(
 
 
 @app.command()
+def check(
+    full: Annotated[
+        bool, typer.Option("--full", help="Read every file of the archive again and compare all bytes.")
+    ] = False,
+) -> None:
+    """Whether archive, manifest, deliveries, raw rows, marts and releases agree. Changes nothing; exit code 1 if they do not."""
+    from teilhabe import checking
+
+    settings = get_settings()
+    _ensure_warehouse(settings)
+    with progress_lines("Checking") as tell:
+        checked = list(checking.check(settings, full=full, tell=tell))
+    table = Table("checked", "looked at", "problems", "note")
+    for one in checked:
+        table.add_row(one.subject, f"{one.looked_at:,}", f"{len(one.problems):,}", escape(one.note))
+    out.print(table)
+    for problem in (problem for one in checked for problem in one.problems):
+        err.print(f"[red]{escape(problem)}[/red]", highlight=False)
+    if any(one.problems for one in checked):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def deliver(
     dataset: Annotated[str, typer.Argument(help="Dataset id, e.g. state_statistics__population.")],
     files: Annotated[list[Path], typer.Argument(help="One file or more, as the office sent them.")],

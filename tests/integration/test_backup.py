@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from teilhabe import backup, loading, locks, warehouse
+from teilhabe import backup, checking, loading, locks, pipeline, warehouse
 from teilhabe.errors import TeilhabeError
 from teilhabe.landing import Archive
 from teilhabe.settings import Settings
@@ -146,3 +146,41 @@ def test_a_server_of_ones_own_is_not_overwritten(flow: Flow, place: Path, into: 
     with pytest.raises(TeilhabeError, match=r"database .* is not empty"):
         backup.restore(other, place, into)
     assert not into.exists()
+
+
+def problems(flow: Flow, *, full: bool = False) -> dict[str, list[str]]:
+    return {one.subject: one.problems for one in checking.check(flow.settings, full=full) if one.problems}
+
+
+class TestCheck:
+    @pytest.fixture
+    def mine(self, home: Path, tmp_path: Path) -> Iterator[Flow]:
+        """A home to break."""
+        settings = settings_for(home)
+        warehouse.ensure_running(settings)
+        warehouse.provision(settings)
+        pipeline.install(settings)
+        flow = Flow(settings, tmp_path / "drafts")
+        flow.deliver(POPULATION, population({"03157001": (100, 60, 40)}), "eins.csv", "2023-06-01")
+        yield flow
+        warehouse.stop(settings)
+
+    def test_it_finds_nothing_in_a_sound_home_and_names_what_is_broken(self, mine: Flow) -> None:
+        assert problems(mine) == {} and problems(mine, full=True) == {}
+        [(sha256,)] = mine.ask("select sha256 from ops.delivery")
+        kept = next((mine.settings.home / "archive" / "objects").rglob(sha256))
+        content = kept.read_bytes()
+        kept.chmod(0o600)
+        kept.write_bytes(content[:-1] + b"#")
+        assert problems(mine) == {} and "altered" in problems(mine, full=True)["archive"][0]
+        kept.unlink()
+        assert "is missing" in problems(mine)["archive"][0]
+        kept.write_bytes(content)
+        entry = next((mine.settings.home / "archive" / "manifest").rglob("*.json"))
+        written = entry.read_text()
+        entry.unlink()
+        assert "the manifest has 0 arrivals" in problems(mine)["manifest"][0]
+        entry.write_text(written)
+        with loading.session(mine.settings) as conn:
+            conn.execute(f"delete from raw.{POPULATION} where ctid = (select min(ctid) from raw.{POPULATION})")
+        assert "raw has" in problems(mine)["raw rows"][0]

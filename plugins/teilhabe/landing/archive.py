@@ -122,6 +122,11 @@ class Archive:
             raise TeilhabeError(f"Object {sha256} in the archive {self.url} is damaged: its bytes were altered.")
         return to
 
+    def size(self, sha256: str) -> int | None:
+        """Bytes kept of an object; None when there is none."""
+        with self._failures(f"look for {sha256}"):
+            return self._size(self._object(sha256))
+
     def check(self, sha256: str) -> None:
         """Read an object again; TeilhabeError when it is missing or was altered."""
         with tempfile.TemporaryDirectory() as folder:
