@@ -317,7 +317,9 @@ def test_status_as_agreed(line: Line) -> None:
     done = line.teilhabe("status", "--json")
     assert done.returncode == 0, done.stderr
     state = json.loads(done.stdout)
-    assert set(state) == {"deliveries", "due", "incidents", "build", "inbox", "contradictions", "is_demo"}
+    assert set(state) == {
+        "deliveries", "due", "incidents", "build", "inbox", "contradictions", "list_contradictions", "is_demo",
+    }  # fmt: skip
     build = state["build"]
     assert (build["state"], build["failed_since"], build["reason"]) == ("succeeded", None, None)
     assert state["inbox"] == [], "everything handed in was fetched"

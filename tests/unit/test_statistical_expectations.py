@@ -24,6 +24,7 @@ from teilhabe.errors import ContractError, Evidence, Finding
 from teilhabe.history import KEY_COLUMNS, NoHistory, latest
 from teilhabe.observations import Context, Table, previous_period, tiling
 from teilhabe.reading import open_reading
+from teilhabe.reading.column_places import ColumnPlaces
 from teilhabe.register import Change, Facts, Lineage, Register
 from teilhabe.statistical_catalogue import RULES, parse_rule
 from teilhabe.statistical_expectations import EXPECTATIONS, judging
@@ -754,6 +755,7 @@ class Given:
     layout_name: str = "by hand"
     names_resolved: dict[str, str] = field(default_factory=dict)
     symbols: dict[Any, Any] = field(default_factory=dict)
+    places: ColumnPlaces = field(default_factory=ColumnPlaces)
 
     def chunks(self) -> Iterator[pa.Table]:
         yield self.table
