@@ -20,6 +20,24 @@ from tests.conftest import PROJECT
 DBT = PROJECT / "dbt_project"
 _AS_BEFORE = "reset enable_nestloop; reset enable_mergejoin; reset work_mem"
 
+EDITION = {
+    "territory_code": "text", "territory_name": "text", "level": "text", "text_code": "text", "ars": "text",
+    "edition_date": "date", "population": "numeric", "population_date": "date", "area_km2": "numeric",
+    "delivery_id": "bigint", "row_number": "int", "known_from": "timestamptz",
+}  # fmt: skip
+CHANGE = {
+    "change_id": "text", "unit_type": "text", "old_code": "text", "old_name": "text", "change_type": "text",
+    "area_m2": "numeric", "population": "numeric", "new_code": "text", "new_name": "text", "legal_date": "date",
+    "statistical_date": "date", "delivery_id": "bigint", "row_number": "int", "known_from": "timestamptz",
+}  # fmt: skip
+OBSERVATION = {
+    "measure_code": "text", "territory_code": "text", "period_code": "text", "nationality": "text", "sex": "text",
+    "age_band": "text", "category": "text", "value": "numeric", "obs_status": "text", "conf_status": "text",
+    "dataset_id": "text", "delivery_id": "bigint", "row_number": "int", "column_number": "int",
+    "known_from": "timestamptz", "territory_name_delivered": "text", "category_name": "text",
+}  # fmt: skip
+"""Columns and types of what the models of the territory read."""
+
 
 class _Returned(Exception):
     def __init__(self, value: Any) -> None:

@@ -21,7 +21,7 @@ from teilhabe.contracts import load_contracts
 from teilhabe.reading import open_reading
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
-from tests.models import DBT, Tables
+from tests.models import CHANGE, DBT, EDITION, OBSERVATION, Tables
 
 CONTRACTS = load_contracts(PROJECT / "agencies")
 REGISTER, CHANGES = "register__municipalities", "register__territorial_changes"
@@ -37,22 +37,6 @@ LISTS = ("2012.xls", "2014.xls", "2015.xls", "2016.xls", "2017.xls", "2023.xlsx"
 """Those of 2013 and of 2018 to 2022 are not among the real files: what ended in those years ended nobody says where."""
 STATE = "2023-12-31"
 KNOWN_FROM = "2025-06-01"
-EDITION = {
-    "territory_code": "text", "territory_name": "text", "level": "text", "text_code": "text", "ars": "text",
-    "edition_date": "date", "population": "numeric", "population_date": "date", "area_km2": "numeric",
-    "delivery_id": "bigint", "row_number": "int", "known_from": "timestamptz",
-}  # fmt: skip
-CHANGE = {
-    "change_id": "text", "unit_type": "text", "old_code": "text", "old_name": "text", "change_type": "text",
-    "area_m2": "numeric", "population": "numeric", "new_code": "text", "new_name": "text", "legal_date": "date",
-    "statistical_date": "date", "delivery_id": "bigint", "row_number": "int", "known_from": "timestamptz",
-}  # fmt: skip
-OBSERVATION = {
-    "measure_code": "text", "territory_code": "text", "period_code": "text", "nationality": "text", "sex": "text",
-    "age_band": "text", "category": "text", "value": "numeric", "obs_status": "text", "conf_status": "text",
-    "dataset_id": "text", "delivery_id": "bigint", "row_number": "int", "column_number": "int",
-    "known_from": "timestamptz", "territory_name_delivered": "text", "category_name": "text",
-}  # fmt: skip
 MODELS = [
     *(f"int_territory__{name}" for name in ("edition", "change", "validity", "succession", "lineage", "conversion")),
     "int_delivery__municipalities", "int_territory__doubt", "int_delivery__contents", "int_delivery__vintages",
