@@ -3,6 +3,7 @@
 .PHONY: help setup dev demo test tools up down lint format bench docs lock clean
 
 VENV = .venv/bin
+# Where PYTHONDONTWRITEBYTECODE is emptied below, many processes start one after the other: each would compile all it imports.
 
 help:
 	@echo 'make demo    set up from nothing and run the main job on the demo deliveries'
@@ -18,16 +19,16 @@ dev:
 	@sh scripts/setup.sh dev
 
 demo: setup
-	@$(VENV)/python -m demo
+	@PYTHONDONTWRITEBYTECODE= $(VENV)/python -m demo
 
 test: dev tools
-	@$(VENV)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@PYTHONDONTWRITEBYTECODE= $(VENV)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 tools:
 	@sh tests/tools.sh
 
 up: setup
-	@exec $(VENV)/teilhabe up --foreground
+	@PYTHONDONTWRITEBYTECODE= exec $(VENV)/teilhabe up --foreground
 
 down: setup
 	@$(VENV)/teilhabe down

@@ -75,5 +75,7 @@ rm -rf .venv/.build
 "$uv" pip install --quiet --require-hashes --python .venv/bin/python --target .venv/.build --requirements requirements-build.lock
 PYTHONPATH="$(pwd)/.venv/.build" \
     "$uv" pip install --quiet --no-build-isolation --no-deps --no-index --python .venv/bin/python --editable .
+# Every command and every task is a process that imports the package, also where PYTHONDONTWRITEBYTECODE is set.
+.venv/bin/python -m compileall -q plugins dags demo || true
 echo "$wanted" >.venv/.installed
 echo "setup: done"

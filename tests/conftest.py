@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -40,6 +41,34 @@ def real_files() -> Path:
     if not path.is_dir():
         pytest.skip("the offices' real files are not here (set TEILHABE_REAL_FILES to their folder)")
     return path
+
+
+@contextlib.contextmanager
+def without_waiting_for_disks() -> Iterator[None]:
+    """New clusters of this process trust that the machine goes on: nothing of a test need survive its power cut.
+
+    Processes may be killed as ever, for what was written is the system's then. ``test_warehouse`` has clusters as in production.
+    """
+    initialise, run_as = warehouse_module._initialise, warehouse_module._run_as
+
+    def run(account: Any, command: Sequence[object], **more: Any) -> Any:
+        return run_as(account, [*command, "--no-sync"] if str(command[0]).endswith("/initdb") else command, **more)
+
+    def made(settings: Settings, place: Any, programs: Path, lock: int) -> None:
+        initialise(settings, place, programs, lock)
+        with (place.data / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
+            file.write("fsync = off\nfull_page_writes = off\n")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warehouse_module, "_initialise", made)
+        patch.setattr(warehouse_module, "_run_as", run)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tests_do_not_wait_for_disks() -> Iterator[None]:
+    with without_waiting_for_disks():
+        yield
 
 
 @pytest.fixture(scope="session")

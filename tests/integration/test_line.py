@@ -116,6 +116,7 @@ class Line:
 def line(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """One Airflow for this file: the demo's deliveries and twenty more at once have gone through it."""
     line = Line(settings_for(make_home()))
+    server.ensure_running(line.settings)  # here, not by `up`: in a process of its own it would wait for disks
     try:
         up = line.teilhabe("up")
         assert up.returncode == 0, up.stderr

@@ -27,6 +27,18 @@ from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings, get_settings
 from tests.conftest import settings_for
 
+_IN_PRODUCTION = {name: getattr(w, name) for name in ("_initialise", "_run_as")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _clusters_as_in_production() -> Iterator[None]:
+    """Not those of ``without_waiting_for_disks``."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, function in _IN_PRODUCTION.items():
+            patch.setattr(w, name, function)
+        yield
+
+
 LOGINS: tuple[w.Role, ...] = ("loader", "transformer", "analyst", "steward", "airflow")
 
 
@@ -59,6 +71,8 @@ class TestLifecycle:
         w.provision(settings)
         with w.connect("analyst", settings) as connection:
             assert one(connection, "select current_user") == "teilhabe_analyst"
+            for durable in ("fsync", "full_page_writes", "synchronous_commit"):
+                assert one(connection, f"show {durable}") == "on", durable
         assert w.stop(settings) is True
         assert not w.is_running(settings)
         assert server_processes(settings) == []
@@ -85,8 +99,6 @@ class TestLifecycle:
         with w.connect("admin", warehouse) as connection:
             assert one(connection, "show password_encryption") == "scram-sha-256"
             assert one(connection, "show data_checksums") == "on"
-            assert one(connection, "show fsync") == "on"
-            assert one(connection, "show synchronous_commit") == "on"
             assert one(connection, "show server_encoding") == "UTF8"
 
     def test_it_never_runs_as_root_and_its_data_are_closed_to_others(self, warehouse: Settings) -> None:
