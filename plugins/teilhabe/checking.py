@@ -61,7 +61,7 @@ def _archive(settings: Settings, conn: ops.Connection, *, full: bool, tell: Tell
             if full:
                 archive.check(sha256)
             elif (kept := archive.size(sha256)) != size:
-                said = "is missing" if kept is None else f"has {kept} bytes instead of {size}"
+                said = "is missing or torn" if kept is None else f"has {kept} bytes instead of {size}"
                 problems.append(f"Object {sha256} of delivery {delivery_id} {said}.")
         except TeilhabeError as error:
             problems.append(f"Delivery {delivery_id}: {error}")

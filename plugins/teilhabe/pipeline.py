@@ -741,7 +741,7 @@ def _enclosure(container: str, name: str) -> Finding:
 def _keep_member(
     store: landing.Archive, contract: Contract, container: ops.Delivery, member: Member, local: Path
 ) -> tuple[landing.ManifestEntry, landing.Archived, str]:
-    archived = store.put(local)
+    archived = store.put_member(local, container.sha256, container.file_name, member.place)
     entry = landing.ManifestEntry(
         dataset_id=contract.dataset_id,
         received_at=container.received_at,

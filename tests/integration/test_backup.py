@@ -168,11 +168,13 @@ class TestCheck:
     def test_it_finds_nothing_in_a_sound_home_and_names_what_is_broken(self, mine: Flow) -> None:
         assert problems(mine) == {} and problems(mine, full=True) == {}
         [(sha256,)] = mine.ask("select sha256 from ops.delivery")
-        kept = next((mine.settings.home / "archive" / "objects").rglob(sha256))
+        kept = next((mine.settings.home / "archive" / "objects").rglob(f"{sha256}.zst"))
         content = kept.read_bytes()
         kept.chmod(0o600)
-        kept.write_bytes(content[:-1] + b"#")
+        kept.write_bytes(content[:20] + bytes([content[20] ^ 1]) + content[21:])
         assert problems(mine) == {} and "altered" in problems(mine, full=True)["archive"][0]
+        kept.write_bytes(content[:-1])
+        assert "is missing or torn" in problems(mine)["archive"][0]
         kept.unlink()
         assert "is missing" in problems(mine)["archive"][0]
         kept.write_bytes(content)

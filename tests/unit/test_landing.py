@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -450,9 +452,59 @@ class TestArchive:
     def test_a_torn_object_is_written_anew(self, settings: Settings, tmp_path: Path) -> None:
         archive = Archive(settings.archive_url)
         kept = archive.put(written(tmp_path / "a.csv", "abc"))
-        self.object(settings, kept.sha256).write_text("a")
+        whole = self.object(settings, kept.sha256).read_bytes()
+        for torn in (whole[:-1], whole[:5], b""):
+            self.object(settings, kept.sha256).write_bytes(torn)
+            assert archive.size(kept.sha256) is None
+            with pytest.raises(TeilhabeError, match="damaged"):
+                archive.check(kept.sha256)
+            archive.put(tmp_path / "a.csv")
+            assert self.object(settings, kept.sha256).read_bytes() == whole
+
+    def test_bytes_are_kept_compressed_and_counted_as_they_were(self, settings: Settings, tmp_path: Path) -> None:
+        archive = Archive(settings.archive_url)
+        text = "03157001;2024;100\r\n" * 100_000
+        kept = archive.put(written(tmp_path / "a.csv", text))
+        assert kept.size == archive.size(kept.sha256) == len(text)
+        assert self.object(settings, kept.sha256).stat().st_size < len(text) / 100
+        assert archive.local(kept.sha256, tmp_path / "work").read_bytes() == text.encode()
+        empty = archive.put(written(tmp_path / "empty.csv", ""))
+        assert archive.size(empty.sha256) == 0
+        assert archive.local(empty.sha256, tmp_path / "work").read_bytes() == b""
+
+    def test_what_was_kept_as_it_is_stays_readable_and_is_not_written_again(
+        self, settings: Settings, tmp_path: Path
+    ) -> None:
+        archive = Archive(settings.archive_url)
+        plain = self.object(settings, hashlib.sha256(b"abc").hexdigest()).with_suffix("")
+        plain.parent.mkdir(parents=True)
+        plain.write_bytes(b"abc")
+        kept = archive.put(written(tmp_path / "a.csv", "abc"))
+        assert [path.name for path in plain.parent.iterdir()] == [kept.sha256]
+        assert archive.size(kept.sha256) == 3
+        assert archive.local(kept.sha256, tmp_path / "work").read_text() == "abc"
+        plain.write_bytes(b"a")
         archive.put(tmp_path / "a.csv")
-        assert self.object(settings, kept.sha256).read_text() == "abc"
+        assert [path.name for path in plain.parent.iterdir()] == [f"{kept.sha256}.zst"]
+
+    def test_a_file_out_of_a_container_is_not_stored_twice(self, settings: Settings, tmp_path: Path) -> None:
+        archive = Archive(settings.archive_url)
+        with zipfile.ZipFile(tmp_path / "all.zip", "w") as container:
+            container.writestr("2024/a.csv", "abc")
+        outer = archive.put(tmp_path / "all.zip")
+        inner = archive.put_member(written(tmp_path / "a.csv", "abc"), outer.sha256, "all.zip", "2024/a.csv")
+        [there] = self.object(settings, inner.sha256).parent.iterdir()
+        assert there.name == f"{inner.sha256}.member"
+        assert archive.size(inner.sha256) == 3
+        assert archive.local(inner.sha256, tmp_path / "work").read_text() == "abc"
+        archive.check(inner.sha256)
+        assert archive.put(tmp_path / "a.csv") == inner and list(there.parent.iterdir()) == [there]
+        self.object(settings, outer.sha256).unlink()
+        assert archive.size(inner.sha256) is None
+        with pytest.raises(TeilhabeError, match=f"has no object {outer.sha256}"):
+            archive.check(inner.sha256)
+        archive.put(tmp_path / "a.csv")
+        assert [path.name for path in there.parent.iterdir()] == [f"{inner.sha256}.zst"]
 
     def test_altered_bytes_are_never_handed_out(self, settings: Settings, tmp_path: Path) -> None:
         archive = Archive(settings.archive_url)
@@ -509,7 +561,7 @@ class TestArchive:
 
     @staticmethod
     def object(settings: Settings, sha256: str) -> Path:
-        return settings.home / "archive" / "objects" / sha256[:2] / sha256
+        return settings.home / "archive" / "objects" / sha256[:2] / f"{sha256}.zst"
 
 
 class TestCrash:

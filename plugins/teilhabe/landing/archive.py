@@ -1,7 +1,9 @@
 """The archive: bytes as received, forever, named by their SHA-256, with one manifest entry per arrival.
 
-Below the archive's address lie ``objects/<first two digits>/<sha256>`` and
-``manifest/<dataset_id>/<received_at>-<sha256[:12]>-<n>.json``. Folder and object store behave alike.
+Below the archive's address lie ``objects/<first two digits>/<sha256>`` with an ending that says how the bytes are kept, and
+``manifest/<dataset_id>/<received_at>-<sha256[:12]>-<n>.json``. Folder and object store behave alike. The SHA-256 is that of the
+bytes as received, whatever the ending: ``.zst`` compressed, ``.member`` the name of the container that holds them, none as they are
+(so the archive kept them until it compressed).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,16 +23,21 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from teilhabe.errors import ContractError, SourceError, TeilhabeError
+from teilhabe.errors import ContractError, ReadingError, SourceError, TeilhabeError
+from teilhabe.landing import compressed
 from teilhabe.landing.base import CHUNK_BYTES, Credentials, private_dirs, sync_folder, write_stream
 from teilhabe.landing.s3 import s3_options
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DATASET_ID = re.compile(r"[a-z0-9][a-z0-9_]*")
+_MEMBER = ".member"
+_WHOLE = 1 << 62
 
 
 @dataclass(frozen=True)
 class Archived:
+    """``uri`` names the object without the ending that says how it is kept."""
+
     sha256: str
     uri: str
     size: int
@@ -64,13 +71,23 @@ class Archive:
         """Keep the bytes of ``local``. Bytes already kept are not written again, unless their object is torn."""
         with self._failures(f"store {local.name}"):
             sha256, size = _hash(local)
-            target = self._object(sha256)
-            if self._size(target) != size:
-                self._copy_in(local, target, sha256)
-                kept = self._size(target)
-                if kept != size:
-                    raise SourceError(f"{local.name}: the archive {self.url} kept {kept} of {size} bytes.")
-            return Archived(sha256, self._uri(target), size)
+            if self._kept(sha256) != size:
+                self._copy_in(local, sha256)
+                if self._kept(sha256) != size:
+                    raise SourceError(f"{local.name}: the archive {self.url} did not keep all of {size} bytes.")
+            return Archived(sha256, self._uri(self._object(sha256)), size)
+
+    def put_member(self, local: Path, container: str, name: str, place: str) -> Archived:
+        """Keep the bytes of ``local``, which came out of the object ``container`` at ``place``: nothing is written twice.
+
+        ``name`` is what the container is called.
+        """
+        with self._failures(f"store {local.name}"):
+            sha256, size = _hash(local)
+            if self._kept(sha256) != size:
+                said = {"container": container, "name": name, "place": place, "size": size}
+                self._write(self._object(sha256) + _MEMBER, lambda out: out.write(_json(said)))
+            return Archived(sha256, self._uri(self._object(sha256)), size)
 
     def record(self, entry: ManifestEntry) -> str:
         """Append ``entry`` to the manifest and return its address; existing entries are never touched.
@@ -110,22 +127,27 @@ class Archive:
         if to.is_file() and not to.is_symlink() and _hash(to)[0] == sha256:
             return to
         with self._failures(f"fetch {sha256}"):
-            try:
-                stream = self._fs.open(self._object(sha256), "rb")
-            except FileNotFoundError as error:
-                raise TeilhabeError(f"The archive {self.url} has no object {sha256}.") from error
+            path, form = self._found(sha256)
+            if form is None:
+                raise TeilhabeError(f"The archive {self.url} has no object {sha256}.")
+            if form == _MEMBER:
+                return self._from_container(sha256, path, to)
             digest = hashlib.sha256()
-            with stream:
-                write_stream(_hashing(stream, digest), to, sha256, limit=1 << 62)
+            try:
+                with self._fs.open(path, "rb") as stream:
+                    chunks = compressed.read(stream) if form == compressed.SUFFIX else _chunks(stream)
+                    write_stream(_hashing(chunks, digest), to, sha256, limit=_WHOLE)
+            except compressed.TornError as error:
+                raise self._damaged(sha256) from error
         if digest.hexdigest() != sha256:
             to.unlink()
-            raise TeilhabeError(f"Object {sha256} in the archive {self.url} is damaged: its bytes were altered.")
+            raise self._damaged(sha256)
         return to
 
     def size(self, sha256: str) -> int | None:
-        """Bytes kept of an object; None when there is none."""
+        """Bytes of an object before it was compressed; None when there is none, or its end is missing."""
         with self._failures(f"look for {sha256}"):
-            return self._size(self._object(sha256))
+            return self._kept(sha256)
 
     def check(self, sha256: str) -> None:
         """Read an object again; TeilhabeError when it is missing or was altered."""
@@ -153,6 +175,52 @@ class Archive:
     def _object(self, sha256: str) -> str:
         return f"{self._root}/objects/{sha256[:2]}/{sha256}"
 
+    def _found(self, sha256: str) -> tuple[str, str | None]:
+        """Where an object lies, and the ending that says how it is kept; None when there is none."""
+        self._fs.invalidate_cache()
+        path = self._object(sha256)
+        for ending in (compressed.SUFFIX, "", _MEMBER):
+            if self._size(path + ending) is not None:
+                return path + ending, ending
+        return path, None
+
+    def _kept(self, sha256: str) -> int | None:
+        path, form = self._found(sha256)
+        if form is None:
+            return None
+        length = self._size(path) or 0
+        if form == "":
+            return length
+        if form == _MEMBER:
+            said = self._read_json(path)
+            # Nothing is kept by naming a container that is not there, or not whole.
+            return None if self._kept(said["container"]) is None else int(said["size"])
+        try:
+            return compressed.size(self._fs.cat_file(path, start=max(length - compressed.END_BYTES, 0)), length)
+        except compressed.TornError:
+            return None
+
+    def _from_container(self, sha256: str, path: str, to: Path) -> Path:
+        from teilhabe.reading import confined, containers
+
+        said = self._read_json(path)
+        with tempfile.TemporaryDirectory(dir=to.parent) as folder:
+            container = self.local(said["container"], Path(folder))
+            member = Path(folder) / "member"
+            try:
+                confined.run(
+                    containers.take_out, container, said["name"], said["place"], member, file_name=said["name"]
+                )
+            except ReadingError as error:
+                raise self._damaged(sha256) from error
+            if _hash(member)[0] != sha256:
+                raise self._damaged(sha256)
+            member.replace(to)
+        return to
+
+    def _damaged(self, sha256: str) -> TeilhabeError:
+        return TeilhabeError(f"Object {sha256} in the archive {self.url} is damaged: its bytes were altered.")
+
     def _uri(self, path: str) -> str:
         return Path(path).as_uri() if self._is_folder else str(self._fs.unstrip_protocol(path))
 
@@ -166,16 +234,27 @@ class Archive:
         except FileNotFoundError:
             return None
 
-    def _copy_in(self, local: Path, target: str, sha256: str) -> None:
-        """Copy under a temporary name, check what was copied, then move: a crash never leaves half an object."""
-        waiting = self._waiting()
+    def _copy_in(self, local: Path, sha256: str) -> None:
         digest = hashlib.sha256()
-        try:
-            with local.open("rb") as stream, self._writing(waiting) as out:
-                for chunk in _hashing(stream, digest):
-                    out.write(chunk)
+
+        def packed(out: IO[bytes]) -> None:
+            with local.open("rb") as stream:
+                compressed.write(_hashing(_chunks(stream), digest), out)
             if digest.hexdigest() != sha256:
                 raise SourceError(f"{local.name}: was changed while it was being archived.")
+
+        plain = self._object(sha256)
+        self._write(plain + compressed.SUFFIX, packed)
+        for other in (plain, plain + _MEMBER):  # torn, or it named a container that is gone
+            if self._size(other) is not None:
+                self._fs.rm_file(other)
+
+    def _write(self, target: str, content: Callable[[IO[bytes]], object]) -> None:
+        """Write under a temporary name, then move: a crash never leaves half an object."""
+        waiting = self._waiting()
+        try:
+            with self._writing(waiting) as out:
+                content(out)
             if self._is_folder:
                 private_dirs(Path(target).parent, Path(self._root))
                 Path(waiting).replace(target)
@@ -190,7 +269,7 @@ class Archive:
 
     def _create(self, path: str, said: dict[str, Any]) -> bool:
         """Write a new JSON file; False when there is one of that name."""
-        text = json.dumps(said, ensure_ascii=False, indent=1).encode()
+        text = _json(said)
         if not self._is_folder:
             # Not every store refuses to overwrite on demand, so it is asked first as well.
             if self._size(path) is not None:
@@ -263,15 +342,24 @@ def _protocols(fs: Any) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
+def _json(said: dict[str, Any]) -> bytes:
+    return json.dumps(said, ensure_ascii=False, indent=1).encode()
+
+
 def _hash(path: Path) -> tuple[str, int]:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        size = sum(len(chunk) for chunk in _hashing(stream, digest))
+        size = sum(len(chunk) for chunk in _hashing(_chunks(stream), digest))
     return digest.hexdigest(), size
 
 
-def _hashing(stream: IO[bytes], digest: Any) -> Iterator[bytes]:
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
     while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
+
+
+def _hashing(chunks: Iterable[bytes], digest: Any) -> Iterator[bytes]:
+    for chunk in chunks:
         digest.update(chunk)
         yield chunk
 

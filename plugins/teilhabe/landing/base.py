@@ -101,12 +101,21 @@ def max_file_bytes() -> int:
     return int(number_from_environment("TEILHABE_MAX_FILE_MB", DEFAULT_MAX_FILE_MB) * 1024 * 1024)
 
 
-def refuse_too_large(name: str, size: int | None, limit: int) -> None:
-    if size is not None and size > limit:
-        raise TeilhabeError(
+class TooLargeError(TeilhabeError):
+    """A file over the limit. ``size`` is what its source says of it, or how much of it had come when it was given up."""
+
+    def __init__(self, name: str, size: int, limit: int) -> None:
+        super().__init__(
             f"Die Datei „{name}“ ist größer als die erlaubten {limit / 1024 / 1024:g} MB "
             "(Einstellung TEILHABE_MAX_FILE_MB) und wird nicht angenommen."
         )
+        self.size = size
+        self.limit = limit
+
+
+def refuse_too_large(name: str, size: int | None, limit: int) -> None:
+    if size is not None and size > limit:
+        raise TooLargeError(name, size, limit)
 
 
 def base_name(name: str) -> str:

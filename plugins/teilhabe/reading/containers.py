@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 from teilhabe.contracts import Contract
@@ -13,6 +14,8 @@ from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
 
 _MB = 1_000_000
+_NO_LIMITS = Limits(*[1 << 62] * len(fields(Limits)))
+"""What was unpacked once is not weighed again: less may be allowed by now."""
 _KEPT_FREE = 0.02
 """Share of the disk that unpacking leaves free: the database stands on the same."""
 
@@ -38,6 +41,14 @@ def unpack(path: Path, file_name: str, folder: Path, contract: Contract) -> tupl
     for local, member in files.items():
         extract(member, local)
     return files, enclosed({local: (local, member.name) for local, member in files.items()}, contract)
+
+
+def take_out(path: Path, file_name: str, place: str, to: Path) -> None:
+    """One file of a container that was unpacked before, named by its place."""
+    found = next((one for one in members(path, _NO_LIMITS, Report(file_name)) if one.place == place), None)
+    if found is None:
+        raise Report(file_name).error("zip.damaged", f"Die Datei „{place}“ liegt nicht mehr darin.")
+    extract(found, to)
 
 
 def _check_room(folder: Path, size: int) -> None:
