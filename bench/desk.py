@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 from fastapi.testclient import TestClient
 
-from teilhabe import delivery_calendar, loading, ops, warehouse
+from teilhabe import delivery_calendar, loading, schema, warehouse
 from teilhabe.contracts import Calendar, Contract, load_contracts
 from teilhabe.desk import matrix, queries
 from teilhabe.desk.accounts import Account, Scope
@@ -109,7 +109,7 @@ COUNTIES: dict[str, Callable[[Settings], dict[str, Contract]]] = {
 
 def fill(settings: Settings, contracts: dict[str, Contract], deliveries: int) -> None:
     with loading.session(settings) as conn:
-        ops.install(conn)
+        schema.install(conn)
         conn.execute("truncate ops.delivery, ops.incident, ops.delivery_calendar restart identity cascade")
         delivery_calendar.refresh(conn, contracts.values(), TODAY)
         conn.execute(_FILL.encode(), {"deliveries": deliveries, "today": TODAY})

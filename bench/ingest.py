@@ -26,7 +26,7 @@ from rich.table import Table
 
 from bench import data
 from bench.variants import VARIANTS
-from teilhabe import loading, ops, warehouse
+from teilhabe import loading, schema, warehouse
 from teilhabe.settings import Settings, get_settings
 
 LABELS = {
@@ -168,7 +168,7 @@ def _server() -> Iterator[tuple[Settings, int, Path]]:
         server = warehouse.ensure_running(settings)
         warehouse.provision(settings)
         with loading.session(settings) as conn:
-            ops.install(conn)
+            schema.install(conn)
         assert server.pid is not None  # noqa: S101 - an embedded server has one
         yield settings, server.pid, base
     finally:

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from bench.warehouse.country import Delivery
-from teilhabe import building, loading, ops, warehouse
+from teilhabe import building, loading, schema, warehouse
 from teilhabe.contracts import load_contracts
 from teilhabe.settings import Settings
 
@@ -37,7 +37,7 @@ def prepare(settings: Settings) -> None:
     warehouse.ensure_running(settings)
     warehouse.provision(settings)
     with loading.session(settings) as conn:
-        ops.install(conn)
+        schema.install(conn)
         loading.ensure_raw_tables(conn, load_contracts(settings.agencies).values())
 
 

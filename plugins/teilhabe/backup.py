@@ -26,7 +26,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from teilhabe import loading, locks, warehouse
+from teilhabe import loading, locks, schema, warehouse
 from teilhabe.code_version import code_version
 from teilhabe.errors import TeilhabeError
 from teilhabe.landing import Archive
@@ -167,10 +167,10 @@ def _digests(conn: psycopg.Connection[Any]) -> dict[str, list[Any]]:
         (list(_SCHEMAS),),
     ).fetchall()
     found = {}
-    for schema, table in tables:
+    for namespace, table in tables:
         query = sql.SQL("select count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text from {} as t")
-        [row] = conn.execute(query.format(sql.Identifier(schema, table))).fetchall()
-        found[f"{schema}.{table}"] = list(row)
+        [row] = conn.execute(query.format(sql.Identifier(namespace, table))).fetchall()
+        found[f"{namespace}.{table}"] = list(row)
     return found
 
 
@@ -185,7 +185,13 @@ def _summary(conn: psycopg.Connection[Any]) -> dict[str, Any]:
     release = None
     if conn.execute("select to_regclass('marts.release')").fetchall() != [(None,)]:
         [[release]] = conn.execute("select max(release_id) from marts.release").fetchall()
-    return {"deliveries": deliveries, "release": release, "server": conn.info.server_version // 10000}
+    versions = schema.versions_of_database(conn)
+    return {
+        "schema": versions,
+        "deliveries": deliveries,
+        "release": release,
+        "server": conn.info.server_version // 10000,
+    }
 
 
 # ---------------------------------------------------------------------------------------------------------------- checking
@@ -247,9 +253,12 @@ def restore(settings: Settings, place: Path, into: Path, tell: Tell = lambda _: 
 
     Raises:
         BackupError: the home or the databases are not empty, the backup is damaged, or what was restored differs from it.
+        WarehouseError: it was made by a newer teilhabe.
     """
     into = into.absolute()
     chosen = latest(place)
+    for part in schema.PARTS:
+        schema.waiting_at(chosen.contents.get("schema", {}), part)
     if into.exists() and any(into.iterdir()):
         raise BackupError(f"{into} is not empty; a restore overwrites nothing.")
     home = replace(settings, home=into, archive_url=(into / "archive").as_uri())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psutil
 from psycopg import sql
 
-from teilhabe import loading, ops, warehouse
+from teilhabe import loading, ops, schema, warehouse
 from teilhabe.code_version import code_version
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import TeilhabeError
@@ -36,6 +36,9 @@ def check(settings: Settings, *, full: bool = False, tell: Tell = lambda _: None
     ``full`` reads every object of the archive again and compares its digest, which takes as long as the archive is large.
     """
     with loading.session(settings) as conn:
+        yield (versions := _schema(conn))
+        if versions.problems:
+            return  # what follows asks for tables as this code makes them
         tell("Checking the archive")
         yield _archive(settings, conn, full=full, tell=tell)
         tell("Checking the manifest")
@@ -46,6 +49,12 @@ def check(settings: Settings, *, full: bool = False, tell: Tell = lambda _: None
     yield _marts(settings)
     yield _room(settings)
     yield _versions(settings)
+
+
+def _schema(conn: ops.Connection) -> Checked:
+    waits = schema.what_waits(conn)
+    at = schema.versions_of_database(conn)
+    return Checked("schema", len(at), [waits] if waits else [], ", ".join(f"{part} {at[part]}" for part in at))
 
 
 def _archive(settings: Settings, conn: ops.Connection, *, full: bool, tell: Tell) -> Checked:

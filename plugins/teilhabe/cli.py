@@ -66,6 +66,31 @@ def main() -> None:
         sys.exit(130)
 
 
+def _print_versions(wanted: bool) -> None:
+    if not wanted:
+        return
+    from teilhabe import about
+
+    for line in about.versions(get_settings()):
+        out.print(line, highlight=False, markup=False)
+    raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_versions,
+            is_eager=True,
+            help="Version, build, and schema of code and database.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 # ------------------------------------------------------------------------------------------------------------ operating
 
 
@@ -133,7 +158,7 @@ def backup(
             made = backups.latest(place)
             backups.verify(place, made, tell)
         else:
-            _ensure_warehouse(settings)
+            _ensure_warehouse(settings, of_any_version=True)  # before an update is when one is wanted
             made = backups.backup(settings, place, tell)
     said = made.contents
     out.print(
@@ -171,7 +196,7 @@ def check(
     from teilhabe import checking
 
     settings = get_settings()
-    _ensure_warehouse(settings)
+    _ensure_warehouse(settings, of_any_version=True)
     with progress_lines("Checking") as tell:
         checked = list(checking.check(settings, full=full, tell=tell))
     table = Table("checked", "looked at", "problems", "note")
@@ -692,13 +717,16 @@ def prepare(settings: Settings, tell: Callable[[str], None]) -> None:
     pipeline.install(settings)
 
 
-def _ensure_warehouse(settings: Settings) -> None:
-    """Queries need a server, and one that was set up."""
-    from teilhabe import warehouse
+def _ensure_warehouse(settings: Settings, *, of_any_version: bool = False) -> None:
+    """Queries need a server, one that was set up, and tables that look as this code expects."""
+    from teilhabe import loading, schema, warehouse
 
     if not settings.warehouse_url and not settings.home.exists():
         raise TeilhabeError(f"There is no warehouse under {settings.home} yet; `teilhabe init` creates it.")
     warehouse.ensure_running(settings)
+    if not of_any_version:
+        with loading.session(settings) as conn:
+            schema.require_current(conn)
 
 
 @contextmanager

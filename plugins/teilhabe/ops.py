@@ -1,17 +1,14 @@
 """The operational record: what arrived, what was found, what ran. Every function takes an open connection.
 
-The tables are described in ``ops.sql``. Nothing here decides; it records and answers.
+The tables are described in ``migrations/ops``, see ``teilhabe.schema``. Nothing here decides; it records and answers.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
@@ -19,7 +16,6 @@ from psycopg.rows import class_row, dict_row
 
 from teilhabe import saying
 from teilhabe.errors import EVIDENCE_LIMIT, EVIDENCE_SHOWN, Finding
-from teilhabe.office_time import OFFICE_TIME
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Contract
@@ -75,51 +71,6 @@ _AWAITS_REGISTER = (
     f"(exists (select from ops.finding as f where f.delivery_id = d.delivery_id and f.rule = '{WAITS_FOR_REGISTER}')"
     " and not exists (select from ops.delivery as r where r.dataset_id = 'register__municipalities' and r.state = 'loaded'))"
 )
-
-
-_OFFICE_TIME_ZONE = (
-    "create or replace function ops.office_time_zone() returns text language sql immutable"
-    f" return '{OFFICE_TIME.key}'::text; grant execute on function ops.office_time_zone() to public"
-)
-"""Which day a moment belongs to. The key is the name of a time zone that exists."""
-
-SCRIPTS = ("ops.sql", "incidents.sql", "desk.sql")
-"""What makes the tables of ``ops``, in this order."""
-
-
-def install(conn: Connection) -> None:
-    """Create what is missing of the ``ops`` tables. Needs them for itself, see ``is_installed``."""
-    conn.execute("select pg_advisory_xact_lock(hashtext('teilhabe.ops.install'))")
-    conn.execute(_OFFICE_TIME_ZONE)
-    for script in SCRIPTS:
-        conn.execute(files("teilhabe").joinpath(script).read_bytes())
-    conn.execute(
-        "insert into ops.installed (scripts_digest) values (%s)"
-        " on conflict (only_row) do update set scripts_digest = excluded.scripts_digest, installed_at = now()",
-        (_scripts_digest(),),
-    )
-
-
-def is_installed(conn: Connection) -> bool:
-    """Whether the tables are there as these scripts make them: then nobody need be kept from them."""
-    [[there]] = conn.execute("select to_regclass('ops.installed') is not null").fetchall()
-    if not there:
-        return False
-    made = {n for script in SCRIPTS for n in re.findall(r"create table if not exists (ops\.\w+)", _script(script))}
-    [[complete]] = conn.execute(
-        "select exists (select from ops.installed where scripts_digest = %s)"
-        " and not exists (select from unnest(%s::text[]) as made (name) where to_regclass(made.name) is null)",
-        (_scripts_digest(), sorted(made)),
-    ).fetchall()
-    return bool(complete)
-
-
-def _script(name: str) -> str:
-    return files("teilhabe").joinpath(name).read_text(encoding="utf-8")
-
-
-def _scripts_digest() -> str:
-    return hashlib.sha256("".join([_OFFICE_TIME_ZONE, *map(_script, SCRIPTS)]).encode()).hexdigest()
 
 
 def register(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from teilhabe import attempts, delivery_calendar, excluded_rows, incidents, landing, loading, locks, ops
+from teilhabe import attempts, delivery_calendar, excluded_rows, incidents, landing, loading, locks, ops, schema
 from teilhabe.code_version import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
@@ -111,9 +111,9 @@ def install(settings: Settings) -> None:
     """
     known = contracts(settings).values()
     with loading.session(settings) as conn:
-        if not ops.is_installed(conn):
+        if not schema.is_installed(conn):
             conn.commit()
-            locks.change_tables(conn, lambda: ops.install(conn))
+            locks.change_tables(conn, lambda: schema.install(conn))
         if loading.raw_tables_differ(conn, known):
             conn.commit()
             locks.change_tables(conn, lambda: loading.ensure_raw_tables(conn, known))

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from graphlib import TopologicalSorter
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from teilhabe import locks, warehouse
+from teilhabe import locks, schema, warehouse
 from teilhabe.errors import WarehouseError
 from teilhabe.settings import Settings
 
@@ -307,7 +306,7 @@ class _Publication:
         if not _exists(self.conn, "marts.release"):
             self._drop_what_dbt_published()
         self.conn.execute("set local client_min_messages = warning")  # that something is there already is no news
-        self.conn.execute(files("teilhabe").joinpath("releases.sql").read_bytes())
+        schema.migrate(self.conn, "marts")
         [[self.release_id]] = self.conn.execute(
             "select nextval(pg_get_serial_sequence('marts.release', 'release_id'))"
         ).fetchall()

@@ -238,7 +238,7 @@ def test_offices_are_told_whatever_became_of_the_rest(broken: str | None, monkey
     for name, result in results.items():
         monkeypatch.setattr(runtime.pipeline, name, step(name, result))
     monkeypatch.setattr(runtime.building, "waits", step("waits", True))
-    monkeypatch.setattr(runtime, "_settings", lambda: None)
+    monkeypatch.setattr(runtime, "_ready", lambda: None)
     monkeypatch.setattr(runtime, "_run_id", lambda: "manual")
     if broken in ("take_in", "archive"):
         with pytest.raises(SourceError, match=broken):
@@ -272,7 +272,7 @@ def test_after_a_build_contradictions_are_told_and_never_undo_it(
     monkeypatch.setattr(runtime.loading, "session", lambda _: nullcontext())
     monkeypatch.setattr(runtime.ops, "held_by", lambda *_: [])
     monkeypatch.setattr(runtime.alerts, "tell_contradictions", tell)
-    monkeypatch.setattr(runtime, "_settings", lambda: None)
+    monkeypatch.setattr(runtime, "_ready", lambda: None)
     monkeypatch.setattr(runtime, "_run_id", lambda: "manual")
     assert runtime.build()
     assert not runtime.build(), "nothing was built, nothing is told"

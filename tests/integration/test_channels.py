@@ -32,7 +32,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP as Protocol
 from aiosmtpd.smtp import AuthResult
 
-from teilhabe import loading, ops
+from teilhabe import loading, schema
 from teilhabe import warehouse as postgres
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing import Credentials
@@ -199,7 +199,7 @@ def running(make_home: Callable[[], Path]) -> Iterator[Settings]:
     postgres.ensure_running(settings)
     postgres.provision(settings)
     with loading.session(settings) as conn:
-        ops.install(conn)
+        schema.install(conn)
     yield settings
     postgres.stop(settings)
 

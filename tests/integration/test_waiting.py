@@ -15,7 +15,18 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe import building, landing, loading, locks, ops, pipeline, releasing, reporting, validation, warehouse
+from teilhabe import (
+    building,
+    landing,
+    loading,
+    locks,
+    pipeline,
+    releasing,
+    reporting,
+    schema,
+    validation,
+    warehouse,
+)
 from teilhabe.errors import ContractError, WarehouseError
 from teilhabe.messages import compose, outbox
 from teilhabe.messages.policy import load_policy
@@ -262,13 +273,13 @@ def test_tables_in_use_are_changed_when_they_are_free(flow: Flow) -> None:
             warehouse.connect("loader", flow.settings) as conn,
             pytest.raises(WarehouseError, match=r"other commands were using them .* \(LockNotAvailable\)"),
         ):
-            locks.change_tables(conn, lambda: ops.install(conn), minutes=0)
+            locks.change_tables(conn, lambda: schema.install(conn), minutes=0)
         update = Command(lambda: init_after_an_update(flow))
         status(flow)
         reader.commit()
         update.end()
     with warehouse.connect("loader", flow.settings) as conn:
-        assert ops.is_installed(conn)
+        assert schema.is_installed(conn)
 
 
 def test_a_conflict_while_judging_is_tried_again(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:

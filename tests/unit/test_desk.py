@@ -18,7 +18,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from teilhabe import delivery_calendar, landing, list_contradictions, loading, ops, pipeline
+from teilhabe import delivery_calendar, landing, list_contradictions, loading, ops, pipeline, schema
 from teilhabe import warehouse as server
 from teilhabe.desk import matrix, protection, queries
 from teilhabe.desk.accounts import Account, Scope, senders_of_roles
@@ -75,7 +75,7 @@ def settings(make_home: Callable[[], Path]) -> Iterator[Settings]:
     server.ensure_running(given)
     server.provision(given)
     with loading.session(given) as conn:
-        ops.install(conn)
+        schema.install(conn)
         loading.ensure_raw_tables(conn, pipeline.contracts(given).values())
         delivery_calendar.refresh(conn, pipeline.contracts(given).values(), TODAY)
         conn.execute("update ops.follow_up set since = '2025-01-01'")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import loading, ops
+from teilhabe import loading, ops, schema
 from teilhabe.errors import Finding
 from teilhabe.explaining_uncounted import about_uncounted_deliveries
 from teilhabe.settings import Settings
@@ -21,7 +21,7 @@ AT = datetime(2024, 4, 20, 9, 30, tzinfo=UTC)
 @pytest.fixture
 def conn(warehouse: Settings) -> Iterator[ops.Connection]:
     with loading.session(warehouse) as connection:
-        ops.install(connection)
+        schema.install(connection)
         connection.commit()
         yield connection
 

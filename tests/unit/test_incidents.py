@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import consequences, delivery_calendar, incidents, loading, ops
+from teilhabe import consequences, delivery_calendar, incidents, loading, ops, schema
 from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.errors import Evidence, Finding, IncidentError, TeilhabeError
 from teilhabe.incidents import Change
@@ -109,7 +109,7 @@ class Office:
 @pytest.fixture
 def conn(warehouse: Settings) -> Iterator[ops.Connection]:
     with loading.session(warehouse) as connection:
-        ops.install(connection)
+        schema.install(connection)
         connection.commit()
         yield connection
         connection.rollback()

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from teilhabe import loading, ops
+from teilhabe import loading, ops, schema
 from teilhabe import warehouse as server
 from teilhabe.contracts import Contract, load_contracts
 from teilhabe.errors import WarehouseError
@@ -23,7 +23,7 @@ CONTRACT = BASE.model_copy(update={"dataset_id": "test_loading__probe"})
 @pytest.fixture
 def conn(warehouse: Settings) -> Iterator[ops.Connection]:
     with loading.session(warehouse) as connection:
-        ops.install(connection)
+        schema.install(connection)
         connection.execute("drop table if exists raw.test_loading__probe")
         loading.ensure_raw_tables(connection, [CONTRACT])
         connection.commit()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import loading, ops
+from teilhabe import loading, ops, schema
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import Evidence, Finding
 from teilhabe.settings import Settings
@@ -22,7 +22,7 @@ AT = datetime(2023, 10, 20, 9, 30, tzinfo=UTC)
 @pytest.fixture
 def conn(warehouse: Settings) -> Iterator[ops.Connection]:
     with loading.session(warehouse) as connection:
-        ops.install(connection)
+        schema.install(connection)
         connection.commit()
         yield connection
 
@@ -66,7 +66,7 @@ def test_what_an_address_of_the_demo_hands_in_is_the_demos(
 
 def test_installing_twice_changes_nothing(conn: ops.Connection, dataset: str) -> None:
     number = arrive(conn, dataset, "a").delivery_id
-    ops.install(conn)
+    schema.install(conn)
     conn.commit()
     assert ops.delivery(conn, number).state == "received"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from teilhabe import build_status, delivery_calendar, incidents, loading, ops, status_view
+from teilhabe import build_status, delivery_calendar, incidents, loading, ops, schema, status_view
 from teilhabe import warehouse as server
 from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.delivery_calendar import Standing
@@ -29,7 +29,7 @@ LENGEDE, ILSEDE = "03157005", "03157009"
 def conn(warehouse: Settings) -> Iterator[ops.Connection]:
     """What a test writes is rolled back: the calendar of the shared server is one table."""
     with loading.session(warehouse) as connection:
-        ops.install(connection)
+        schema.install(connection)
         connection.commit()
         yield connection
         connection.rollback()

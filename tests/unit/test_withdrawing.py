@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import loading, ops
+from teilhabe import loading, ops, schema
 from teilhabe.errors import TeilhabeError
 from teilhabe.landing import FolderSource, RemoteFile, arrival, dataset_inbox, hand_in
 from teilhabe.settings import Settings
@@ -23,7 +23,7 @@ NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def conn(warehouse: Settings) -> Iterator[ops.Connection]:
     with loading.session(warehouse) as connection:
-        ops.install(connection)
+        schema.install(connection)
         connection.commit()
         yield connection
 

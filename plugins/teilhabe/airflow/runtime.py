@@ -12,7 +12,7 @@ from typing import Any
 from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
-from teilhabe import approvals, building, loading, ops, pipeline
+from teilhabe import approvals, building, loading, ops, pipeline, schema
 from teilhabe.airflow.names import WAREHOUSE_CONNECTION, delivery_dag_id
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing import Credentials
@@ -36,7 +36,7 @@ class Delivered:
 
 def deliver(dataset_id: str) -> Delivered | None:
     """All steps for one dataset; None when nothing waits, or when the register goes first."""
-    settings = _settings()
+    settings = _ready()
     contract = pipeline.contract(settings, dataset_id)
     if not pipeline.installed(settings, contract):
         pipeline.install(settings)
@@ -70,12 +70,12 @@ def deliver(dataset_id: str) -> Delivered | None:
 
 
 def refusals(dataset_id: str) -> list[str]:
-    return pipeline.refused(_settings(), dataset_id, _run_id())
+    return pipeline.refused(_ready(), dataset_id, _run_id())
 
 
 def questions() -> list[dict[str, Any]]:
     """Arguments of one `PublishAnyway` per delivery nobody has been asked about yet."""
-    settings = _settings()
+    settings = _ready()
     with loading.session(settings) as conn:
         taken = ops.take_questions(conn, _run_id())
         evidence = {question.delivery_id: ops.findings(conn, question.delivery_id) for question in taken}
@@ -93,13 +93,13 @@ def questions() -> list[dict[str, Any]]:
 
 def answer(delivery_id: int, *, publish: bool, actor: str) -> bool:
     """Record what a person decided about a delivery; False when it was decided before."""
-    with loading.session(_settings()) as conn:
+    with loading.session(_ready()) as conn:
         return ops.answer(conn, delivery_id, publish=publish, actor=actor)
 
 
 def renew_calendar() -> int:
     """How many deliveries are overdue; each is one line of the log, and its office is told."""
-    settings, now = _settings(), datetime.now(UTC)
+    settings, now = _ready(), datetime.now(UTC)
     overdue = pipeline.refresh_calendar(settings, now)
     for sentence in overdue:
         log.warning("overdue: %s", sentence)
@@ -109,7 +109,7 @@ def renew_calendar() -> int:
 
 def send_messages() -> int:
     """Follow up what is left, send what waits, look after the disk; returns how many messages went out."""
-    settings = _settings()
+    settings = _ready()
     now = datetime.now(UTC)
     policy = load_policy(settings, credentials)
     with loading.session(settings) as conn:
@@ -131,7 +131,7 @@ def alert(subject: str, text: str, key: str) -> None:
 
 def build(*, force: bool = False) -> bool:
     """Build everything that is loaded, once the deliveries under way have arrived: a burst is one build."""
-    settings = _settings()
+    settings = _ready()
     if not force and not building.is_due(settings):
         return False
     until = time.monotonic() + _BURST_SECONDS
@@ -176,6 +176,14 @@ def _tell_contradictions(settings: Settings) -> None:
         alerts.tell_contradictions(settings, credentials, datetime.now(UTC))
     except Exception as error:
         log.error("contradictions were not told: %s", type(error).__name__)
+
+
+def _ready() -> Settings:
+    """The settings, once the tables look as this code expects: a running Airflow meets an update before `teilhabe init` does."""
+    settings = _settings()
+    with loading.session(settings) as conn:
+        schema.require_current(conn)
+    return settings
 
 
 def _settings() -> Settings:

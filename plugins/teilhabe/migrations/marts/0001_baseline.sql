@@ -1,4 +1,4 @@
--- What a release leaves behind of itself. Idempotent: runs at every publishing, as the transformer.
+-- What a release leaves behind of itself. Idempotent, unlike later migrations: installations made before there were any begin here.
 
 create table if not exists marts.release (
     release_id bigint generated always as identity primary key,
