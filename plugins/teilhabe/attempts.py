@@ -44,6 +44,9 @@ def give_up(conn: ops.Connection, contract: Contract, delivery: ops.Delivery, ru
         return False
     number = delivery.delivery_id
     with ops.step(conn, "validate", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id) as outcome:
+        if not ops.lock_as_known(conn, delivery):
+            outcome.message = ops.OVERTAKEN
+            return True
         ops.record_findings(conn, number, [_finding(contract, delivery)])
         ops.set_state(conn, number, "quarantined", rules_version=rules)
         conn.commit()

@@ -263,7 +263,12 @@ def _in_a_process_of_its_own(
     command: Sequence[str], settings: Settings, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - our own words
-        command, cwd=settings.dbt_project, env=environment, capture_output=True, text=True, check=False
+        command,
+        cwd=settings.dbt_project,
+        env={**environment, dbt_run.PARENT: str(os.getpid())},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -8,10 +8,16 @@ written twice, and take a fifth of a small build.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from teilhabe.parent import end_with
+
+PARENT = "TEILHABE_DBT_PARENT"
+"""Environment variable: the number of the process that asked for this one."""
 
 MANIFEST, RESULTS = "manifest.json", "run_results.json"
 
@@ -86,4 +92,6 @@ def _asked(node: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # A build whose process was killed holds the lock of builds no longer: its dbt must not write on beside the next one's.
+    end_with(int(os.environ[PARENT]))
     sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -30,6 +30,9 @@ Status = Literal["ok", "refused", "duplicate", "failed"]
 MOST_ATTEMPTS = 3
 """So often a delivery may take the process that judges or loads it with it."""
 
+OVERTAKEN = "overtaken"
+"""What a step says that changed nothing because another run was done with the delivery before it."""
+
 UNFINISHED: tuple[State, ...] = ("received", "validated", "failed")
 
 
@@ -181,6 +184,15 @@ def delivery(conn: Connection, delivery_id: int, *, lock: bool = False) -> Deliv
     if found is None:
         raise LookupError(delivery_id)
     return found
+
+
+def lock_as_known(conn: Connection, known: Delivery) -> bool:
+    """Hold the row of a delivery until the transaction ends; False when it is in another state than ``known`` meanwhile.
+
+    Whoever has worked on it for minutes asks this before writing down anything: a process that was taken for dead may come to
+    its end after another has done the same work and more.
+    """
+    return delivery(conn, known.delivery_id, lock=True).state == known.state
 
 
 def unfinished(conn: Connection, dataset_id: str) -> list[Delivery]:

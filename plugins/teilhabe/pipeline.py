@@ -336,9 +336,11 @@ def _work_through(settings: Settings, contract: Contract, run_id: str | None, *,
         except Exception as error:
             _note_error(contract, delivery, error, errors)
             conn.rollback()
-            ops.set_state(conn, delivery.delivery_id, "failed")
+            is_ours = ops.lock_as_known(conn, delivery)
+            if is_ours:
+                ops.set_state(conn, delivery.delivery_id, "failed")
             conn.commit()
-            states[delivery.delivery_id] = "failed"
+            states[delivery.delivery_id] = "failed" if is_ours else ops.OVERTAKEN
 
     def is_given_up(delivery: ops.Delivery) -> bool:
         return attempts.give_up(conn, contract, delivery, rules_version(settings, contract), run_id)
@@ -388,9 +390,12 @@ def _load_if_approved(
     conn.commit()
     if said in (None, "publish", "accept_without_rows"):
         _load_one(conn, settings, contract, delivery, folder, run_id)
-        return "loaded"
+        return ops.delivery(conn, number).state
     if said == "refuse":
         with ops.step(conn, "validate", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id) as outcome:
+            if not ops.lock_as_known(conn, delivery):
+                outcome.message = ops.OVERTAKEN
+                return ops.delivery(conn, number).state
             findings = ops.findings(conn, number)
             ops.record_findings(conn, number, [_not_approved(delivery), *findings])
             ops.set_state(conn, number, "quarantined")
@@ -698,17 +703,23 @@ def _unpack(
                 containers.unpack, path, delivery.file_name, folder, contract, file_name=delivery.file_name
             )
         except ReadingError as error:
+            if not ops.lock_as_known(conn, delivery):
+                outcome.message = ops.OVERTAKEN
+                return ops.OVERTAKEN
             ops.record_findings(conn, delivery.delivery_id, _with_sentences(contract, [error.finding], delivery))
             ops.set_state(conn, delivery.delivery_id, "quarantined", rules_version=rules)
             conn.commit()
             outcome.status, outcome.message = "refused", error.finding.rule
             return "quarantined"
+        tables = [(local, member) for local, member in files.items() if local not in beside]
+        kept = [(m, *_keep_member(store, contract, delivery, m, local)) for local, m in tables]
+        if not ops.lock_as_known(conn, delivery):
+            outcome.message = ops.OVERTAKEN
+            return ops.OVERTAKEN
         if beside:
             ops.record_findings(
                 conn, delivery.delivery_id, [_enclosure(delivery.file_name, files[local].name) for local in beside]
             )
-        tables = [(local, member) for local, member in files.items() if local not in beside]
-        kept = [(m, *_keep_member(store, contract, delivery, m, local)) for local, m in tables]
         for member, entry, archived, manifest in kept:
             registered = _register(
                 conn,
@@ -822,6 +833,9 @@ def _judge_one(
         except TeilhabeError as error:
             # An expectation that could not ask says only that it could not run.
             raise past.error or error from error
+        if not ops.lock_as_known(conn, delivery):
+            outcome.message = ops.OVERTAKEN
+            return ops.OVERTAKEN
         if contract.mendable and not register.is_delivered and _leaves_keys_open(verdict):
             ops.record_findings(conn, delivery.delivery_id, [_waits_for_register(delivery)])
             conn.commit()

@@ -620,10 +620,12 @@ _PATIENCE = {
     # A transaction left open keeps others from changing what it has read.
     "idle_in_transaction_session_timeout": "15min",
 }
+_NO_ORPHANS = {**_PATIENCE, "client_connection_check_interval": "5s"}
+"""What a killed process has asked for ends soon after it, instead of going on until there is something to answer."""
 
 ROLE_SETTINGS: dict[str, dict[str, str]] = {
-    "loader": _PATIENCE,
-    "transformer": _PATIENCE,
+    "loader": _NO_ORPHANS,
+    "transformer": _NO_ORPHANS,
     "steward": {**_PATIENCE, "idle_session_timeout": "12h"},
     "analyst": {
         **_PATIENCE,
@@ -730,7 +732,11 @@ def _make_roles(settings: Settings, connection: psycopg.Connection[Any], admin: 
         for key, value in values.items():
             if key not in configured:  # an administrator may have chosen another value
                 statement = sql.SQL("ALTER ROLE {} SET {} = {}")
-                connection.execute(statement.format(sql.Identifier(account), sql.Identifier(key), sql.Literal(value)))
+                # On some systems a server cannot see whether a client is there.
+                with contextlib.suppress(psycopg.errors.InvalidParameterValue):
+                    connection.execute(
+                        statement.format(sql.Identifier(account), sql.Identifier(key), sql.Literal(value))
+                    )
 
 
 def _become_member(connection: psycopg.Connection[Any], admin: _Admin, names: Sequence[str]) -> None:

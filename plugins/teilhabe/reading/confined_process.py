@@ -8,7 +8,6 @@ it any more, and when the waiting process ends; that one ends with the process i
 from __future__ import annotations
 
 import array
-import ctypes
 import json
 import os
 import pickle
@@ -26,6 +25,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from teilhabe.parent import end_with
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -37,7 +38,6 @@ STATUS = struct.Struct("<i")
 OUT_OF_MEMORY = 77
 """Exit code of a child that was refused memory and could say so."""
 
-_PARENT_DEATH_SIGNAL = 1
 _PAGE_BYTES = 4096
 
 
@@ -173,6 +173,7 @@ def _start(control: socket.socket, tells: dict[int, int], own: tuple[int, int]) 
     for _, _, content in ancillary:
         descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
     data, status = descriptors
+    waiting = os.getpid()
     child = os.fork()
     if not child:
         signal.set_wakeup_fd(-1)
@@ -180,7 +181,7 @@ def _start(control: socket.socket, tells: dict[int, int], own: tuple[int, int]) 
         control.close()
         for descriptor in (*own, status, *tells.values()):
             os.close(descriptor)
-        _work(socket.socket(fileno=data))
+        _work(socket.socket(fileno=data), waiting)
     os.close(data)
     tells[child] = status
     return True
@@ -197,10 +198,10 @@ def _reap(tells: dict[int, int]) -> None:
             os.close(tell)
 
 
-def _work(connection: socket.socket) -> NoReturn:
+def _work(connection: socket.socket, parent: int) -> NoReturn:
     code = 1
     try:
-        _end_with_parent()
+        end_with(parent)
         code = _job(connection)
     except MemoryError:
         code = OUT_OF_MEMORY
@@ -260,10 +261,3 @@ def _limit(limits: Limits) -> None:
     seconds = int(used.ru_utime + used.ru_stime) + limits.cpu_seconds
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _end_with_parent() -> None:
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent or parent == 1:
-        os._exit(0)
