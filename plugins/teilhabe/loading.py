@@ -101,7 +101,8 @@ def load(conn: ops.Connection, contract: Contract, delivery_id: int, chunks: Ite
     """Append one validated delivery to ``raw``; returns its rows. Committed together with its new state.
 
     ``chunks`` hold the contract's columns as text plus ``_row_number`` and ``_column_number``. A delivery that does not wait to
-    be loaded any more is left as it is: its row is held from this look to the commit, so its rows get into ``raw`` once.
+    be loaded any more is left as it is. Its row is held from this look to the commit, and rows of it that should not be in
+    ``raw`` go first: so all of them get there, and once.
 
     Raises:
         WarehouseError: the reader yields another number of rows than were validated.
@@ -110,6 +111,9 @@ def load(conn: ops.Connection, contract: Contract, delivery_id: int, chunks: Ite
         delivery = ops.delivery(conn, delivery_id, lock=True)
         if delivery.state != "validated":  # another run was done with it first, or a person has said something else
             return (delivery.row_count or 0) if delivery.state == "loaded" else 0
+        # No index can hold that: rows of several sheets have the same numbers.
+        left = sql.SQL("delete from {} where _delivery_id = %s").format(sql.Identifier("raw", contract.dataset_id))
+        conn.execute(left, (delivery_id,))
         rows = copy(conn, contract, delivery_id, chunks)
         if rows != delivery.row_count:
             raise WarehouseError(

@@ -120,6 +120,26 @@ def test_a_loaded_delivery_is_left_as_it_is(conn: ops.Connection) -> None:
     assert conn.execute("select territory_name from raw.test_loading__probe").fetchall() == [("a",)]
 
 
+def test_rows_that_should_not_be_there_are_not_doubled(conn: ops.Connection) -> None:
+    conn.execute("insert into raw.test_loading__probe (_delivery_id, _row_number, _column_number) values (0, 1, 1)")
+    number = validated(conn, 1, "einmal.csv")
+    conn.execute(
+        "insert into raw.test_loading__probe (_delivery_id, _row_number, _column_number) values (%s, 1, 4)", (number,)
+    )
+    assert loading.load(conn, CONTRACT, number, [chunk("a")]) == 1
+    rows = conn.execute("select _delivery_id, territory_name from raw.test_loading__probe order by 1").fetchall()
+    assert rows == [(0, None), (number, "a")]
+
+
+@pytest.mark.parametrize("state", ["quarantined", "withdrawn", "held", "received"])
+def test_what_does_not_wait_to_be_loaded_is_not(conn: ops.Connection, state: ops.State) -> None:
+    number = validated(conn, 1, "nicht.csv")
+    ops.set_state(conn, number, state)
+    assert loading.load(conn, CONTRACT, number, [chunk("a")]) == 0
+    assert conn.execute("select count(*) from raw.test_loading__probe").fetchall() == [(0,)]
+    assert ops.delivery(conn, number).state == state
+
+
 def test_columns_come_and_none_goes(conn: ops.Connection) -> None:
     def columns() -> list[str]:
         rows = conn.execute(
