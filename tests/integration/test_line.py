@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,7 +26,7 @@ from demo.county import MUNICIPALITIES, County
 from demo.handout import DUPLICATE, REFUSED, Handout
 from teilhabe import landing
 from teilhabe import warehouse as server
-from teilhabe.airflow import services
+from teilhabe.airflow import metadata, services
 from teilhabe.airflow.client import USER, AirflowApi
 from teilhabe.approvals import PUBLISH, REFUSE
 from teilhabe.contracts import load_contracts
@@ -414,6 +415,17 @@ def test_runs_of_the_scheduler(line: Line) -> None:
                 assert states["refusals"] == "failed"
                 assert {name for name, state in states.items() if state == "failed"} == {"refusals"}
         assert "success" in {run["state"] for run in runs.values() if run["dag_id"] == "warehouse"}
+
+
+def test_the_executor_is_handed_no_more_than_it_runs(line: Line) -> None:
+    """More would fill the pipe to its workers, where the scheduler stands still until it is taken for dead."""
+    with server.connect("airflow", line.settings) as connection:
+        rows = connection.execute(
+            "select queued_dttm, end_date from task_instance where queued_dttm is not null and end_date is not null"
+        ).fetchall()
+    changes = sorted([(queued, 1) for queued, _ in rows] + [(end, -1) for _, end in rows])
+    assert len(rows) > 2 * metadata.SLOTS
+    assert max(accumulate(change for _, change in changes)) <= metadata.SLOTS
 
 
 def test_twenty_files_are_one_run(line: Line) -> None:

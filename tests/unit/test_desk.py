@@ -722,6 +722,9 @@ def test_a_deliverys_story(conn: ops.Connection, clerk: TestClient) -> None:
     first = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-21")
     assert f"Lieferung {good}</a> vom 22.04.2026" in clerk.get(f"/deliveries/{first}").text
     assert "ersetzt durch" not in clerk.get(f"/deliveries/{good}").text
+    assert "inzwischen berichtigt" not in clerk.get(f"/deliveries/{bad}").text, "its incident is open"
+    conn.execute("update ops.incident set state = 'fixed', closed_at = now() where incident_id = %s", (incident,))
+    assert f'inzwischen berichtigt durch <a href="/deliveries/{first}">' in clerk.get(f"/deliveries/{bad}").text
 
 
 def test_a_delivery_is_withdrawn_by_who_may_decide(conn: ops.Connection, app: FastAPI, clerk: TestClient) -> None:

@@ -14,7 +14,14 @@ from teilhabe.airflow.client import PASSWORD_FILE, USER
 from teilhabe.errors import ServiceError
 from teilhabe.settings import Settings, secret
 
-_GRANTS_VERSION = "1"
+SLOTS = 4
+"""How many tasks run side by side.
+
+Airflow's LocalExecutor does not count what it has handed out: ``parallelism`` alone lets the scheduler fill the pipe to its
+workers until it stands still, and what runs is then taken for dead. So the pool that all tasks belong to has as many slots.
+"""
+
+_GRANTS_VERSION = "2"
 """Raised whenever ``bootstrap`` grants something else, so that homes that were prepared before get it too."""
 
 
@@ -87,10 +94,12 @@ def set_up(settings: Settings, environ: Mapping[str, str]) -> None:
 
 def bootstrap(user: str, password: str) -> None:
     """Runs in a process of its own: create or migrate the metadata database, its roles and the admin."""
+    from airflow.models.pool import Pool
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
     from airflow.utils import db
 
     db.initdb()
+    Pool.create_or_update_pool(Pool.DEFAULT_POOL_NAME, slots=SLOTS, description="All tasks", include_deferred=False)
     with get_application_builder() as builder:
         manager = builder.sm
         manager.sync_roles()
@@ -113,7 +122,7 @@ _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "trigg
 def forget_dead(settings: Settings, components: Iterable[str]) -> None:
     """Tell Airflow that no process of these components lives.
 
-    By itself it takes one that was killed for alive until its last report is half a minute old, and a scheduler that
+    By itself it takes one that was killed for alive until its last report is some minutes old, and a scheduler that
     starts before that looks after the tasks of the dead one only five minutes later.
     """
     jobs = [_JOBS[name] for name in components if name in _JOBS]

@@ -68,8 +68,8 @@ def environment(settings: Settings) -> dict[str, str]:
     options: dict[str, dict[str, object]] = {
         "core": {
             "executor": "LocalExecutor",
-            "parallelism": 4,
-            "max_active_tasks_per_dag": 4,
+            "parallelism": metadata.SLOTS,
+            "max_active_tasks_per_dag": metadata.SLOTS,
             "dags_folder": settings.dags,
             "plugins_folder": settings.plugins,
             "load_examples": False,
@@ -98,6 +98,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "scheduler": {
             "scheduler_idle_sleep_time": 0.5,
             "scheduler_heartbeat_sec": 2,
+            # A scheduler that was held up for longer takes itself for dead and begins its running tasks once more. Those
+            # who were killed are known without it: `metadata.forget_dead`.
+            "scheduler_health_check_threshold": 180,
             "enable_health_check": False,
         },
         "dag_processor": {

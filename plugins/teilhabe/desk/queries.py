@@ -228,9 +228,20 @@ def _row(conn: ops.Connection, query: str, parameters: dict[str, Any]) -> Row | 
 
 # ----------------------------------------------------------------------------------------------------------- deliveries
 
+_INCIDENT_OF_FINDING = """
+            select i.incident_id, i.state from ops.incident as i
+            where i.dataset_id = d.dataset_id and i.rule = f.rule and i.sender_code is not distinct from d.sender_code
+                and (i.delivery_id = d.delivery_id or i.period_code = any(d.periods))
+            order by (i.delivery_id = d.delivery_id) desc, i.last_seen_at desc limit 1
+"""
+"""Of finding ``f`` in delivery ``d``."""
+
 
 def delivery(conn: ops.Connection, scope: Scope, delivery_id: int) -> Row | None:
-    """One delivery with the build that took it in first, and what superseded it; None outside the scope."""
+    """One delivery with the build that took it in first, and what superseded it; None outside the scope.
+
+    A refused file is superseded once nothing of it is held against the office any more.
+    """
     return _row(
         conn,
         f"""
@@ -249,6 +260,12 @@ def delivery(conn: ops.Connection, scope: Scope, delivery_id: int) -> Row | None
             where l.dataset_id = d.dataset_id and l.state = 'loaded' and l.received_at > d.received_at
                 and l.sender_code is not distinct from d.sender_code
                 and case when d.periods is null then l.file_name = d.file_name else l.periods @> d.periods end
+                and (
+                    d.state <> 'quarantined' or not exists (
+                        select from ops.finding as f inner join lateral ({_INCIDENT_OF_FINDING}) as i on true
+                        where f.delivery_id = d.delivery_id and i.state in ('open', 'acknowledged', 'reopened')
+                    )
+                )
             order by l.received_at, l.delivery_id limit 1
         ) as later on true
         left join lateral (
@@ -296,12 +313,7 @@ def findings(conn: ops.Connection, delivery_id: int, *, limit: int, offset: int)
             count(*) over () as total
         from ops.finding as f
         inner join ops.delivery as d on d.delivery_id = f.delivery_id
-        left join lateral (
-            select i.incident_id, i.state from ops.incident as i
-            where i.dataset_id = d.dataset_id and i.rule = f.rule and i.sender_code is not distinct from d.sender_code
-                and (i.delivery_id = d.delivery_id or i.period_code = any(d.periods))
-            order by (i.delivery_id = d.delivery_id) desc, i.last_seen_at desc limit 1
-        ) as i on true
+        left join lateral ({_INCIDENT_OF_FINDING}) as i on true
         where f.delivery_id = %(delivery_id)s
         order by {_SEVERITY_ORDER.format("f")}, f.finding_id limit %(limit)s offset %(offset)s
         """,
