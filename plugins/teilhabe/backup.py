@@ -1,8 +1,8 @@
 """Backup and restore of one home: database, archive, secrets and what else lies in it, taken while everything runs.
 
-Below the folder of the backup lie ``archive/``, a mirror that only grows, and ``sets/<time>/``, one per run: the dumps of both
-databases, the files of the home and ``contents.json``, which is written last. A set without it was interrupted and is removed by
-the next run.
+Below the folder of the backup lie ``archive/``, a mirror that grows and loses only what was erased (``removed.json`` lists it), and
+``sets/<time>/``, one per run: the dumps of both databases, the files of the home and ``contents.json``, which is written last. A set
+without it was interrupted and is removed by the next run.
 
 What lies in an inbox is copied first, then the database, then the archive. So a file that is taken in meanwhile is in the copy of
 the inbox, or in the dump together with its bytes: it may come twice, and is recognised, but never not at all.
@@ -26,7 +26,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from teilhabe import loading, locks, schema, warehouse
+from teilhabe import loading, locks, removing, schema, warehouse
 from teilhabe.code_version import code_version
 from teilhabe.errors import TeilhabeError
 from teilhabe.landing import Archive
@@ -36,6 +36,8 @@ Tell = Callable[[str], None]
 
 _FORMAT = 1
 _CONTENTS = "contents.json"
+_REMOVED = "removed.json"
+"""What was erased, or not kept because it is about persons: no set may bring it back."""
 _NOT_COPIED = {"postgres", "archive", "work", "log", "run", "airflow"}
 """What a home makes again by itself, and what is backed up in another way."""
 _SCHEMAS = ("ops", "raw", "marts", "internal")
@@ -90,6 +92,8 @@ def backup(settings: Settings, place: Path, tell: Tell = lambda _: None) -> Back
         tell("Copying what is new in the archive")
         new, size = Archive(settings.archive_url).mirror(place / "archive")
         tell(f"{new} files, {size:,} bytes were new")
+        if taken_out := _take_out(settings, place):
+            tell(f"{taken_out} files that were erased since were taken out of it")
         contents = {
             "format": _FORMAT,
             "taken_at": datetime.now(UTC).isoformat(),
@@ -102,7 +106,57 @@ def backup(settings: Settings, place: Path, tell: Tell = lambda _: None) -> Back
         (draft / _CONTENTS).write_text(json.dumps(contents, indent=1), encoding="utf-8")
         os.sync()
         draft.rename(sets / name)
+        with loading.session(settings) as conn:
+            conn.execute(
+                "insert into ops.backup (place, set_name, taken_at) values (%s, %s, %s) on conflict do nothing",
+                (str(place), name, contents["taken_at"]),
+            )
         return BackupSet(sets / name, contents)
+
+
+def _take_out(settings: Settings, place: Path) -> int:
+    """Remove from the mirror what must not be kept, and leave word for a restore; returns how many files went."""
+    with loading.session(settings) as conn:
+        rows = conn.execute(
+            "select delivery_id, kind, sha256, at, actor, reason from ops.tombstone where kind <> 'expired' order by 1"
+        ).fetchall()
+        gone = removing.gone(conn)
+    names = ("delivery_id", "kind", "sha256", "at", "actor", "reason")
+    stones = [dict(zip(names, (*row[:3], row[3].isoformat(), *row[4:]), strict=True)) for row in rows]
+    draft = place / f".{_REMOVED}"
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump({"stones": stones, "gone": sorted(gone)}, file, indent=1, ensure_ascii=False)
+    draft.replace(place / _REMOVED)
+    mirror = Archive((place / "archive").as_uri())
+    return sum(mirror.remove(sha256) for sha256 in sorted(gone))
+
+
+def _removed(place: Path) -> dict[str, Any]:
+    path = place / _REMOVED
+    if not path.is_file():
+        return {"stones": [], "gone": []}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def holding(conn: psycopg.Connection[Any], sha256: str, since: datetime) -> list[str]:
+    """Backups taken after ``since`` that still hold these bytes or what was made of them, a German phrase for each place."""
+    rows = conn.execute(
+        "select place, array_agg(set_name order by set_name) from ops.backup where taken_at >= %s group by 1 order by 1",
+        (since,),
+    ).fetchall()
+    found = []
+    for place, names in rows:
+        folder = Path(place)
+        if not folder.is_dir():
+            found.append(f"{place} (von hier nicht zu erreichen; {len(names)} verzeichnet, zuletzt {names[-1]})")
+            continue
+        there = [name for name in names if (folder / "sets" / name).is_dir()]
+        in_mirror = Archive((folder / "archive").as_uri()).size(sha256) is not None
+        if there or in_mirror:
+            parts = [f"Sätze {', '.join(there)}"] if there else []
+            found.append(f"{place} ({'; '.join([*parts, 'Archiv'] if in_mirror else parts)})")
+    return found
 
 
 @contextmanager
@@ -175,8 +229,11 @@ def _digests(conn: psycopg.Connection[Any]) -> dict[str, list[Any]]:
 
 
 def _objects(conn: psycopg.Connection[Any]) -> list[str]:
-    """SHA-256 of all files the deliveries are made of."""
-    rows = conn.execute("select distinct sha256 from ops.delivery order by sha256").fetchall()
+    """SHA-256 of all files the deliveries are made of, but for those that are not kept."""
+    rows = conn.execute(
+        "select distinct sha256 from ops.delivery as d"
+        " where not exists (select from ops.tombstone as t where t.delivery_id = d.delivery_id) order by sha256"
+    ).fetchall()
     return [str(sha256) for (sha256,) in rows]
 
 
@@ -234,8 +291,10 @@ def verify(place: Path, chosen: BackupSet, tell: Tell = lambda _: None) -> None:
             raise BackupError(f"{path} is damaged: its bytes were altered.")
     tell("Reading the archive")
     mirror = Archive((place.absolute() / "archive").as_uri())
+    gone = set(_removed(place)["gone"])
     for sha256 in chosen.contents["objects"]:
-        mirror.check(sha256)
+        if sha256 not in gone:
+            mirror.check(sha256)
 
 
 def _sha256(path: Path) -> str:
@@ -282,7 +341,18 @@ def restore(settings: Settings, place: Path, into: Path, tell: Tell = lambda _: 
     different = sorted(name for name in there.keys() | kept.keys() if there.get(name) != kept.get(name))
     if different:
         raise BackupError(f"What was restored differs from the backup in {', '.join(different)}.")
+    _erase_again(home, place, tell)
     return chosen
+
+
+def _erase_again(home: Settings, place: Path, tell: Tell) -> None:
+    """What was erased after the set was taken is not brought back by it."""
+    from teilhabe import erasing
+
+    if stones := _removed(place)["stones"]:
+        with loading.session(home) as conn:
+            if done := erasing.again(home, conn, stones):
+                tell(f"Erased again what had been erased since: deliveries {', '.join(map(str, done))}")
 
 
 def _refuse_what_is_there(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psutil
 from psycopg import sql
 
-from teilhabe import loading, ops, schema, warehouse
+from teilhabe import loading, ops, removing, schema, warehouse
 from teilhabe.code_version import code_version
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import TeilhabeError
@@ -59,7 +59,8 @@ def _schema(conn: ops.Connection) -> Checked:
 
 def _archive(settings: Settings, conn: ops.Connection, *, full: bool, tell: Tell) -> Checked:
     rows = conn.execute(
-        "select sha256, min(size_bytes), min(delivery_id) from ops.delivery group by sha256 order by 3"
+        "select sha256, min(size_bytes), min(delivery_id) from ops.delivery as d"
+        " where not exists (select from ops.tombstone as t where t.delivery_id = d.delivery_id) group by sha256 order by 3"
     ).fetchall()
     archive = Archive(settings.archive_url)
     problems = []
@@ -74,7 +75,15 @@ def _archive(settings: Settings, conn: ops.Connection, *, full: bool, tell: Tell
                 problems.append(f"Object {sha256} of delivery {delivery_id} {said}.")
         except TeilhabeError as error:
             problems.append(f"Delivery {delivery_id}: {error}")
-    return Checked("archive", len(rows), problems, "" if full else "sizes only; --full compares all bytes")
+    gone = removing.gone(conn)
+    problems += [
+        f"Object {sha256} is still there; its deliveries have tombstones."
+        for sha256 in sorted(gone)
+        if archive.size(sha256) is not None
+    ]
+    left = conn.execute("select delivery_id from ops.tombstone where removed_at is null order by 1").fetchall()
+    problems += [f"The bytes of delivery {number} are to be removed and were not yet." for (number,) in left]
+    return Checked("archive", len(rows) + len(gone), problems, "" if full else "sizes only; --full compares all bytes")
 
 
 def _manifest(settings: Settings, conn: ops.Connection) -> Checked:
@@ -98,7 +107,7 @@ def _manifest(settings: Settings, conn: ops.Connection) -> Checked:
 
 
 def _raw(conn: ops.Connection) -> Checked:
-    """Loaded, held and withdrawn deliveries have all their rows in raw, others none."""
+    """Loaded, held and withdrawn deliveries have all their rows in raw, others and those that were erased none."""
     tables = conn.execute(
         "select c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace"
         " where n.nspname = 'raw' and c.relkind in ('r', 'p') and not c.relispartition order by 1"
@@ -113,7 +122,7 @@ def _raw(conn: ops.Connection) -> Checked:
                 full join (select _delivery_id as delivery_id, count(*) as rows from {} group by 1) as counted
                     using (delivery_id)
                 where coalesce(counted.rows, 0) <> case
-                    when d.state in ('loaded', 'held', 'withdrawn') then coalesce(d.row_count, 0) else 0
+                    when d.state in ('loaded', 'held', 'withdrawn') and d.erased_at is null then coalesce(d.row_count, 0) else 0
                 end
                 order by 1
                 """

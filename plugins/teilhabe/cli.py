@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from teilhabe import cli_keeping
 from teilhabe.errors import TeilhabeError
 from teilhabe.settings import Settings, get_settings
 
@@ -49,6 +50,8 @@ _PIPED_WIDTH = 240
 
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 err = Console(stderr=True, soft_wrap=True)
+
+cli_keeping.add_to(app, out)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from psycopg.rows import dict_row
 
-from teilhabe import acts, incidents, ops, wording
+from teilhabe import acts, incidents, ops, removing, wording
 from teilhabe.errors import TeilhabeError
 from teilhabe.office_time import OFFICE_TIME, spell_moment
 
@@ -58,6 +58,10 @@ def decide(
     if delivery.state != "quarantined":
         raise TeilhabeError(f"{_name(delivery)} {_NOT_OPEN.get(delivery.state, 'ist nicht zurückgewiesen')}.")
     if answer == "accept-without-rows":
+        if removing.of_delivery(conn, delivery_id) is not None:
+            raise TeilhabeError(
+                f"{_name(delivery)} wird nicht mehr aufbewahrt; bitte die Datei noch einmal senden lassen."
+            )
         _refuse_what_cannot_be_accepted(conn, delivery)
         ops.set_state(conn, delivery_id, "received")
     else:

@@ -5,6 +5,7 @@ The tables are described in ``migrations/ops``, see ``teilhabe.schema``. Nothing
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
@@ -343,14 +344,28 @@ def set_state(conn: Connection, delivery_id: int, state: State, **columns: Any) 
     )
 
 
-def seen_fingerprints(conn: Connection, dataset_id: str, source: str) -> set[str]:
+class Seen(set[str]):
+    """Fingerprints; those of deliveries whose names are not kept stand in it as ``unnamed`` leaves them."""
+
+    def __contains__(self, fingerprint: object) -> bool:
+        return super().__contains__(fingerprint) or (
+            isinstance(fingerprint, str) and super().__contains__(unnamed(fingerprint))
+        )
+
+
+def unnamed(fingerprint: str) -> str:
+    """A fingerprint of a file at its source without the file's name, which may be a part of it."""
+    return f"sha256:{hashlib.sha256(fingerprint.encode()).hexdigest()}"
+
+
+def seen_fingerprints(conn: Connection, dataset_id: str, source: str) -> Seen:
     """Versions of remote files that have been fetched already."""
     rows = conn.execute(
         "select distinct source_fingerprint from ops.delivery"
         " where dataset_id = %s and source = %s and source_fingerprint is not null",
         (dataset_id, source),
     )
-    return {row[0] for row in rows}
+    return Seen(row[0] for row in rows)
 
 
 def record_findings(conn: Connection, delivery_id: int, findings: Iterable[Finding]) -> None:
@@ -437,11 +452,13 @@ def record_datasets(conn: Connection, contracts: Iterable[Contract]) -> None:
 
 @dataclass
 class Outcome:
-    """How a step ended; the body of ``step`` may set ``status``, ``rows`` and ``message``."""
+    """How a step ended; the body of ``step`` may set ``status``, ``rows`` and ``message``, and ``is_routine`` where nothing came
+    of it that anybody would look for: then it shares its row with those of the day before it."""
 
     status: Status = "ok"
     rows: int | None = None
     message: str | None = None
+    is_routine: bool = False
 
 
 @contextmanager
@@ -468,12 +485,30 @@ def step(
     finally:
         if conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             conn.rollback()
-        conn.execute(
-            "insert into ops.outcome (step, status, dataset_id, delivery_id, run_id, started_at, row_count, message)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s)",
-            (name, outcome.status, dataset_id, delivery_id, run_id, started, outcome.rows, outcome.message),
-        )
+        if not (outcome.is_routine and outcome.status == "ok" and _is_one_more(conn, name, dataset_id, started)):
+            conn.execute(
+                "insert into ops.outcome (step, status, dataset_id, delivery_id, run_id, started_at, row_count, message)"
+                " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+                (name, outcome.status, dataset_id, delivery_id, run_id, started, outcome.rows, outcome.message),
+            )
         conn.commit()
+
+
+def _is_one_more(conn: Connection, name: Step, dataset_id: str | None, started: datetime) -> bool:
+    """Count a step that found nothing to the one before it, if that found nothing either and was on the same day."""
+    return bool(
+        conn.execute(
+            """
+            update ops.outcome set finished_at = clock_timestamp(), times = times + 1
+            where outcome_id = (
+                select max(outcome_id) from ops.outcome where dataset_id = %(dataset)s and step = %(step)s
+            ) and status = 'ok' and row_count = 0 and message is null
+                and (started_at at time zone ops.office_time_zone())::date
+                = (%(started)s::timestamptz at time zone ops.office_time_zone())::date
+            """,
+            {"dataset": dataset_id, "step": name, "started": started},
+        ).rowcount
+    )
 
 
 def record_outcome(

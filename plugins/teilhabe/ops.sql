@@ -7,7 +7,7 @@ select d.delivery_id, d.dataset_id, d.received_at as known_from,
 from ops.delivery as d
 where d.state = 'loaded'
     or (
-        d.state = 'withdrawn' and d.hold_reason is null
+        d.state = 'withdrawn' and d.hold_reason is null and d.erased_at is null
         and exists (
             select 1 from ops.build_delivery as bd
             inner join ops.build as b on b.build_id = bd.build_id and b.state = 'succeeded'
@@ -16,23 +16,25 @@ where d.state = 'loaded'
     );
 comment on view ops.delivery_counted is
     'Deliveries whose values count, or did until known_until: what a release has shown stays in the history. A delivery '
-    'withdrawn before any release showed it never counted. Of one that is held nothing is built, not even its history.';
+    'withdrawn before any release showed it never counted. Of one that is held or erased nothing is built, not even its history.';
 
 create or replace view ops.delivery_to_build as
 select d.delivery_id, d.dataset_id, d.received_at, d.state <> 'loaded' as takes_out
 from ops.delivery as d
 left join lateral (
     -- what the last successful build that had to do with it left behind
-    select not bd.takes_out as is_in
+    select not bd.takes_out as is_in, b.started_at
     from ops.build_delivery as bd
     inner join ops.build as b on b.build_id = bd.build_id and b.state = 'succeeded'
     where bd.delivery_id = d.delivery_id
     order by bd.build_id desc limit 1
 ) as built on true
-where (d.state = 'loaded') <> coalesce(built.is_in, false);
+where (d.state = 'loaded') <> coalesce(built.is_in, false)
+    -- Its history goes as well, although its numbers were taken out before.
+    or (d.erased_at is not null and built.started_at <= d.erased_at);
 comment on view ops.delivery_to_build is
     'What the warehouse DAG asks: loaded deliveries no successful build has taken in yet, and published ones that no longer '
-    'count and that no successful build has taken out yet.';
+    'count, or were erased, and that no successful build has taken out yet.';
 
 create or replace function ops.counted_at(moment timestamptz, state text, received_at timestamptz, state_at timestamptz)
 returns boolean

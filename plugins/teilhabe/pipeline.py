@@ -18,13 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from teilhabe import attempts, delivery_calendar, excluded_rows, incidents, landing, loading, locks, ops, schema
+from teilhabe import (
+    attempts,
+    delivery_calendar,
+    excluded_rows,
+    incidents,
+    landing,
+    loading,
+    locks,
+    ops,
+    removing,
+    schema,
+)
 from teilhabe.code_version import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
 from teilhabe.office_time import spell_moment
 from teilhabe.passing_bytes import passing_folder
-from teilhabe.saying import with_sentence
+from teilhabe.saying import PERSON_LEVEL, with_sentence
 from teilhabe.senders import known_addresses, sender_by_content, sender_code, unknown_sender
 from teilhabe.settings import Settings, number_from_environment
 
@@ -250,6 +261,7 @@ def _poll_one(
                 conn, settings, credentials, contract, server.server, source.problems, datetime.now(UTC)
             )
         outcome.rows = len(found)
+        outcome.is_routine = not found and not source.problems
     return [Waiting(server.server, file) for file in found]
 
 
@@ -273,7 +285,7 @@ def archive(settings: Settings, contract: Contract, waiting: list[Waiting], cred
     with loading.session(settings) as conn, passing_folder(settings) as folder:
         for item in waiting:
             try:
-                delivery = _archive_one(conn, contract, sources[item.server], item, store, rules, folder)
+                delivery = _archive_one(conn, settings, contract, sources[item.server], item, store, rules, folder)
             except TeilhabeError as error:
                 log.warning("%s: %s", contract.dataset_id, error)
                 errors.append(error)
@@ -377,6 +389,7 @@ def _work_through(settings: Settings, contract: Contract, run_id: str | None, *,
                 except Exception as error:
                     _note_error(contract, delivery, error, errors)
             (folder / delivery.sha256).unlink(missing_ok=True)
+        removing.sweep(settings, conn)
     _raise_first(errors)
     return states
 
@@ -564,6 +577,7 @@ def _in_inbox(settings: Settings, dataset_id: str) -> list[landing.RemoteFile]:
 
 def _archive_one(
     conn: ops.Connection,
+    settings: Settings,
     contract: Contract,
     source: landing.Source,
     item: Waiting,
@@ -576,6 +590,7 @@ def _archive_one(
         local = folder / "fetched"
         local.unlink(missing_ok=True)
         source.fetch(file, local)
+        removing.needs_bytes(conn)
         kept = store.put(local)
         arrival = landing.arrival(file, datetime.now(UTC))
         entry = landing.ManifestEntry(
@@ -602,6 +617,7 @@ def _archive_one(
             by_own_clock=arrival.by_own_clock,
         )
         _note_duplicate(conn, delivery, outcome)
+        is_not_kept = removing.follow_first(conn, delivery, datetime.now(UTC))
         if arrival.problem and delivery.state == "received":
             ops.record_findings(conn, delivery.delivery_id, [arrival.problem])
             ops.set_state(conn, delivery.delivery_id, "quarantined")
@@ -609,6 +625,8 @@ def _archive_one(
             outcome.status, outcome.message = "refused", arrival.problem.rule
         conn.commit()
         source.acknowledge(file)
+        if is_not_kept:
+            removing.sweep(settings, conn)
     return delivery
 
 
@@ -712,6 +730,7 @@ def _unpack(
             outcome.status, outcome.message = "refused", error.finding.rule
             return "quarantined"
         tables = [(local, member) for local, member in files.items() if local not in beside]
+        removing.needs_bytes(conn)
         kept = [(m, *_keep_member(store, contract, delivery, m, local)) for local, m in tables]
         if not ops.lock_as_known(conn, delivery):
             outcome.message = ops.OVERTAKEN
@@ -733,6 +752,7 @@ def _unpack(
                 container_id=delivery.delivery_id,
             )
             _note_duplicate(conn, registered, ops.Outcome())
+            removing.follow_first(conn, registered, datetime.now(UTC))
         ops.set_state(conn, delivery.delivery_id, "unpacked", rules_version=rules)
         conn.commit()
         outcome.rows = len(kept)
@@ -860,13 +880,17 @@ def _judge_one(
             rules_version=rules,
             sender_code=delivery.sender_code or sender_by_content(contract, verdict.territories),
         )
+        if any(finding.rule == PERSON_LEVEL for finding in verdict.findings):
+            removing.refuse_persons(conn, delivery, datetime.now(UTC))
         if verdict.accepted and contract.approval_hours and any(f.severity == "warning" for f in verdict.findings):
             ops.ask_approval(conn, delivery.delivery_id, contract.approval_hours)
         conn.commit()
         outcome.rows = verdict.row_count
         outcome.status = "ok" if verdict.accepted else "refused"
         outcome.message = None if verdict.accepted else verdict.findings[0].rule
-    log.info("%s: %s, %s rows, %s findings", delivery.file_name, state, verdict.row_count, len(verdict.findings))
+    log.info(
+        "delivery %s: %s, %s rows, %s findings", delivery.delivery_id, state, verdict.row_count, len(verdict.findings)
+    )
     return state
 
 

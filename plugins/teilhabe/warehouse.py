@@ -535,8 +535,12 @@ def _write_configuration(place: _Place, port: int) -> None:
         "random_page_cost": "1.1",
         "jit": "off",
         "wal_compression": "on",
-        "min_wal_size": "128MB",
-        "max_wal_size": "2GB",
+        # Backups are dumps and nobody streams from here, so what a build writes into new tables need not be written twice;
+        # and as much WAL as one large build makes is no reason to keep that much for good.
+        "wal_level": "minimal",
+        "max_wal_senders": 0,
+        "min_wal_size": "80MB",
+        "max_wal_size": "512MB",
         "checkpoint_timeout": "15min",
         "timezone": "UTC",
         "log_timezone": "UTC",

@@ -53,9 +53,7 @@ def withdraw(conn: ops.Connection, delivery_id: int, *, reason: str, actor: str,
         ops.set_state(conn, delivery_id, "withdrawn", withdrawal_reason=reason)
         ops.write_down(conn, delivery, "withdrawn", note=reason, actor=actor, now=now)
     [[at]] = conn.execute("select state_at from ops.delivery where delivery_id = %s", (delivery_id,)).fetchall()
-    return Withdrawal(
-        delivery_id, delivery.dataset_id, delivery.file_name, at, is_new, _counting_now(conn, delivery_id)
-    )
+    return Withdrawal(delivery_id, delivery.dataset_id, delivery.file_name, at, is_new, counting_now(conn, delivery_id))
 
 
 def told(withdrawal: Withdrawal) -> str:
@@ -63,16 +61,20 @@ def told(withdrawal: Withdrawal) -> str:
     at = spell_moment(withdrawal.at)
     if not withdrawal.is_new:
         return f"Lieferung {withdrawal.delivery_id} ist schon zurückgezogen ({at})."
-    again = [
-        f"{spell_period(period)}: Lieferung {number}" for period, number in withdrawal.counts_again.items() if number
-    ]
-    missing = [spell_period(period) for period, number in withdrawal.counts_again.items() if number is None]
-    sentences = [f"Lieferung {withdrawal.delivery_id} („{withdrawal.file_name}“) ist zurückgezogen."]
+    name = f"Lieferung {withdrawal.delivery_id} („{withdrawal.file_name}“)"
+    return " ".join([f"{name} ist zurückgezogen.", *consequences(withdrawal.counts_again)])
+
+
+def consequences(counts_again: Mapping[str, int | None]) -> list[str]:
+    """What counts instead, period by period, in German sentences."""
+    again = [f"{spell_period(period)}: Lieferung {number}" for period, number in counts_again.items() if number]
+    missing = [spell_period(period) for period, number in counts_again.items() if number is None]
+    sentences = []
     if again:
         sentences.append(f"Es gilt wieder, was vorher kam ({_some(again)}).")
     if missing:
         sentences.append(f"Jetzt fehlt: {_some(missing)}.")
-    return " ".join(sentences)
+    return sentences
 
 
 def _some(texts: list[str]) -> str:
@@ -90,7 +92,7 @@ def _refuse_what_does_not_count(delivery: ops.Delivery) -> None:
         raise TeilhabeError(f"{name}: {why}")
 
 
-def _counting_now(conn: ops.Connection, delivery_id: int) -> dict[str, int | None]:
+def counting_now(conn: ops.Connection, delivery_id: int) -> dict[str, int | None]:
     """For each of its periods the latest delivery of the same dataset and sender that counts."""
     rows = conn.execute(
         """

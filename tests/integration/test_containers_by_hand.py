@@ -225,7 +225,7 @@ def deployment(make_home: Callable[[], Path]) -> Iterator[Deployment]:
 
 def logs(deployment: Deployment) -> str:
     """The end of each log of a task."""
-    paths = (deployment.root / "volume" / "log").rglob("attempt=*.log")
+    paths = (deployment.root / "volume" / "log").rglob("*attempt=*.log")
     return "\n".join(f"{path.name}: {path.read_text()[-1500:]}" for path in paths)
 
 

@@ -22,6 +22,9 @@ PASSWORD_FILE = "airflow_admin.password"  # noqa: S105 - the name of a file
 PATIENCE = 60.0
 """Seconds that a command waits for an Airflow that does not answer: as long as a restart takes, twice."""
 
+_PATIENT_SECONDS = 5
+"""How long a DAG may be unknown before Airflow is asked to read its files."""
+
 
 class LoginRefusedError(ServiceError):
     """Airflow answers, and does not take the password."""
@@ -124,15 +127,24 @@ class AirflowApi:
         """Wait until Airflow has read these DAGs; fails early when one of the files cannot be imported."""
         wanted = set(dag_ids)
         until = time.monotonic() + timeout
+        asks_at = time.monotonic() + _PATIENT_SECONDS
         while missing := wanted - {str(dag["dag_id"]) for dag in self.dags()}:
             for error in self.import_errors():
                 lines = str(error["stack_trace"]).strip().splitlines()
                 raise ServiceError(
                     f"Airflow cannot read {error['filename']}: {lines[-1] if lines else 'no reason given'}"
                 )
+            if time.monotonic() > asks_at:
+                asks_at = until
+                self._read_dags_again()
             if time.monotonic() > until:
                 raise ServiceError(f"Airflow does not know {', '.join(sorted(missing))} after {timeout:.0f} seconds.")
             time.sleep(0.5)
+
+    def _read_dags_again(self) -> None:
+        """By itself Airflow looks at the files every few minutes, and a contract that is new changes none of them."""
+        for token in sorted({str(dag["file_token"]) for dag in self.dags()}):
+            self._authorised("PUT", f"/api/v2/parseDagFile/{quote(token, safe='')}")
 
     def _pages(self, path: str, key: str) -> Iterator[dict[str, Any]]:
         offset = 0

@@ -4,6 +4,7 @@ WAREHOUSE_DAG = "warehouse"
 CALENDAR_DAG = "delivery_calendar"
 APPROVALS_DAG = "approvals"
 MESSAGES_DAG = "messages"
+HOUSEKEEPING_DAG = "housekeeping"
 
 WAREHOUSE_CONNECTION = "warehouse"
 """The Airflow connection that counts where the environment names no server."""

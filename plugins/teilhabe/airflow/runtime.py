@@ -12,7 +12,7 @@ from typing import Any
 from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
-from teilhabe import approvals, building, loading, ops, pipeline, schema
+from teilhabe import approvals, building, housekeeping, loading, ops, pipeline, retention, schema
 from teilhabe.airflow.names import WAREHOUSE_CONNECTION, delivery_dag_id
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing import Credentials
@@ -118,6 +118,16 @@ def send_messages() -> int:
     for problem in sent.problems:
         log.error(problem)
     return sent.sent
+
+
+def tidy() -> int:
+    """Apply all periods of retention; each kind that lost something is one line of the log. Returns how much went."""
+    settings, now = _settings(), datetime.now(UTC)
+    applied = [*retention.apply(settings, now), *housekeeping.apply(settings, now)]
+    for one in applied:
+        if one.count:
+            log.info("%s: %d removed after %s days", one.kind, one.count, one.days)
+    return sum(one.count for one in applied)
 
 
 def alert(subject: str, text: str, key: str) -> None:

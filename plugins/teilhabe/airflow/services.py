@@ -40,6 +40,23 @@ from teilhabe.settings import Settings, home_lock, prepare_home, secret
 _ATTEMPTS = 10
 """How often the port, or a component that dies at the wrong moment, is given another chance."""
 
+_CHATTER = (
+    "airflow.api_fastapi.execution_api",
+    "airflow.dag_processing",
+    "airflow.jobs.scheduler_job_runner",
+    "airflow.models.dag",
+    "airflow.models.dagrun",
+    "airflow.providers.fab.auth_manager.security_manager.override",
+    "airflow.sdk.api.client",
+    "airflow.serialization.definitions.dag",
+    "great_expectations",
+    "http.access",
+    "supervisor",
+    "task",
+)
+"""Loggers that write something for every poll of every dataset, every look at a DAG and every request of a task: 200 MB a day
+where nothing happens. Their warnings stay, and so does all that ``teilhabe`` says."""
+
 
 @dataclass(frozen=True)
 class ServiceInfo:
@@ -104,8 +121,9 @@ def environment(settings: Settings) -> dict[str, str]:
             "enable_health_check": False,
         },
         "dag_processor": {
-            "refresh_interval": 30,
-            "min_file_process_interval": 30,
+            # Contracts are read anew by each task; only a new one waits for this, and `wait_for_dags` asks for it.
+            "refresh_interval": 300,
+            "min_file_process_interval": 300,
             "parsing_processes": 1,
             "print_stats_interval": 300,
             "dag_bundle_storage_path": settings.airflow_home / "bundles",
@@ -114,6 +132,11 @@ def environment(settings: Settings) -> dict[str, str]:
             "base_log_folder": settings.logs / "airflow",
             "dag_processor_child_process_log_directory": settings.logs / "airflow" / "dag_processor",
             "logging_level": "INFO",
+            "namespace_levels": " ".join(f"{name}=WARNING" for name in _CHATTER),
+            # One file a task: three folders for each would take more of the disk than what is in them.
+            "log_filename_template": "{{ ti.dag_id }}/{{ ti.run_id }}.{{ ti.task_id }}."
+            "{% if ti.map_index >= 0 %}{{ ti.map_index }}.{% endif %}"
+            "attempt={{ try_number|default(ti.try_number) }}.log",
             "colored_console_log": False,
         },
         "metrics": {"statsd_on": False, "otel_on": False},

@@ -247,8 +247,10 @@ def delivery(conn: ops.Connection, scope: Scope, delivery_id: int) -> Row | None
         f"""
         select d.*, {_STANDING} as standing, {_IS_PERSONAL}, q.asked_at, q.expires_at, q.run_id as asking_run, q.answer, q.answered_by,
             q.answered_at, q.reason as decision_reason, b.build_id, b.finished_at as built_at, later.delivery_id as superseded_by,
-            later.received_at as superseded_at, uploaded.actor as uploaded_by, withdrawn.actor as withdrawn_by
+            later.received_at as superseded_at, uploaded.actor as uploaded_by, withdrawn.actor as withdrawn_by,
+            stone.kind as tombstone, stone.at as removed_on, stone.reason as removal_reason
         from ops.delivery as d
+        left join ops.tombstone as stone on stone.delivery_id = d.delivery_id
         left join ops.approval as q on q.delivery_id = d.delivery_id
         left join lateral (
             select b.build_id, b.finished_at from ops.build_delivery as bd

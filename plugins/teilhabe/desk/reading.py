@@ -190,6 +190,10 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
             if found is None:
                 raise _NOT_FOUND
             who.require_edit(found["dataset_id"])
+            if found["tombstone"]:
+                raise HTTPException(
+                    status.HTTP_410_GONE, f"Das Original wird nicht mehr aufbewahrt. {found['removal_reason']}"
+                )
             until_sent = stack.enter_context(ExitStack())
             folder = until_sent.enter_context(passing_folder(desk.settings))
             try:

@@ -1,4 +1,6 @@
-"""The archive: bytes as received, forever, named by their SHA-256, with one manifest entry per arrival.
+"""The archive: bytes as received, named by their SHA-256, with one manifest entry per arrival.
+
+They stay until their time is over or somebody erases them (``teilhabe.removing``); the entry of the arrival stays, without names.
 
 Below the archive's address lie ``objects/<first two digits>/<sha256>`` with an ending that says how the bytes are kept, and
 ``manifest/<dataset_id>/<received_at>-<sha256[:12]>-<n>.json``. Folder and object store behave alike. The SHA-256 is that of the
@@ -106,6 +108,51 @@ class Archive:
                     break
                 n += 1
             return self._uri(f"{stem}-{n}.json")
+
+    def remove(self, sha256: str) -> bool:
+        """Remove the bytes; False when there are none. Whoever calls this knows that nobody needs them."""
+        if not _SHA256.fullmatch(sha256):
+            raise TeilhabeError(f"{sha256!r} is not a SHA-256.")
+        removed = False
+        with self._failures(f"remove {sha256}"):
+            while (found := self._found(sha256))[1] is not None:
+                self._fs.rm_file(found[0])
+                if self._is_folder:
+                    sync_folder(Path(found[0]).parent)
+                removed = True
+        return removed
+
+    def keep_apart(self, sha256: str, folder: Path) -> None:
+        """Keep the bytes of an object that lies within a container on their own, before that goes; others stay as they are."""
+        if self._found(sha256)[1] == _MEMBER:
+            local = self.local(sha256, folder)
+            with self._failures(f"store {sha256}"):
+                self._copy_in(local, sha256)
+
+    def forget(self, manifest_uri: str) -> None:
+        """Take out of an entry of the manifest who sent it and what it was called; what is left is that something came."""
+        path = self._path(manifest_uri)
+        with self._failures("change its manifest"):
+            self._fs.invalidate_cache()
+            try:
+                said = self._read_json(path)
+            except FileNotFoundError:
+                return
+            bare = {**said, "original_name": "", "sender": None, "arrival": None}
+            if said == bare:
+                return
+            text = json.dumps(bare, ensure_ascii=False, indent=1).encode()
+            if not self._is_folder:
+                self._fs.pipe_file(path, text)
+                return
+            waiting = Path(self._waiting())
+            try:
+                with self._writing(str(waiting)) as out:
+                    out.write(text)
+                waiting.replace(path)
+                sync_folder(Path(path).parent)
+            finally:
+                waiting.unlink(missing_ok=True)
 
     def manifest(self, dataset_id: str) -> list[ManifestEntry]:
         """All arrivals of a dataset, in the order they were received."""
@@ -223,6 +270,10 @@ class Archive:
 
     def _uri(self, path: str) -> str:
         return Path(path).as_uri() if self._is_folder else str(self._fs.unstrip_protocol(path))
+
+    def _path(self, uri: str) -> str:
+        """Where an address that ``_uri`` gave lies."""
+        return url2pathname(urlsplit(uri).path) if self._is_folder else str(self._fs._strip_protocol(uri))
 
     def _waiting(self) -> str:
         return f"{self._root}/waiting/{uuid.uuid4().hex}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
 
-from teilhabe import delivery_calendar, ops, saying, wording
+from teilhabe import delivery_calendar, ops, removing, saying, wording
 from teilhabe.errors import Finding
 from teilhabe.incidents import HELD, WITHDRAWN_ON
 from teilhabe.messages import evidence
@@ -245,6 +245,7 @@ def verdict_context(
     is_demo: bool = False,
     attachment: str | None = None,
     is_personal: bool = False,
+    is_kept: bool = True,
 ) -> dict[str, Any]:
     """What the text of a verdict is made of; ``findings`` without those that follow from others, which are counted."""
     secrecy = contract.secrecy_method
@@ -290,6 +291,7 @@ def verdict_context(
         "ways": ways(policy, contract),
         "attachment": attachment,
         "is_personal": is_personal,
+        "is_kept": is_kept,
         "is_misplaced": any(finding.rule == saying.OTHER_DATASET for finding in told),
         "is_demo": is_demo,
         "url": f"{policy.desk}/deliveries/{delivery.delivery_id}",
@@ -352,6 +354,7 @@ def _verdict(
             consequence_count=len(found) - len(findings),
             attachment=made.name if made.uri else None,
             is_personal=made.is_personal,
+            is_kept=removing.of_delivery(conn, delivery.delivery_id) is None,
         ),
     )
     about = _About(

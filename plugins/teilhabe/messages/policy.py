@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError
 
-from teilhabe.contracts import MAIL_ADDRESS, Strict, strict_yaml
+from teilhabe import agreed
+from teilhabe.contracts import MAIL_ADDRESS, Strict
 from teilhabe.errors import ContractError
 from teilhabe.landing import Credentials
 from teilhabe.office_time import OFFICE_TIME
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from teilhabe.contracts import Contract
 
 FILE = "follow_up.yml"
+_DESCRIBED = "docs/reference/messages.md"
 TEXTS = "texts"
 """Folder of the home with texts that replace the packaged ones."""
 
@@ -207,7 +209,7 @@ def load_policy(settings: Settings, credentials: GetCredentials | None = None) -
 
     ``credentials`` is asked whether mail can be sent; without it, ``auto`` is the folder.
     """
-    return _policy(settings, credentials, _own(settings.home / FILE))
+    return _policy(settings, credentials, agreed.own(settings.home / FILE, _DESCRIBED))
 
 
 def load_alert_policy(settings: Settings, credentials: GetCredentials) -> Policy:
@@ -216,7 +218,7 @@ def load_alert_policy(settings: Settings, credentials: GetCredentials) -> Policy
     Groups with a mistake count as if they were not there. Only alerts may be sent by it.
     """
     try:
-        own = _own(settings.home / FILE)
+        own = agreed.own(settings.home / FILE, _DESCRIBED)
     except ContractError:
         own = {}
     understood: dict[str, Any] = {}
@@ -227,25 +229,15 @@ def load_alert_policy(settings: Settings, credentials: GetCredentials) -> Policy
     return _policy(settings, credentials, understood)
 
 
-def _own(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return _parsed(path.read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ContractError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__}).") from error
-
-
 def _policy(settings: Settings, credentials: GetCredentials | None, own: Mapping[str, Any]) -> Policy:
     path = settings.home / FILE
-    agreed = _parsed(files("teilhabe.messages").joinpath(FILE).read_text(encoding="utf-8"), Path(FILE))
+    packaged = agreed.parsed(
+        files("teilhabe.messages").joinpath(FILE).read_text(encoding="utf-8"), Path(FILE), _DESCRIBED
+    )
     try:
-        policy = Policy.model_validate(_merged(agreed, own))
+        policy = Policy.model_validate(agreed.merged(packaged, own))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-        what = "is an unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-        raise ContractError(f"{path}: {key}: {what}.") from None
+        raise agreed.refusal(path, error) from None
     policy._settings = settings
     policy._default = _default_channel(policy, credentials)
     return policy
@@ -271,22 +263,6 @@ def _desk_below_airflow(settings: Settings) -> str:
     except (OSError, ValueError):
         port = 8080
     return f"http://127.0.0.1:{port}/desk"
-
-
-def _parsed(text: str, path: Path) -> dict[str, Any]:
-    raw = strict_yaml(text, path) or {}
-    if not isinstance(raw, dict):
-        raise ContractError(f"{path}: must be a mapping of the keys in docs/reference/messages.md.")
-    return raw
-
-
-def _merged(agreed: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """One level deep: a group that names one of its keys keeps the others."""
-    merged = {**agreed, **own}
-    for key, value in agreed.items():
-        if isinstance(value, dict) and isinstance(merged[key], dict):
-            merged[key] = {**value, **merged[key]}
-    return merged
 
 
 def _at(day: datetime, clock: time) -> datetime:

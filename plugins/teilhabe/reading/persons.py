@@ -297,8 +297,8 @@ def _refusal(report: Report, kind: str, row: int | None = None) -> Exception:
     return report.error(
         RULE,
         f"Die Datei enthält Angaben zu einzelnen Personen (erkannt an {kind}); der Landkreis darf nur zusammengefasste Zahlen "
-        "annehmen, bitte ohne personenbezogene Spalten und Zeilen neu senden. Ausgewertet wurde nichts; das Original ist wie jeder "
-        "Eingang aufbewahrt, bis seine Löschung verlangt wird.",
+        "annehmen, bitte ohne personenbezogene Spalten und Zeilen neu senden. Ausgewertet wurde nichts, und die Datei wird "
+        "nicht aufbewahrt; festgehalten sind nur Eingang, Größe, Prüfsumme und dieses Ergebnis.",
         row=row,
         expected="zusammengefasste Zahlen ohne Angaben zu Personen",
     )
