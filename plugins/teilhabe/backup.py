@@ -232,7 +232,8 @@ def _objects(conn: psycopg.Connection[Any]) -> list[str]:
     """SHA-256 of all files the deliveries are made of, but for those that are not kept."""
     rows = conn.execute(
         "select distinct sha256 from ops.delivery as d"
-        " where not exists (select from ops.tombstone as t where t.delivery_id = d.delivery_id) order by sha256"
+        " where archive_uri is not null"
+        " and not exists (select from ops.tombstone as t where t.delivery_id = d.delivery_id) order by sha256"
     ).fetchall()
     return [str(sha256) for (sha256,) in rows]
 

@@ -60,7 +60,8 @@ def _schema(conn: ops.Connection) -> Checked:
 def _archive(settings: Settings, conn: ops.Connection, *, full: bool, tell: Tell) -> Checked:
     rows = conn.execute(
         "select sha256, min(size_bytes), min(delivery_id) from ops.delivery as d"
-        " where not exists (select from ops.tombstone as t where t.delivery_id = d.delivery_id) group by sha256 order by 3"
+        " where archive_uri is not null"
+        " and not exists (select from ops.tombstone as t where t.delivery_id = d.delivery_id) group by sha256 order by 3"
     ).fetchall()
     archive = Archive(settings.archive_url)
     problems = []

@@ -5,7 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done, but deliveries were refused
 
 from __future__ import annotations
 
-import csv
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import psycopg
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from teilhabe import cli_keeping
+from teilhabe import cli_keeping, harmless
 from teilhabe.errors import TeilhabeError
 from teilhabe.settings import Settings, get_settings
+from teilhabe.terminal import Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -338,7 +338,7 @@ def status(
     _ensure_warehouse(settings)
     state = reporting.status(settings, datetime.now(UTC))
     if as_json:
-        sys.stdout.write(json.dumps(state, ensure_ascii=False, indent=2, default=_json) + "\n")
+        _print_json(state)
         return
     if state["is_demo"]:
         out.print(f"[bold]{wording.DEMO}[/bold]", highlight=False)
@@ -378,13 +378,11 @@ def sql(
     if reporting.holds_demo(settings):
         err.print(wording.DEMO, highlight=False)
     if as_json:
-        sys.stdout.write(
-            json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False, default=_json) + "\n"
-        )
+        _print_json([dict(zip(names, row, strict=True)) for row in rows], indent=None)
     elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(rows)
+        table = io.StringIO()
+        harmless.write_csv(table, [names, *rows])
+        harmless.write(table.getvalue())
     else:
         _print_rows(names, rows)
 
@@ -426,7 +424,7 @@ def explain(
     )
     found = explaining.explain(settings, question)
     if as_json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2, default=_json) + "\n")
+        _print_json(found)
         return
     for line in explain_view.lines(found):
         out.print(escape(line), highlight=False)
@@ -569,7 +567,7 @@ def messages_preview(
     contract = pipeline.contract(settings, dataset or pipeline.dataset_ids(settings)[0])
     made = example(load_policy(settings), contract, kind, datetime.now(UTC))
     if out_dir is None:
-        sys.stdout.write(f"Betreff: {made.text.subject}\n\n{made.text.text}")
+        harmless.write(f"Betreff: {made.text.subject}\n\n{made.text.text}")
         return
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / f"{kind}.txt").write_text(f"Betreff: {made.text.subject}\n\n{made.text.text}", encoding="utf-8")
@@ -596,7 +594,7 @@ def messages_list(
     with loading.session(settings) as conn:
         rows = outbox.listed(conn, state, limit)
     if as_json:
-        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2, default=_json) + "\n")
+        _print_json(rows)
         return
     _print_rows(list(rows[0]) if rows else ["message_id"], [[_moment(value) for value in row.values()] for row in rows])
 
@@ -769,6 +767,10 @@ def _stay(settings: Settings) -> None:
     finally:
         services.down(settings)
         warehouse.stop(settings)
+
+
+def _print_json(value: Any, indent: int | None = 2) -> None:
+    sys.stdout.write(harmless.json_shown(json.dumps(value, ensure_ascii=False, indent=indent, default=_json)) + "\n")
 
 
 def _print_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -50,7 +50,7 @@ class Delivery:
     received_from: str | None
     source: str
     period_stated: str | None
-    archive_uri: str
+    archive_uri: str | None
     state: State
     duplicate_of: int | None
     rules_version: str | None
@@ -70,6 +70,7 @@ _AWAITS_ANSWER = (
     " and a.expires_at > clock_timestamp())"
 )
 
+TOO_LARGE = "file.too_large"
 WAITS_FOR_REGISTER = "delivery.waits_for_register"
 _AWAITS_REGISTER = (
     f"(exists (select from ops.finding as f where f.delivery_id = d.delivery_id and f.rule = '{WAITS_FOR_REGISTER}')"
@@ -89,7 +90,7 @@ def register(
     source: str,
     source_fingerprint: str | None,
     period_stated: str | None,
-    archive_uri: str,
+    archive_uri: str | None,
     manifest_uri: str,
     rules_version: str,
     sender_code: str | None = None,
@@ -358,12 +359,14 @@ def unnamed(fingerprint: str) -> str:
     return f"sha256:{hashlib.sha256(fingerprint.encode()).hexdigest()}"
 
 
-def seen_fingerprints(conn: Connection, dataset_id: str, source: str) -> Seen:
-    """Versions of remote files that have been fetched already."""
+def seen_fingerprints(conn: Connection, dataset_id: str, source: str, limit: int | None = None) -> Seen:
+    """Versions of remote files that have been fetched already, or were too large: for good, or for a ``limit`` as it is now."""
     rows = conn.execute(
         "select distinct source_fingerprint from ops.delivery"
-        " where dataset_id = %s and source = %s and source_fingerprint is not null",
-        (dataset_id, source),
+        " where dataset_id = %s and source = %s and source_fingerprint is not null"
+        " and (archive_uri is not null or coalesce(size_bytes > %s, true) or duplicate_of is not null"
+        " or not exists (select from ops.finding as f where f.delivery_id = delivery.delivery_id and f.rule = %s))",
+        (dataset_id, source, limit, TOO_LARGE),
     )
     return Seen(row[0] for row in rows)
 

@@ -27,6 +27,7 @@ from teilhabe import (
     loading,
     locks,
     ops,
+    oversized,
     removing,
     schema,
 )
@@ -249,7 +250,7 @@ def _poll_one(
 
     with ops.step(conn, "fetch", dataset_id=contract.dataset_id) as outcome:
         source = landing.open_source(server, settings, credentials, contract.dataset_id, known_addresses(contract))
-        seen = ops.seen_fingerprints(conn, contract.dataset_id, server.server)
+        seen = ops.seen_fingerprints(conn, contract.dataset_id, server.server, landing.max_file_bytes())
         conn.commit()  # a source may take its time
         found = landing.settled(source, seen=seen)
         if isinstance(source, landing.MailSource):
@@ -589,7 +590,10 @@ def _archive_one(
     with ops.step(conn, "archive", dataset_id=contract.dataset_id) as outcome:
         local = folder / "fetched"
         local.unlink(missing_ok=True)
-        source.fetch(file, local)
+        try:
+            source.fetch(file, local)
+        except landing.TooLargeError as error:
+            return _refuse_too_large(conn, contract, source, item, store, rules, outcome, error)
         removing.needs_bytes(conn)
         kept = store.put(local)
         arrival = landing.arrival(file, datetime.now(UTC))
@@ -630,6 +634,43 @@ def _archive_one(
     return delivery
 
 
+def _refuse_too_large(
+    conn: ops.Connection,
+    contract: Contract,
+    source: landing.Source,
+    item: Waiting,
+    store: landing.Archive,
+    rules: str,
+    outcome: ops.Outcome,
+    error: landing.TooLargeError,
+) -> ops.Delivery:
+    """A verdict without reading: recorded and told as any other, and the file does not wait for ever."""
+    file = item.file
+    arrival = landing.arrival(file, datetime.now(UTC))
+    at = ops.not_before(conn, contract.dataset_id, arrival.at) if arrival.by_own_clock else arrival.at
+    kept = oversized.stand_in(file, item.server, error)
+    entry = oversized.entry(contract.dataset_id, at, file, item.server, kept)
+    delivery = _register(
+        conn,
+        entry,
+        kept,
+        store.record(entry),
+        rules,
+        source=item.server,
+        source_fingerprint=file.fingerprint or None,
+        sender_code=sender_code(contract, file.sender, item.server, file.key, file.name),
+        by_own_clock=arrival.by_own_clock,
+    )
+    _note_duplicate(conn, delivery, outcome)
+    if delivery.state == "received":
+        ops.record_findings(conn, delivery.delivery_id, [oversized.finding(file, error)])
+        ops.set_state(conn, delivery.delivery_id, "quarantined")
+        outcome.status, outcome.message = "refused", ops.TOO_LARGE
+    conn.commit()
+    source.acknowledge(file)
+    return ops.delivery(conn, delivery.delivery_id)
+
+
 def _register(
     conn: ops.Connection,
     entry: landing.ManifestEntry,
@@ -656,7 +697,7 @@ def _register(
         source=source,
         source_fingerprint=source_fingerprint,
         period_stated=entry.period,
-        archive_uri=kept.uri,
+        archive_uri=kept.uri or None,
         manifest_uri=manifest,
         rules_version=rules,
         sender_code=sender_code,

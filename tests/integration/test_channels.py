@@ -14,6 +14,7 @@ import hmac
 import json
 import os
 import signal
+import smtplib
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP as Protocol
@@ -36,6 +38,7 @@ from teilhabe import loading, schema
 from teilhabe import warehouse as postgres
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing import Credentials
+from teilhabe.landing.names_allowed import may_be_plain
 from teilhabe.messages import outbox
 from teilhabe.messages.channels import Drop, File, Outgoing, Refused, Smtp, Unavailable, Uncertain, Webhook, signature
 from teilhabe.messages.policy import Policy, load_policy
@@ -383,6 +386,32 @@ def test_a_mail_server_that_says_nothing_is_down_for_all_messages() -> None:
         with pytest.raises(Unavailable, match="timed out") as caught:
             Smtp(silence, seconds=0.5).send(outgoing(), NOON, Commit())
     assert caught.value.whole_channel
+
+
+@pytest.mark.parametrize(
+    "channel", [Smtp(Credentials("amt", "geheim", "mail.example", extra={"starttls": "false"})),
+                Webhook(Credentials(host="http://amt.example/nachrichten", password=SECRET))],
+)  # fmt: skip
+def test_nothing_is_said_unencrypted_to_another_machine_that_is_not_named(
+    channel: Smtp | Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    class Wire:
+        def __init__(self, host: str = "", *_: Any, **__: Any) -> None:
+            said.append(f"connected {host}")
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_, **__: said.append(name)
+
+    monkeypatch.setattr(smtplib, "SMTP", Wire)
+    monkeypatch.setattr(httpx, "Client", Wire)
+    with pytest.raises(Unavailable, match="unencrypted") as caught:
+        channel.send(outgoing(), NOON, Commit())
+    assert caught.value.whole_channel and "geheim" not in str(caught.value) + "".join(said)
+    assert not {"login", "send", "post"} & set(said)
+    host = "mail.example" if isinstance(channel, Smtp) else "amt.example"
+    assert may_be_plain(replace(channel.credentials, extra={"plain_text_hosts": host}), host)
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,11 @@ from typing import Any, NoReturn
 import psutil
 import pytest
 
-from teilhabe import approvals, landing, loading, ops, pipeline, validation
+from teilhabe import approvals, checking, landing, loading, ops, pipeline, validation
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
-from tests.flow import FOREIGNERS, NATURALISATIONS, PEINE, POPULATION, Flow, monitor, population
+from tests.flow import FOREIGNERS, NATURALISATIONS, PEINE, POPULATION, Flow, monitor, no_credentials, population
 
 ONE = population({"03157001": (12000, 6000, 6000), "03157002": (9000, ".", "-")})
 FIXTURES = PROJECT / "tests" / "fixtures" / "deliveries"
@@ -454,6 +454,46 @@ def test_a_damaged_object_is_never_loaded(flow: Flow) -> None:
         flow.load(FOREIGNERS)
     assert flow.raw(FOREIGNERS) == []
     assert flow.state(number) == "validated"
+
+
+def test_a_file_over_the_limit_is_refused_unread_told_and_gone_from_the_inbox(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.hand_in(POPULATION, ONE + b"\r\n" * 100_000, "riesig.csv", at="2023-10-19")
+    flow.hand_in(POPULATION, ONE, "gut.csv", at="2023-10-20")
+    monkeypatch.setenv("TEILHABE_MAX_FILE_MB", "0.1")
+    flow.run(POPULATION)
+    assert flow.states(POPULATION) == ["quarantined", "loaded"]
+    [found] = flow.findings(1)
+    assert (found.severity, found.rule) == ("critical", "file.too_large")
+    assert "„riesig.csv“" in found.message and "0,2 MB" in found.message and "höchstens 0,1 MB" in found.message
+    assert pipeline.waiting_in_inbox(flow.settings, POPULATION) == 0 and not pipeline.under_way(flow.settings)
+    assert flow.ask("select archive_uri from ops.delivery where delivery_id = 1") == [(None,)]
+    for full in (False, True):
+        assert [problem for part in checking.check(flow.settings, full=full) for problem in part.problems] == []
+    pipeline.follow_up(flow.settings, datetime.now(UTC), lambda _: landing.Credentials())
+    [(body,)] = flow.ask("select body_text from ops.message where kind = 'verdict' and body_text like %s", "%riesig%")
+    assert "höchstens 0,1 MB" in body and "auf mehrere Dateien aufteilen" in body
+
+
+def test_a_file_over_the_limit_at_a_source_that_keeps_it_is_told_once_and_fetched_when_it_may_be_larger(
+    flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "zahlen.csv").write_bytes(ONE + b"\r\n" * 100_000)
+    servers = [SimpleNamespace(server="amt", type="local", path=str(tmp_path))]
+    contract = pipeline.contract(flow.settings, POPULATION).model_copy(update={"servers": servers})
+    monkeypatch.setenv("TEILHABE_SETTLE_SECONDS", "0")
+
+    def fetched() -> list[str]:
+        waiting = pipeline.poll(flow.settings, contract, no_credentials)
+        pipeline.archive(flow.settings, contract, waiting, no_credentials)
+        return flow.states(POPULATION)
+
+    monkeypatch.setenv("TEILHABE_MAX_FILE_MB", "0.1")
+    assert fetched() == ["quarantined"] and fetched() == ["quarantined"]
+    assert (tmp_path / "zahlen.csv").is_file()
+    monkeypatch.setenv("TEILHABE_MAX_FILE_MB", "1")
+    assert fetched() == ["quarantined", "received"] and fetched() == ["quarantined", "received"]
 
 
 def test_one_failing_delivery_does_not_hold_up_the_others(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,7 @@ class TestWeb:
 
     def test_a_redirect_is_followed_but_takes_no_login_to_another_host(self, site: Site) -> None:
         elsewhere = site.url.replace("127.0.0.1", "localhost")
-        login = Credentials("amt", "geheim", extra={"headers": {"X-Token": "geheim"}})
+        login = Credentials("amt", "geheim", extra={"headers": {"X-Token": "geheim"}, "redirect_hosts": "localhost"})
         self.source(site, f"/redirect/{elsewhere}/a.csv", credentials=login).list()
         (_, _, first), (_, path, second) = site.asked
         assert (first["Authorization"], first["X-Token"], path) == ("Basic YW10OmdlaGVpbQ==", "geheim", "/a.csv")
@@ -234,6 +234,13 @@ class TestWeb:
     def test_a_redirect_to_a_local_file_is_refused(self, site: Site) -> None:
         with pytest.raises(ContractError, match="only http and https"):
             self.source(site, "/redirect/file:///etc/passwd").list()
+
+    @pytest.mark.parametrize(
+        "host", ["localhost", "10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]", "[64:ff9b::a00:1]", "0.0.0.0"]
+    )  # fmt: skip
+    def test_a_redirect_into_the_own_network_is_refused_unless_it_is_named(self, site: Site, host: str) -> None:
+        with pytest.raises(ContractError, match="in the own network"):
+            self.source(site, f"/redirect/http://{host}/a.csv").list()
 
     def test_a_redirect_in_circles_ends(self, site: Site) -> None:
         with pytest.raises(ContractError, match="redirects more than"):

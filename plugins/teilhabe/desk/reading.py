@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import mimetypes
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import astuple
@@ -19,7 +17,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response,
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.background import BackgroundTask
 
-from teilhabe import contradictions, excluded_rows, landing, list_contradictions, warehouse
+from teilhabe import contradictions, excluded_rows, harmless, landing, list_contradictions, warehouse
 from teilhabe.airflow.names import APPROVALS_DAG
 from teilhabe.contracts import Contract
 from teilhabe.desk import matrix, metrics, queries, words
@@ -37,8 +35,6 @@ DUE_AHEAD = timedelta(days=92)
 DUE_ROWS = 500
 
 _STATIC = ("desk.css", "desk.js", "icon.svg")
-_FORMULA = re.compile(r"\s*[=+\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}]|[\t\r\n]")
-_NUMBER = re.compile(r"[+-]?[\d.,]+")
 _DONE = {
     "acknowledged": "Die Beanstandung ist in Arbeit genommen.",
     "waived": "Die Ausnahme ist zugelassen.",
@@ -412,14 +408,8 @@ _TABLES: Mapping[str, Callable[..., Iterator[tuple[Any, ...]]]] = {
 def _csv(lines: Iterable[tuple[Any, ...]]) -> bytes:
     """A list as German spreadsheets open it: semicolons, a byte order mark, no cell a formula."""
     out = io.StringIO()
-    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
-    writer.writerows([_harmless(cell) for cell in line] for line in lines)
+    harmless.write_csv(out, lines, delimiter=";", line_end="\r\n")
     return out.getvalue().encode("utf-8-sig")
-
-
-def _harmless(cell: Any) -> str:
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 @cache

@@ -7,7 +7,7 @@ repeats the file, and the same bytes are the same object.
 
 from teilhabe.landing.archive import Archive, Archived, ManifestEntry
 from teilhabe.landing.arrival import Arrival, arrival
-from teilhabe.landing.base import Credentials, RemoteFile, Source, max_file_bytes, settle_seconds
+from teilhabe.landing.base import Credentials, RemoteFile, Source, TooLargeError, max_file_bytes, settle_seconds
 from teilhabe.landing.inbox import FolderSource, dataset_inbox, hand_in
 from teilhabe.landing.mail import MailSource
 from teilhabe.landing.opening import environment_credentials, open_source
@@ -23,6 +23,7 @@ __all__ = [
     "ManifestEntry",
     "RemoteFile",
     "Source",
+    "TooLargeError",
     "arrival",
     "dataset_inbox",
     "environment_credentials",

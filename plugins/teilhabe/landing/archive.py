@@ -47,7 +47,7 @@ class Archived:
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """One arrival. ``arrival`` is what identifies it at its source (ticket or fingerprint)."""
+    """One arrival. ``arrival`` is what identifies it at its source (ticket or fingerprint); ``is_kept``: there is an object of it."""
 
     dataset_id: str
     received_at: datetime
@@ -58,6 +58,7 @@ class ManifestEntry:
     source: str | None = None
     period: str | None = None
     arrival: str | None = None
+    is_kept: bool = True
 
 
 class Archive:
@@ -100,6 +101,8 @@ class Archive:
             raise TeilhabeError(f"No manifest entry can be named {entry.dataset_id!r}, {entry.sha256!r}.")
         at = entry.received_at.astimezone(UTC)
         said = {**asdict(entry), "received_at": at.isoformat()}
+        if entry.is_kept:
+            del said["is_kept"]  # as entries were before some had none
         stem = f"{self._root}/manifest/{entry.dataset_id}/{at:%Y%m%dT%H%M%S%fZ}-{entry.sha256[:12]}"
         with self._failures(f"record {entry.original_name}"):
             n = 1

@@ -24,6 +24,7 @@ from teilhabe.landing.base import (
     refuse_too_large,
     write_stream,
 )
+from teilhabe.landing.names_allowed import refuse_private
 from teilhabe.landing.tls import is_untrusted, tls_context
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class WebSource:
     """``urls`` are looked at one by one, each is one file. Nothing is ever deleted there.
 
     ``login`` and ``password`` are sent as basic authentication, ``extra['headers']`` as they are - both only to the
-    host named in the contract, never on to where it redirects. ``ca_certificates``/``ca_file``: see ``tls_context``.
+    host named in the contract, never on to where it redirects. A redirect into the own network is refused unless
+    ``extra['redirect_hosts']`` names the host. ``ca_certificates``/``ca_file``: see ``tls_context``.
     """
 
     urls: tuple[str, ...]
@@ -105,6 +107,8 @@ class WebSource:
                             yield answer
                             return
                         target = _redirected(answer, target, where)
+                        if target.host != first.host:
+                            refuse_private(self.credentials, target.host, where)
                     finally:
                         answer.close()
                 raise ContractError(f"{where}: redirects more than {_REDIRECTS} times.")

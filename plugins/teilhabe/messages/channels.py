@@ -24,10 +24,12 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing import Credentials
 from teilhabe.landing.base import sync_folder
+from teilhabe.landing.names_allowed import PLAIN_TEXT, may_be_plain
 from teilhabe.landing.tls import is_untrusted, tls_context
 
 Commit = Callable[[], None]
@@ -142,8 +144,8 @@ def mail(message: Outgoing) -> EmailMessage:
 
 @dataclass(frozen=True)
 class Smtp:
-    """A mail server. ``extra``: ``ssl`` (from the first byte), ``starttls: false`` (no encryption, for this machine only),
-    ``ca_certificates``/``ca_file`` (see ``tls_context``)."""
+    """A mail server. ``extra``: ``ssl`` (from the first byte), ``starttls: false`` (no encryption: to this machine, or to one that
+    ``plain_text_hosts`` names), ``ca_certificates``/``ca_file`` (see ``tls_context``)."""
 
     credentials: Credentials
     seconds: float = SECONDS
@@ -201,6 +203,8 @@ class Smtp:
                 client = smtplib.SMTP(host, port, timeout=self.seconds)
                 if given.flag("starttls") or "starttls" not in given.extra:
                     client.starttls(context=context)
+                elif not may_be_plain(given, host):
+                    raise Unavailable(_plain_text(host), whole_channel=True)
             client.ehlo_or_helo_if_needed()
             if given.login:
                 client.login(given.login, given.password or "")
@@ -213,6 +217,8 @@ class Smtp:
                 ) from error
             raise Unavailable(f"{where}: {_reason(error)}.", whole_channel=True) from error
         except TeilhabeError as error:
+            if client is not None:
+                client.close()
             raise Unavailable(str(error), whole_channel=True) from error
         try:
             yield client
@@ -244,6 +250,8 @@ class Webhook:
             raise Unavailable(
                 "The connection of the webhook needs an address (host) and a secret (password).", whole_channel=True
             )
+        if not url.startswith("https://") and not may_be_plain(self.credentials, urlsplit(url).hostname or ""):
+            raise Unavailable(_plain_text(_host(url)), whole_channel=True)
         body = json.dumps(_as_json(message), ensure_ascii=False).encode()
         stamp = str(int(now.timestamp()))
         headers = {
@@ -293,6 +301,12 @@ class Drop:
         except OSError as error:
             raise Unavailable(f"{self.folder}: {_reason(error)}.", whole_channel=True) from error
         return Handed(name)
+
+
+def _plain_text(host: str) -> str:
+    return (
+        f"{host}: would be spoken to unencrypted; where that is meant, name the host as {PLAIN_TEXT} in the connection."
+    )
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:

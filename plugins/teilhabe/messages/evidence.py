@@ -23,6 +23,7 @@ import numpy as np
 from teilhabe import landing, saying
 from teilhabe.contracts import Contract
 from teilhabe.errors import ReadingError
+from teilhabe.harmless import is_formula
 from teilhabe.reading import confined, persons
 from teilhabe.reading.labels import normalise
 from teilhabe.reading.report import Report
@@ -89,6 +90,8 @@ def of_delivery(policy: Policy, contract: Contract, delivery: ops.Delivery, find
     name = f"Beanstandungen_{delivery.delivery_id}.xlsx"
     if any(finding.rule == persons.RULE for finding in findings):
         return Made(name, is_personal=True)
+    if delivery.archive_uri is None:
+        return Made(name)
     store = landing.Archive(policy.settings.archive_url)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -121,6 +124,8 @@ def is_about_persons(conn: ops.Connection, policy: Policy, contract: Contract, d
 
     if any(finding.rule == persons.RULE for finding in ops.findings(conn, delivery.delivery_id)):
         return True
+    if delivery.archive_uri is None:
+        return False  # never read; what its office calls it is told to its office
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = landing.Archive(policy.settings.archive_url).local(delivery.sha256, Path(folder))
@@ -458,7 +463,7 @@ def _put(page: Worksheet, row: int, column: int, text: str, length: int = _CELL)
     if text:
         cell.value = ILLEGAL_CHARACTERS_RE.sub(" ", text[:length])
         cell.data_type = "s"
-        cell.quotePrefix = text[0] in "=+-@\t\r"
+        cell.quotePrefix = is_formula(text) or text[0] in "\t\r"
     return cell
 
 

@@ -212,7 +212,7 @@ class _Job:
     def __init__(self, work: Callable[..., Any], arguments: tuple[Any, ...], file_name: str) -> None:
         self._limits = limits()
         self._file_name = file_name
-        self._data, self._status = _WAITING.begin()
+        self._data, self._status = WAITING.begin()
         try:
             process.send(self._data, process.REQUEST, pickle.dumps((work, arguments, self._limits)))
         except (BrokenPipeError, ConnectionResetError):
@@ -322,6 +322,11 @@ class _WaitingProcess:
             os.close(write_end)
         return ours, read_end
 
+    @property
+    def process_id(self) -> int | None:
+        """Whose children do the jobs, for whoever watches what they take."""
+        return self._process.pid if self._process else None
+
     def prepare(self) -> None:
         """Begin now what will be needed soon: its modules are read while this process does something else."""
         with self._lock:
@@ -361,7 +366,7 @@ class _WaitingProcess:
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 """One thread in the process that forks; memory that is asked for when it is needed, for what is asked for is what counts."""
 
-_WAITING = _WaitingProcess()
-prepare = _WAITING.prepare
-atexit.register(_WAITING.end)
-os.register_at_fork(after_in_child=_WAITING.forget)
+WAITING = _WaitingProcess()
+prepare = WAITING.prepare
+atexit.register(WAITING.end)
+os.register_at_fork(after_in_child=WAITING.forget)
