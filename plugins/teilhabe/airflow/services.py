@@ -480,7 +480,7 @@ def _warm_up() -> None:
 
     import teilhabe.building
     import teilhabe.pipeline
-    import teilhabe.reading
+    import teilhabe.reading.readers
     import teilhabe.register
     import teilhabe.statistical_expectations
     import teilhabe.validation  # noqa: F401

@@ -5,39 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from teilhabe.contracts import Contract
 from teilhabe.errors import ReadingError
-from teilhabe.reading import guard, kinds
-from teilhabe.reading.ba_workbook import BaWorkbookReading
-from teilhabe.reading.base import Reading, ReadingContext
-from teilhabe.reading.ffcsv import FfcsvReading
-from teilhabe.reading.form import FormReading
-from teilhabe.reading.genesis_csv import GenesisReading
-from teilhabe.reading.register import Gv100adReading, RegisterXlsxReading
 from teilhabe.reading.report import Report
-from teilhabe.reading.source import Source
-from teilhabe.reading.stacked_table import StackedTableReading
-from teilhabe.reading.table import TableReading
-from teilhabe.reading.table_names import name_of
-from teilhabe.reading.territorial_changes import TerritorialChangesReading
-from teilhabe.reading.tidy_csv import TidyReading
+
+if TYPE_CHECKING:
+    from teilhabe.contracts import Contract
+    from teilhabe.reading.base import Reading, ReadingContext
+    from teilhabe.reading.source import Source
 
 __all__ = ["Reading", "ReadingContext", "open_reading"]
 
-_READERS: dict[str, type[Reading]] = {
-    "genesis_csv": GenesisReading,
-    "ffcsv": FfcsvReading,
-    "tidy_csv": TidyReading,
-    "table": TableReading,
-    "form": FormReading,
-    "ba_workbook": BaWorkbookReading,
-    "stacked_table": StackedTableReading,
-    "gv100ad": Gv100adReading,
-    "register_xlsx": RegisterXlsxReading,
-    "territorial_changes": TerritorialChangesReading,
-}
+
+def __getattr__(name: str) -> Any:
+    """``Reading`` and ``ReadingContext``, for whoever needs the classes themselves."""
+    if name not in __all__:
+        raise AttributeError(name)
+    from teilhabe.reading import base
+
+    return getattr(base, name)
 
 
 def open_reading(
@@ -51,6 +38,12 @@ def open_reading(
 
     Raises ``ReadingError`` (one German sentence for the office) when none does or the file is damaged.
     """
+    from teilhabe.reading import guard, kinds
+    from teilhabe.reading.base import ReadingContext
+    from teilhabe.reading.readers import READERS
+    from teilhabe.reading.source import Source
+    from teilhabe.reading.table_names import name_of
+
     report = Report(file_name)
     if not path.stat().st_size:
         raise report.error(
@@ -65,7 +58,7 @@ def open_reading(
         raise guard.wrong_kind(source, _expected(contract))
     reasons = []
     for layout in contract.layouts:
-        reader = _READERS[layout.reader]
+        reader = READERS[layout.reader]
         reason = reader.refuses(layout, source)
         if reason is None:
             guard.check_hidden(source, layout, recognises)
@@ -109,8 +102,10 @@ def _codes(layout: Any) -> list[str]:
 
 def recognises(layout: Any, source: Source) -> bool:
     """Whether the bytes look like a layout."""
+    from teilhabe.reading.readers import READERS
+
     try:
-        return _READERS[layout.reader].refuses(layout, source) is None
+        return READERS[layout.reader].refuses(layout, source) is None
     except ReadingError:
         return False
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 TOO_COSTLY = "file.too_costly"
 
 _MB = 1_000_000
-_MODULES = ("teilhabe.reading.confined", "teilhabe.messages.evidence", "pyarrow.csv")
+_MODULES = ("teilhabe.reading.confined", "teilhabe.reading.readers", "teilhabe.messages.evidence", "pyarrow.csv")
 """What the waiting process has read before the first job comes."""
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from teilhabe.reading import confined_process as p; p.main()"
 
