@@ -1,11 +1,11 @@
-"""Which files would be about a number and do not count, and why: held, refused, withdrawn, or still on their way.
+"""Which files would be about a number and do not count, and why: held, refused, withdrawn, on their way, or not read yet.
 
 ``marts`` shows what is published; that a number is absent because its file waits somewhere stands in ``ops`` alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
@@ -25,6 +25,7 @@ _SHOWN = 5
 def about_uncounted_deliveries(settings: Settings, periods: Collection[str], measures: Collection[str]) -> list[str]:
     """A sentence per delivery that has one of the periods, or may have it, of a dataset that counts one of the measures.
 
+    What still lies in an inbox comes last: nobody has read it, so it may be about any time its ticket does not exclude.
     A refused or withdrawn one is told only where nothing else of its dataset and sender counts for its period.
     """
     datasets = [
@@ -61,12 +62,22 @@ def about_uncounted_deliveries(settings: Settings, periods: Collection[str], mea
         ).fetchall()
     found = [row for row in rows if _may_be_of(row, years)]
     sentences = [f"Delivery {row['delivery_id']} ({row['file_name']}) {_why(row)}" for row in found]
+    sentences += [sentence for name in datasets for sentence in _unread(settings, name, years)]
     if len(sentences) > _SHOWN:
         return [
             *sentences[:_SHOWN],
-            f"{len(sentences) - _SHOWN} more deliveries do not count yet; see `teilhabe status`.",
+            f"{len(sentences) - _SHOWN} more files do not count yet; see `teilhabe status`.",
         ]
     return sentences
+
+
+def _unread(settings: Settings, dataset_id: str, years: Collection[int]) -> Iterator[str]:
+    for file in pipeline.in_inbox(settings, dataset_id):
+        stated = period_end(file.period) if file.period else None
+        if stated is None or stated.year in years:
+            at = file.received_at or file.modified
+            received = f", received {stamp(at)}," if at else ""
+            yield f"{file.name}{received} lies in the inbox of {dataset_id} and was not read yet; `teilhabe run` takes it up."
 
 
 def _may_be_of(row: Row, years: Collection[int]) -> bool:

@@ -556,7 +556,7 @@ def _register_since(settings: Settings) -> datetime | None:
     with loading.session(settings) as conn:
         for name in datasets:
             moments += [ops.unfinished_since(conn, one.delivery_id) for one in ops.unfinished(conn, name)]
-            moments += [file.modified or datetime.now(UTC) for file in _in_inbox(settings, name)]
+            moments += [file.modified or datetime.now(UTC) for file in in_inbox(settings, name)]
     return min(moments, default=None)
 
 
@@ -569,10 +569,10 @@ def under_way(settings: Settings) -> bool:
 
 def waiting_in_inbox(settings: Settings, dataset_id: str) -> int:
     """Files lying in the inbox of a dataset."""
-    return len(_in_inbox(settings, dataset_id))
+    return len(in_inbox(settings, dataset_id))
 
 
-def _in_inbox(settings: Settings, dataset_id: str) -> list[landing.RemoteFile]:
+def in_inbox(settings: Settings, dataset_id: str) -> list[landing.RemoteFile]:
     return landing.FolderSource(landing.dataset_inbox(settings, dataset_id), "inbox").list()
 
 

@@ -40,7 +40,7 @@ _EVIDENCE = ("row_number", "column_name", "found", "expected", "column_number", 
 
 _WHOLE_NUMBER = re.compile(r"-?\d[\d.,]*")
 _PARTS = re.compile("|".join(map(re.escape, (PLACE, SUBJECT, FOUND, EXPECTED))))
-_SAYS_IT_ITSELF = re.compile(r"\b(bitte|statt|erlaubt|fehlt)\b", re.IGNORECASE)
+_SAYS_IT_ITSELF = re.compile(r"\b(bitte|statt|erlaubt|fehlt|darf nicht)\b", re.IGNORECASE)
 """A sentence with such a word says what should be there instead."""
 _QUOTED = re.compile(r"„([^„“]*)“")
 
@@ -102,6 +102,8 @@ def say(
     if text.startswith(PLACE):
         text = text.removeprefix(PLACE)
         front += [where.words()] if with_place and where.words() else []
+    if one.found is None:
+        text = text.replace(f"„{SUBJECT}{FOUND}“", f"zu „{one.subject}“ nichts" if one.subject else "nichts")
     parts = {
         PLACE: where.words(),
         SUBJECT: f"{one.subject}: " if one.subject else "",

@@ -20,6 +20,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -75,11 +76,12 @@ _AHEAD = 1
 
 _LIKE_THOUSANDS = re.compile(r"-?\d{1,3}[.,]\d{3}")
 _ABOUT_KEYS = frozenset({"key.unknown", "key.ended", "key.outdated", "key.unlisted", "name.of_other_key"})
+_NOT_NULL = "expect_column_values_to_not_be_null"
 _ABOUT_ONE_TEXT = frozenset({
     "expect_column_values_to_be_between",
     "expect_column_values_to_be_in_set",
     "expect_column_values_to_not_be_in_set",
-    "expect_column_values_to_not_be_null",
+    _NOT_NULL,
     "expect_column_values_to_match_regex",
     "expect_column_values_to_not_match_regex",
     "expect_column_value_lengths_to_be_between",
@@ -219,6 +221,9 @@ _READ_AS = {
 """What reading says of a cell it cannot make anything of, and the column that is empty because of it."""
 
 
+_SAYS_AGAIN = frozenset({"column.blank", "period.malformed", "key.unchecked", "key.unlisted"})
+
+
 def _without_repetitions(
     findings: Iterable[tuple[str | None, Finding]], read: Sequence[Finding]
 ) -> Iterator[Finding]:  # fmt: skip
@@ -229,7 +234,7 @@ def _without_repetitions(
             told[column] |= {evidence.row for evidence in finding.evidence}
     for name, finding in findings:
         rows = {evidence.row for evidence in finding.evidence}
-        if finding.rule not in ("column.blank", "period.malformed") or not rows <= told[name or ""]:
+        if finding.rule not in _SAYS_AGAIN or not rows <= told[name or ""]:
             yield finding
 
 
@@ -238,7 +243,7 @@ def contract_expectations(contract: Contract) -> list[Expectation]:
     terms = {column.name: column.office_term or column.name for column in contract.columns}
     rules = [
         Expectation(
-            "expect_column_values_to_not_be_null", {"column": column.name}, "critical", "column.blank",
+            _NOT_NULL, {"column": column.name}, "critical", "column.blank",
             f"Die Spalte „{terms[column.name]}“ darf nicht leer sein.", "einen Eintrag",
         )
         for column in contract.columns
@@ -737,7 +742,7 @@ class _Witnesses:
         column = expectation.kwargs["column"]
         key = _identity(expectation)
         texts, missing = array.dictionary, array.null_count > 0
-        if expectation.type == "expect_column_values_to_not_be_null":
+        if expectation.type == _NOT_NULL:
             texts = texts.slice(0, 1)
         elif expectation.type == "expect_column_values_to_be_between" and column == "value":
             return cls._of_numbers(column, key, texts)
@@ -991,6 +996,8 @@ def _finding(
         name = None  # what is missing stands in no column, and a cell of a workbook needs no other name
     if name == "value" and not contract.is_headed(terms[name]):
         name = None  # where numbers stand side by side, none of their columns is called so
+    sentence = PLACE + expectation.sentence_de.rstrip(".")
+    is_blank = expectation.type == _NOT_NULL and expectation.scope == "row"  # then nothing was found, as the rule says
     finding = Finding(
         severity=expectation.severity,
         rule=expectation.rule,
@@ -1003,7 +1010,7 @@ def _finding(
         expected=(expectation.scope != "observations" and first.expected) or expectation.expected_de,
         row_count=affected_rows(evidence, count),
         evidence=tuple(evidence),
-        what=f"{PLACE}{expectation.sentence_de.rstrip('.')}; gefunden „{SUBJECT}{FOUND}“, erwartet {EXPECTED}.",
+        what=f"{sentence}." if is_blank else f"{sentence}; gefunden „{SUBJECT}{FOUND}“, erwartet {EXPECTED}.",
     )
     return with_sentence(finding, contract.secrecy_method, file_name)
 
@@ -1026,7 +1033,7 @@ def _text(row: Mapping[Hashable, Any] | pd.Series, column: str | None) -> str | 
     if value is None or pd.isna(value):
         return None
     if isinstance(value, float):
-        text = f"{value:.10g}"
+        text = format(Decimal(f"{value:.15g}"), "f")
         return text.replace(".", ",") if row.get("_sheet") else text  # as the workbook shows it
     if column == "period_code":
         return spell_period(str(value))

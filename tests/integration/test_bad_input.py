@@ -158,7 +158,7 @@ CASES = {
     ),
     "a row with too many columns": Case(
         FOREIGNERS, monitor([(2022, "Peine", "K03157", 15000), (2021, "Peine", "K03157", 1, 5)]), "row.ragged",
-        ("zahlen.csv", "Zeile 3", "5 Spalten statt 4"), row=3, state="loaded", held_back=1,
+        ("zahlen.csv", "Zeile 3", "5 statt 4 Spalten"), row=3, state="loaded", held_back=1,
     ),
     "a header without rows": Case(FOREIGNERS, monitor([]), "file.no_rows", ("zahlen.csv", "keine einzige Datenzeile")),
     "the right office, the wrong table": Case(

@@ -77,7 +77,7 @@ def test_rows_that_contradict_each_other_are_all_held_back(flow: Flow) -> None:
 def test_a_row_that_is_no_row_is_counted_among_all(flow: Flow) -> None:
     number = flow.deliver(FOREIGNERS, with_row(0, 2021, "Braunschweig, Stadt", "K03101", 1, 5))
     assert counts(flow, number) == ("loaded", 7, 1)
-    assert excluded(flow, number) == [(2, None, "row.ragged", "Die Zeile hat 5 Spalten statt 4", None)]
+    assert excluded(flow, number) == [(2, None, "row.ragged", "Die Zeile hat 5 statt 4 Spalten", None)]
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from teilhabe import loading, ops, schema
+from teilhabe import landing, loading, ops, schema
 from teilhabe.errors import Finding
 from teilhabe.explaining_uncounted import about_uncounted_deliveries
 from teilhabe.settings import Settings
@@ -76,3 +78,17 @@ def test_a_refused_file_beside_one_that_counts_is_no_reason(conn: ops.Connection
     ops.finish_build(conn, build, succeeded=True, message=None)
     conn.commit()
     assert about_uncounted_deliveries(warehouse, {"1987"}, {"naturalisations"}) == []
+
+
+def test_a_file_that_nobody_has_read_yet_is_named(warehouse: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "einbuergerungen.csv"
+    file.write_text("1")
+    landing.hand_in(warehouse, DATASET, [file], AT, period="1991")
+    try:
+        [sentence] = about_uncounted_deliveries(warehouse, {"1991"}, {"naturalisations"})
+        assert sentence.startswith("einbuergerungen.csv, received 2024-04-20 11:30")
+        assert sentence.endswith(f" lies in the inbox of {DATASET} and was not read yet; `teilhabe run` takes it up.")
+        assert about_uncounted_deliveries(warehouse, {"1990"}, {"naturalisations"}) == [], "handed in for another time"
+        assert about_uncounted_deliveries(warehouse, {"1991"}, {"dwellings"}) == [], "another measure"
+    finally:
+        shutil.rmtree(landing.dataset_inbox(warehouse, DATASET))

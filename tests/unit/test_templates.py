@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from teilhabe.reading import open_reading
 from teilhabe.register import Register
 from teilhabe.templates import NOTES, template_layout, write_template
 from teilhabe.validation import load_suite, validate
+from tests.filled_forms import cells_of, filled, header_row
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")
@@ -25,61 +25,11 @@ RECEIVED = datetime(2026, 11, 23, tzinfo=UTC)
 FORM = "housing__accommodation"
 TABLE = "courses__integration_courses"
 
-TEXTS = {"Schlüssel": ("------", "890000", "435*00"), "Vereinsnummer": ("0001", "0002", "0003")}
-"""What people write where nothing can be chosen and anything would not do."""
-
 
 def template(tmp_path: Path, name: str, **options: Any) -> Path:
     return write_template(
         CONTRACTS[name], tmp_path / f"{name}_2025.xlsx", today=TODAY, known=CONTRACTS.values(), **options
     )
-
-
-def filled(path: Path, *, zero: bool = False) -> Path:
-    """As somebody at a desk would: choose from the lists, type numbers, leave what is not needed empty."""
-    book = openpyxl.load_workbook(path)
-    number = 0
-    for sheet in book.worksheets:
-        if sheet.title == NOTES:
-            continue
-        rules = {cell: rule for rule in sheet.data_validations.dataValidation for cell in cells_of(rule)}
-        empty_lists = 0
-        for row in sheet.iter_rows():
-            free = any(c.value is None and c.coordinate in rules and rules[c.coordinate].type == "list" for c in row)
-            empty_lists += free and len(row) > 3
-            if empty_lists > 3:
-                break  # three programmes, clubs or offences are enough
-            headers = {c.column: c.value for c in sheet[header_row(sheet)]} if header_row(sheet) else {}
-            for cell in row:
-                if cell.value is not None or cell.protection.locked:
-                    continue
-                rule = rules.get(cell.coordinate)
-                if rule is None:
-                    texts = TEXTS.get(str(headers.get(cell.column)), ("Erstes", "Zweites", "Drittes"))
-                    cell.value = texts[max(empty_lists, 1) - 1]
-                elif rule.type == "list":
-                    cell.value = choice(book, rule.formula1)
-                else:
-                    number += 1
-                    cell.value = 0 if zero else number
-    book.save(path)
-    return path
-
-
-def cells_of(rule: Any) -> Iterator[str]:
-    for area in rule.sqref.ranges:
-        for row in area.rows:
-            for line, column in row:
-                yield f"{openpyxl.utils.get_column_letter(column)}{line}"
-
-
-def header_row(sheet: Any) -> int | None:
-    return int(sheet.print_title_rows.split(":")[0].strip("$")) if sheet.print_title_rows else None
-
-
-def choice(book: Any, formula: str) -> str:
-    sheet, _, area = formula.partition("!")
-    return str(book[sheet.strip("'")][area.replace("$", "")][0][0].value)
 
 
 def read(contract: Contract, path: Path) -> tuple[int, list[Finding]]:

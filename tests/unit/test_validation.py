@@ -147,7 +147,10 @@ def test_one_rule_one_finding_that_names_file_row_column_found_and_expected(
     assert finding.found == found
     column = f"3 („{shown}“)" if shown == "Bevölkerungsstand" else f"„{shown}“"
     assert finding.message.startswith(f"Datei „zahlen.csv“, Zeile 11, Spalte {column}: ")
-    assert finding.message.endswith(f"; gefunden „{found}“, erwartet {finding.expected}.")
+    if rule == "column.blank":  # where nothing stands, nothing was found
+        assert finding.message.endswith(" darf nicht leer sein.")
+    else:
+        assert finding.message.endswith(f"; gefunden „{found}“, erwartet {finding.expected}.")
     assert finding.message.count("\n") == 0
 
 

@@ -85,7 +85,7 @@ def open_reading(
         raise guard.elsewhere(refusal, source, contract, context.others)
     refusal = report.error(
         "file.other_dataset" if other else "file.not_this_layout",
-        f"Die Datei ist nicht die vereinbarte Lieferung {_expected(contract)}: gefunden wurde {found}.",
+        f"Die Datei ist nicht die vereinbarte Lieferung {_expected(contract)}: {found}.",
         row=1,
         found=found,
         expected=_expected(contract),

@@ -18,8 +18,10 @@ from teilhabe.reading.base import Columns, Reading, repeat
 from teilhabe.reading.grid import Grid, is_numbering, sheet_grid, sheet_name
 from teilhabe.reading.keys import keys_in_name
 from teilhabe.reading.labels import Dictionary, clean, instead, normalise
+from teilhabe.reading.overhang import slipped_rows
 from teilhabe.reading.periods import parse_period
 from teilhabe.reading.source import Source, cell_text
+from teilhabe.saying import PLACE
 
 _TERRITORY = re.compile(r"(\d{8}|\d{5})\s+(\S.*)$")
 _HEADER = "merkmale"
@@ -69,6 +71,9 @@ class BaWorkbookReading(Reading):
         top = next(i for i, row in enumerate(grid.rows) if row and normalise(row[0]) == _HEADER)
         years = self._years(grid, top)
         rows = list(self._rows(grid, top, list(years)))
+        numbered = ((row.index + 1, grid.rows[row.index], years) for row in rows)
+        slipped = slipped_rows(numbered, max(years) + 1, self)
+        rows = [row for row in rows if row.index + 1 not in slipped]
         places = [(row, column) for row in rows for column in years]
         if not places:
             return
@@ -133,7 +138,7 @@ class BaWorkbookReading(Reading):
             found = other[0][1] if other else ""
             raise self.report.error(
                 "period.not_found",
-                f"In der Kopfzeile {top + 1} steht „{found}“, wo Jahre stehen müssen.",
+                f"{PLACE}Hier steht „{found}“; in dieser Zeile müssen Jahre stehen.",
                 sheet=self.sheet,
                 row=top + 1,
                 column=str(other[0][0] + 1) if other else None,
@@ -143,7 +148,7 @@ class BaWorkbookReading(Reading):
         if len(set(years.values())) < len(years):
             raise self.report.error(
                 "header.duplicate_column",
-                f"In der Kopfzeile {top + 1} steht ein Jahr zweimal.",
+                f"{PLACE}In dieser Zeile steht ein Jahr zweimal.",
                 sheet=self.sheet,
                 row=top + 1,
             )
@@ -162,7 +167,7 @@ class BaWorkbookReading(Reading):
     def _rows(self, grid: Grid, top: int, years: list[int]) -> Iterator[_Row]:
         """The rows of the agreed blocks; blocks and labels that are missing are refused, unknown ones told."""
         agreed = {_heading(text): (text, block) for text, block in self.layout.blocks.items()}
-        unknown: list[str] = []
+        unknown: dict[str, int] = {}
         strange: list[str] = []
         seen: set[str] = set()
         current: Block | None = None
@@ -186,7 +191,7 @@ class BaWorkbookReading(Reading):
                 found = agreed.get(_heading(row[0]))
                 current, dictionary, where = None, Dictionary({}), index
                 if found is None:
-                    unknown.append(clean(row[0]))
+                    unknown.setdefault(clean(row[0]), index)
                     continue
                 seen.add(found[0])
                 current = found[1]
@@ -197,7 +202,7 @@ class BaWorkbookReading(Reading):
                 continue
             if label not in dictionary:
                 strange.append(label)
-                self._tell_label(index, label)
+                self.tell_unknown_label(label, [index + 1], None, 1 if row[1].strip() else 0)
                 continue
             coordinates = dictionary[label]
             if coordinates is not None:
@@ -224,7 +229,7 @@ class BaWorkbookReading(Reading):
                     expected=text,
                 )
 
-    def _check_blocks(self, seen: set[str], unknown: list[str]) -> None:
+    def _check_blocks(self, seen: set[str], unknown: dict[str, int]) -> None:
         for text, block in self.layout.blocks.items():
             if text not in seen and block is not None:
                 raise self.report.error(
@@ -232,28 +237,19 @@ class BaWorkbookReading(Reading):
                     f"Es fehlt der Block „{text}“{instead(text, unknown)}.",
                     sheet=self.sheet,
                     column=text,
-                    found=unknown[0] if unknown else None,
+                    found=next(iter(unknown), None),
                     expected=text,
                 )
-        for text in unknown:
-            self.report.note(
+        for text, row in unknown.items():
+            self.report.rows(
                 "warning",
                 "label.unknown",
-                f"Der Block „{text}“ ist nicht vereinbart und wird nicht geladen.",
+                "die Überschrift „{found}“ ist nicht vereinbart; was darunter steht, wird nicht geladen",
+                [Evidence(row + 1, "1", text)],
                 sheet=self.sheet,
-                found=text,
+                expected="eine vereinbarte Überschrift",
+                apart=text,
             )
-
-    def _tell_label(self, index: int, label: str) -> None:
-        self.report.rows(
-            "warning",
-            "label.unknown",
-            "„{found}“ ist keine vereinbarte Ausprägung; diese Zeile wird nicht geladen",
-            [Evidence(index + 1, None, label)],
-            sheet=self.sheet,
-            expected="eine vereinbarte Ausprägung",
-            apart=label,
-        )
 
 
 def _heading(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -38,9 +38,11 @@ from teilhabe.reading.labels import ValueColumn, normalise, unmarked
 from teilhabe.reading.periods import is_valid
 from teilhabe.reading.report import Report
 from teilhabe.reading.source import Source
-from teilhabe.reading.territory import CODE, from_regional_key, with_lost_zero
+from teilhabe.reading.telling import Telling
+from teilhabe.reading.territory import CODE, from_regional_key
 from teilhabe.reading.thousands import Thousands
 from teilhabe.reading.units import header_unit
+from teilhabe.saying import PLACE
 from teilhabe.wording import spell_period
 
 CHUNK_ROWS = 250_000
@@ -95,7 +97,7 @@ class AnyReading(Protocol):
     def places(self) -> ColumnPlaces: ...
 
 
-class Reading(ABC):
+class Reading(Telling, ABC):
     """A delivered file as a tidy table; ``findings`` is complete once ``chunks`` is exhausted."""
 
     checks_levels = False
@@ -323,7 +325,7 @@ class Reading(ABC):
         name = column_name if callable(column_name) else lambda _: str(column_name)
         bare = pa.array([unmarked(text or "") for text in plain(cells).take(bad).to_pylist()], pa.string())
         if not bare.equals(plain(cells).take(bad)):
-            converted, bad = self._without_marks(cells, converted, bad, bare, row_numbers, name)
+            converted, bad = self._without_marks(cells, converted, bad, bare, row_numbers, name, column_number)
         kinds = [_kind_of_bad(text) for text in pc.fill_null(plain(cells).take(bad), "").to_pylist()]
         for rule, sentence, expected in _BAD_CELLS:
             of_kind = bad.filter(pa.array([kind == rule for kind in kinds], pa.bool_()))
@@ -354,6 +356,7 @@ class Reading(ABC):
         bare: pa.Array,
         row_numbers: pa.Array,
         name: Callable[[int], str],
+        column_number: Callable[[int], int | None],
     ) -> tuple[symbols.Converted, pa.Array]:
         """The cells that are numbers or signs but for a footnote mark, converted without it, and which are still bad."""
         again = symbols.convert(bare, self.rules, self.layout.numbers)
@@ -372,7 +375,10 @@ class Reading(ABC):
             "warning",
             "value.footnote_mark",
             "hinter der Zahl „{found}“ steht ein Fußnotenzeichen; gelesen wurde die Zahl ohne das Zeichen",
-            [Evidence(row_numbers[i].as_py(), name(i), plain(cells)[i].as_py()) for i in first],
+            [
+                Evidence(row_numbers[i].as_py(), name(i), plain(cells)[i].as_py(), column_number=column_number(i))
+                for i in first
+            ],
             sheet=self.sheet,
             expected="eine Zahl ohne Fußnotenzeichen",
             count=len(mended),
@@ -386,18 +392,6 @@ class Reading(ABC):
             put(converted.dash, again.dash),
         )
         return put_in, pc.indices_nonzero(put_in.bad)
-
-    def tell_twins(self, names: Iterable[str]) -> None:
-        """Sheets that look like the one that is read: somebody may take their numbers for delivered."""
-        for name in names:
-            self.report.note(
-                "warning",
-                "sheet.not_read",
-                f"Auch das Blatt „{name}“ sieht aus wie die vereinbarte Tabelle; gelesen wird nur „{self.sheet}“.",
-                sheet=name,
-                found=name,
-                expected=self.sheet,
-            )
 
     def counts(self, measure: str | None) -> bool | None:
         """Whether a measure is a number of things; None where that is not known."""
@@ -419,40 +413,12 @@ class Reading(ABC):
             expected = "eine Anzahl" if counted else "ein Anteil"
             raise self.report.error(
                 "header.unit",
-                f"In Spalte {column.position + 1} steht die Einheit „{found}“; vereinbart ist dort {expected}.",
+                f"{PLACE}Hier steht die Einheit „{found}“; vereinbart ist {expected}.",
                 sheet=self.sheet,
                 row=row,
                 column=str(column.position + 1),
                 found=found,
                 expected=expected,
-            )
-
-    def tell_zeros(self, keys: Sequence[str], numbers: Sequence[int]) -> None:
-        """Keys that a program read as numbers are completed, and that is said."""
-        lost = {key for key in set(keys) if with_lost_zero(key)}
-        where = [Evidence(number, None, key) for key, number in zip(keys, numbers, strict=True) if key in lost]
-        if where:
-            self.report.rows(
-                "info",
-                "key.lost_zero",
-                "dem Gebietsschlüssel „{found}“ fehlt die führende Null; sie wurde ergänzt",
-                where[:EVIDENCE_LIMIT],
-                sheet=self.sheet,
-                expected=with_lost_zero(where[0].found or ""),
-                count=len(where),
-            )
-
-    def tell_dividing(self, header: str, evidence: list[Evidence], count: int) -> None:
-        if evidence:
-            self.report.rows(
-                "critical",
-                "header.unknown_dimension",
-                f"die Spalte „{header}“ ist nicht vereinbart und sagt, dass die Zahl kein Gesamtwert ist: „{{found}}“",
-                evidence[:EVIDENCE_LIMIT],
-                column=header,
-                sheet=self.sheet,
-                expected="nur Gesamtwerte, oder eine vereinbarte Spalte",
-                count=count,
             )
 
     def _shorten_regional_keys(self, columns: Columns) -> None:

@@ -62,7 +62,10 @@ class DuplicateRows:
             return table
 
         self._contested.append(np.unique(keys[repeated & ~exact]))
+        numbers = table["_row_number"].to_numpy()
         position = np.sort(order[repeated & exact])
+        # Of a row that says something else in one of its numbers the others are not told apart.
+        position = position[~np.isin(numbers[position], numbers[order[repeated & ~exact]])]
         self._tell(
             table,
             position,

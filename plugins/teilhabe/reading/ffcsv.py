@@ -64,14 +64,16 @@ class FfcsvReading(Reading):
         self._seen: list[dict[str, str]] = []
         self._times: set[str] = set()
         rows: list[dict[str, str | int | None]] = []
+        last: tuple[int, list[str]] = (0, [])
         for cells in reader:
             if not any(cells):
                 continue
+            last = reader.line_num, cells
             if len(cells) != len(headers):
                 self.report.rows(
                     "critical",
                     "row.ragged",
-                    f"die Zeile hat {{found}} Spalten statt {len(headers)}",
+                    f"die Zeile hat {{found}} statt {len(headers)} Spalten",
                     [Evidence(self.source.row(reader.line_num), None, str(len(cells)))],
                     expected=f"{len(headers)} Spalten",
                 )
@@ -82,6 +84,7 @@ class FfcsvReading(Reading):
                 row = self._row(by_name | {"value": cells[position]} | kind, number)
                 if row is not None:
                     rows.append(row | {"_row_number": number, "_column_number": position + 1})
+        self.refuse_cut(last[1], self.source.row(last[0]), len(headers))
         if rows:
             columns = self._columns(rows)  # all at once: a territory's rows are spread over the file
             for offset in range(0, len(rows), CHUNK_ROWS):
@@ -130,15 +133,7 @@ class FfcsvReading(Reading):
             if not code:
                 continue  # GENESIS leaves the code of a total empty
             if code not in self._dictionary:
-                self.report.rows(
-                    "warning",
-                    "label.unknown",
-                    "„{found}“ ist keine vereinbarte Ausprägung; diese Zeilen werden nicht geladen",
-                    [Evidence(number, variable, code)],
-                    column=variable,
-                    expected="eine vereinbarte Ausprägung",
-                    apart=code,
-                )
+                self.tell_unknown_label(code, [number], variable, None)
                 return None
             coordinates = self._dictionary[code]
             if coordinates is None:

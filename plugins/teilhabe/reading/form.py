@@ -7,7 +7,7 @@ municipality and its period must agree with the file's name and with its own tit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from teilhabe.reading.periods import find_periods, parse_period, periods_in_name
 from teilhabe.reading.second_table import second_form
 from teilhabe.reading.source import Source, cell_text, letters
 from teilhabe.reading.territory import from_regional_key
+from teilhabe.saying import PLACE
 from teilhabe.wording import spell_period, wanted_period
 
 _NUMBER = re.compile(r"[\d.,\s]*\d")
@@ -69,10 +70,11 @@ class FormReading(Reading):
         self._dictionary = Dictionary(self.layout.labels, self.layout.optional, self.layout.validity)
         self._unknown: list[str] = []
         corner = self._corner(grid)
-        fields, column = self._fields(grid, corner)
+        self._rows_of_table = self._extent(grid, corner)
+        fields, column = self._fields(grid)
         period = self._period(fields["period_code"], grid)
         code = self._territory(fields["territory_code"], fields.get("territory_name"))
-        values = [*self._block(grid, corner, column), *self._table(grid, corner)]
+        values = [*self._block(grid, fields["territory_code"].row, column), *self._table(grid, corner)]
         self._check_missing(values, period)
         self.texts_used |= self._dictionary.used
         self._refuse_merged([value for value in values if not value.text and self._is_optional(value)])
@@ -121,9 +123,9 @@ class FormReading(Reading):
 
     # The block of labels and values
 
-    def _fields(self, grid: Grid, corner: tuple[int, int] | None) -> tuple[dict[str, _Value], int]:
+    def _fields(self, grid: Grid) -> tuple[dict[str, _Value], int]:
         """The cells that say for whom and when, and the column their values stand in."""
-        inside = range(corner[0], self._last_row(grid, corner) + 1) if corner else range(0)
+        inside = self._rows_of_table
         where: dict[str, list[tuple[int, int]]] = {}
         for name, aliases in self.layout.fields.items():
             wanted = {normalise(alias) for alias in aliases}
@@ -180,27 +182,31 @@ class FormReading(Reading):
             expected=shown(one.text),
         )
 
-    def _block(self, grid: Grid, corner: tuple[int, int] | None, column: int) -> Iterator[_Value]:
-        """Every agreed label outside the table, with its value; an unknown one with a number is told."""
+    def _block(self, grid: Grid, first: int, column: int) -> Iterator[_Value]:
+        """Every agreed label outside the table, with its value; an unknown one with a number is told.
+
+        What stands above the ``first`` of the fields are titles.
+        """
         fields = {normalise(alias) for aliases in self.layout.fields.values() for alias in aliases}
-        inside = range(corner[0], self._last_row(grid, corner) + 1) if corner else range(0)
         for index, row in enumerate(grid.rows):
-            if index in inside:
+            if index in self._rows_of_table:
                 continue
             position = next((i for i, text in enumerate(row) if text.strip()), None)
             if position is None or _label(row[position]) in fields:
                 continue
             text = clean(row[position]).rstrip(":").strip()
             if text not in self._dictionary or not normalise(text):
-                if column > position:
+                if column > position and index > first:
                     self._unknown.append(text)
                 value = row[column].strip() if column < len(row) and column > position else ""
                 if value and _NUMBER.fullmatch(value):
-                    self._tell_unknown(index, text)
+                    self._tell_unknown(index, position, text)
                 continue
             coordinates = self._dictionary[text]
             if coordinates is not None:
-                yield self._beside(grid, index, position, coordinates, column)
+                found = self._beside(grid, index, position, coordinates, column)
+                self._check_beside(row, found)
+                yield found
 
     def _beside(
         self, grid: Grid, row: int, column: int, coordinates: dict[str, str], value_column: int | None = None
@@ -213,12 +219,27 @@ class FormReading(Reading):
         at = next((i for i in range(column + 1, len(cells)) if cells[i].strip()), column + 1)
         return _Value(row, at, cells[at].strip() if at < len(cells) else "", label, coordinates)
 
-    def _tell_unknown(self, row: int, text: str) -> None:
+    def _check_beside(self, row: Sequence[str], value: _Value) -> None:
+        """A number to the right of an empty cell is not in the column of values: nobody could tell that it was left out."""
+        if value.text or not self._is_optional(value):
+            return
+        at = next((i for i in range(value.column + 1, len(row)) if _NUMBER.fullmatch(row[i].strip())), None)
+        if at is not None:
+            self.report.rows(
+                "critical",
+                "value.beside_its_cell",
+                f"hier steht „{{found}}“ neben dem Feld „{value.label}“; bitte in Zelle {value.cell} eintragen",
+                [Evidence(value.row + 1, str(at + 1), row[at].strip())],
+                sheet=self.sheet,
+                apart=value.label,
+            )
+
+    def _tell_unknown(self, row: int, column: int, text: str) -> None:
         self.report.rows(
             "warning",
             "label.unknown",
-            "„{found}“ ist kein vereinbartes Feld; der Wert wird nicht geladen",
-            [Evidence(row + 1, None, text)],
+            "„{found}“ ist kein vereinbartes Feld; was daneben steht, wird nicht geladen",
+            [Evidence(row + 1, str(column + 1), text)],
             sheet=self.sheet,
             expected="ein vereinbartes Feld",
             apart=text,
@@ -246,16 +267,27 @@ class FormReading(Reading):
         self.texts_used |= {_label(grid.rows[found[0]][found[1]])}
         return found
 
-    def _last_row(self, grid: Grid, corner: tuple[int, int]) -> int:
-        """The table ends above the first row whose label cell is empty."""
-        row = corner[0]
-        while row + 1 < len(grid.rows) and grid.rows[row + 1][corner[1]].strip():
-            row += 1
-        return row
+    def _extent(self, grid: Grid, corner: tuple[int, int] | None) -> range:
+        """The rows of the table: to the last of the agreed labels with numbers below several heads, whatever lies between.
 
-    def _table(self, grid: Grid, corner: tuple[int, int] | None) -> Iterator[_Value]:
+        A blank row or a note among them ends no table; what stands beside a single label belongs to the block.
+        """
         if corner is None:
-            return
+            return range(0)
+        top, left = corner
+        heads = [at for at, text in enumerate(grid.rows[top]) if at > left and clean(text) in self._dictionary]
+        end = top
+        while end + 1 < len(grid.rows) and grid.rows[end + 1][left].strip():
+            end += 1
+        for index in range(end + 1, len(grid.rows)):
+            filled = sum(bool(grid.rows[index][at].strip()) for at in heads)
+            label = grid.rows[index][left].strip()
+            if filled > 1 and (not label or clean(label) in self._dictionary):
+                end = index
+        return range(top, end + 1)
+
+    def _heads(self, grid: Grid, corner: tuple[int, int]) -> list[tuple[int, str, dict[str, str]]]:
+        """The columns of the table that are loaded: position, text, what it says."""
         top, left = corner
         heads: list[tuple[int, str, dict[str, str]]] = []
         for position in range(left + 1, len(grid.rows[top])):
@@ -264,37 +296,59 @@ class FormReading(Reading):
                 continue
             if text not in self._dictionary:
                 self._unknown.append(text)
-                self.report.note(
-                    "warning",
-                    "header.unknown_column",
-                    f"Spalte {letters(position)} hat die unbekannte Überschrift „{text}“ und wird nicht geladen.",
+                self.tell_unknown_column(position, text, top + 1)
+                continue
+            twin = next((at for at, head, _ in heads if normalise(head) == normalise(text)), None)
+            if twin is not None:
+                raise self.report.error(
+                    "header.duplicate_column",
+                    f"Auf dem Blatt „{self.sheet}“ steht die Überschrift „{text}“ zweimal: in Zelle {letters(twin)}{top + 1} "
+                    f"und in Zelle {letters(position)}{top + 1}.",
                     sheet=self.sheet,
                     row=top + 1,
                     column=text,
                     found=text,
                 )
-                continue
             coordinates = self._dictionary[text]
             if coordinates is not None:
                 heads.append((position, text, coordinates))
+        return heads
+
+    def _table(self, grid: Grid, corner: tuple[int, int] | None) -> Iterator[_Value]:
+        if corner is None:
+            return
+        left = corner[1]
+        heads = self._heads(grid, corner)
         seen: dict[str, int] = {}
-        for index in range(top + 1, self._last_row(grid, corner) + 1):
+        for index in self._rows_of_table[1:]:
             row = grid.rows[index]
             if is_numbering(row):
                 continue
             text = clean(row[left])
-            if text not in self._dictionary:
-                if any(row[position].strip() for position, _, _ in heads):
+            filled = [position for position, _, _ in heads if row[position].strip()]
+            if not text or text not in self._dictionary:
+                if filled and text:
                     self._unknown.append(text)
-                    self._tell_unknown(index, text)
+                    self._tell_unknown(index, left, text)
+                elif filled:
+                    raise self.report.error(
+                        "label.missing",
+                        f"{PLACE}Hier fehlt, wofür die Zahlen daneben gelten.",
+                        sheet=self.sheet,
+                        row=index + 1,
+                        column=str(left + 1),
+                        expected="eine vereinbarte Bezeichnung",
+                    )
                 continue
             coordinates = self._dictionary[text]
             if coordinates is None:
                 continue
             if normalise(text) in seen:
+                first = seen[normalise(text)]
                 raise self.report.error(
                     "header.duplicate_column",
-                    f"Auf dem Blatt „{self.sheet}“ steht die Zeile „{text}“ zweimal.",
+                    f"Auf dem Blatt „{self.sheet}“ steht die Zeile „{text}“ zweimal: in Zelle {letters(left)}{first + 1} und "
+                    f"in Zelle {letters(left)}{index + 1}.",
                     sheet=self.sheet,
                     row=index + 1,
                     column=text,

@@ -29,6 +29,7 @@ _FIRST_LINE = "GENESIS-Tabelle:"
 _TABLE = re.compile(r"(?:GENESIS-)?Tabelle:\s*([\w-]+)")
 _DEPTH = re.compile(r"(\d{5}-\d{2}-\d{2}-)([1-5])")
 """The last digit says down to which territories a table goes: 1 states, 4 counties, 5 municipalities."""
+_WORD = re.compile(r"[^\W\d_]{3}")
 _FOOTER = re.compile(r'"?_{5,}')
 _STAND = re.compile(r"(?:.*[|,\s])?Stand:?\s*(?:\d{1,2}\.\d{1,2}\.\d{4}|\d{4}-\d{2}-\d{2})")
 _MADE = re.compile(r"\s*(?:Stand|Abruf|erstellt)", re.IGNORECASE)
@@ -107,14 +108,7 @@ class GenesisReading(Reading):
         wide = self._without_headline(wide, keys)
         header = read_header([row.cells for row in wide], keys, dictionary, self.layout.period)
         for position, text in header.unknown:
-            self.report.note(
-                "warning",
-                "header.unknown_column",
-                f"Spalte {position + 1} hat die unbekannte Überschrift „{text}“ und wird nicht geladen.",
-                row=wide[0].number,
-                column=str(position + 1),
-                found=text,
-            )
+            self.tell_unknown_column(position, text, wide[0].number)
         self._times = {
             column.coordinates["period_code"] for column in header.columns if "period_code" in column.coordinates
         }
@@ -217,8 +211,14 @@ class GenesisReading(Reading):
         )
 
     def _observations(self, rows: list[_Row], header: Header, period: str | None) -> Iterator[Columns]:
-        width = len(self._key_columns) + len(header.columns) + len(header.unknown) + len(header.not_loaded)
-        rows = self._complete_rows(rows, width)
+        named = [
+            *(column.position for column in header.columns),
+            *(position for position, _ in header.unknown),
+            *header.not_loaded,
+        ]
+        width = max(named, default=len(self._key_columns) - 1) + 1
+        rows = self._complete_rows(self._without_notes(rows), width)
+        self._tell_nameless(rows, set(range(len(self._key_columns), width)) - set(named))
         size, columns = len(rows), header.columns
         numbers = pa.array([row.number for row in rows], pa.int32())
         keys, loaded = self._keys(rows, header)
@@ -271,13 +271,37 @@ class GenesisReading(Reading):
             )
         return period
 
+    def _without_notes(self, rows: list[_Row]) -> list[_Row]:
+        """The rows with more than one text: between them offices leave blank lines and remarks."""
+        filled = [[cell.strip() for cell in row.cells if cell.strip()] for row in rows]
+        is_note = [
+            len(texts) == 1 and bool(_WORD.search(texts[0])) and not parse_period(texts[0], self.layout.period)
+            for texts in filled
+        ]
+        notes = [
+            Evidence(row.number, None, texts[0]) for row, texts, is_ in zip(rows, filled, is_note, strict=True) if is_
+        ]
+        if notes:
+            self.report.rows(
+                "info",
+                "row.note",
+                "zwischen den Zeilen steht eine Anmerkung ohne Schlüssel und Zahlen; sie wird nicht geladen",
+                notes[:EVIDENCE_LIMIT],
+                count=len(notes),
+            )
+        return [row for row, texts, is_ in zip(rows, filled, is_note, strict=True) if texts and not is_]
+
+    def _tell_nameless(self, rows: list[_Row], positions: set[int]) -> None:
+        for position in sorted(positions):
+            self.tell_nameless_column(position, [(row.number, row.cells[position]) for row in rows])
+
     def _complete_rows(self, rows: list[_Row], width: int) -> list[_Row]:
         ragged = [row for row in rows if len(row.cells) != width and any(cell.strip() for cell in row.cells)]
         if ragged:
             self.report.rows(
                 "critical",
                 "row.ragged",
-                "die Zeile hat {found} Spalten statt " + str(width),
+                f"die Zeile hat {{found}} statt {width} Spalten",
                 [Evidence(row.number, None, str(len(row.cells))) for row in ragged[:EVIDENCE_LIMIT]],
                 expected=f"{width} Spalten",
                 count=len(ragged),
@@ -310,13 +334,9 @@ class GenesisReading(Reading):
         codes = map_distinct(texts, lambda text: parse_period(text, self.layout.period))
         wrong = pc.indices_nonzero(pc.is_null(codes)).to_pylist()
         if wrong:
-            self.report.rows(
-                "critical",
-                "period.not_found",
-                "„{found}“ ist kein Berichtszeitraum",
-                [Evidence(rows[at].number, None, texts[at].as_py()) for at in wrong[:EVIDENCE_LIMIT]],
-                expected=wanted_period(self.layout.period),
-                count=len(wrong),
+            self.tell_wrong_periods(
+                [(rows[at].number, texts[at].as_py().strip()) for at in wrong],
+                str(self._key_columns.index("period_code") + 1),
             )
         return codes
 
@@ -326,14 +346,7 @@ class GenesisReading(Reading):
         unknown = sorted(text for text in distinct if text not in found)
         for text in unknown:
             numbers = [row.number for row, cell in zip(rows, texts.to_pylist(), strict=True) if cell == text]
-            self.report.rows(
-                "warning",
-                "label.unknown",
-                "„{found}“ ist keine vereinbarte Ausprägung; diese Zeilen werden nicht geladen",
-                [Evidence(number, None, clean(text)) for number in numbers[:EVIDENCE_LIMIT]],
-                expected=clean(text),
-                count=len(numbers),
-            )
+            self.tell_unknown_label(clean(text), numbers, str(self._key_columns.index("label") + 1), None)
         missing = self._dictionary.missing([*header.seen, *(c for c in found.values() if c)], self._times)
         if missing:
             raise self.report.error(

@@ -92,14 +92,15 @@ def _guessed(block: Sequence[Sequence[str]]) -> list[list[str]]:
     width = max((len(row) for row in block), default=0)
     texts: list[list[str]] = [[] for _ in range(width)]
     opened = [False] * width
-    for row in block:
+    lowest = max((index for index, row in enumerate(block) if any(cell.strip() for cell in row)), default=0)
+    for index, row in enumerate(block):
         fill = ""
         for position in range(width):
             cell = _clean(row[position]) if position < len(row) else ""
             if cell:
                 fill = cell
-            elif opened[position]:
-                fill = ""
+            elif opened[position] or index == lowest:
+                fill = ""  # the lowest row is no heading of others: what is empty there has no name
             if fill:
                 texts[position].append(fill)
         for position in range(width):

@@ -152,6 +152,8 @@ class Header:
     """(position, text) of columns with a text that is in no label."""
     seen: list[dict[str, str]] = field(default_factory=list)
     not_loaded: list[int] = field(default_factory=list)
+    nameless: list[int] = field(default_factory=list)
+    """Positions of columns without a text."""
 
 
 def headline(row: Sequence[str], first: int, dictionary: Dictionary, period: str) -> str | None:

@@ -77,6 +77,17 @@ class SecondTable:
         if sum(normalise(text) in agreed for text in row if text.strip()) >= _SAME_HEADER:
             raise self._error(f"in Zeile {number}, mit den Spaltenüberschriften noch einmal", number, clean(row[code]))
 
+    def check_beside(self, row: Sequence[str], code: int, number: int) -> None:
+        """Refuses a header that begins once more to the right of the first."""
+        key = {normalise(alias) for alias in self._layout.columns["territory_code"]}
+        again = next((at for at, text in enumerate(row) if at > code and text.strip() and normalise(text) in key), None)
+        if again is None:
+            return
+        agreed = {normalise(text) for text in self._layout.texts()}
+        if sum(normalise(text) in agreed for text in row[again:] if text.strip()) >= _SAME_HEADER:
+            where = f"Zelle {letters(again)}{number}" if self._sheet else f"Zeile {number}, Spalte {again + 1}"
+            raise self._error(f"in {where}, neben der ersten", number, clean(row[again]))
+
     def check_rows(
         self, numbers: list[int], periods: list[str | None], breaks: list[Break], stated: Sequence[str]
     ) -> None:

@@ -18,6 +18,7 @@ from teilhabe.reading.base import CHUNK_ROWS, Columns, Reading, repeat
 from teilhabe.reading.grid import Grid, joined_header, sheet_grid
 from teilhabe.reading.keys import is_date, shown
 from teilhabe.reading.labels import clean, instead, normalise
+from teilhabe.reading.overhang import slipped_rows
 from teilhabe.reading.periods import find_periods, of_year, periods_in_name
 from teilhabe.reading.source import Source, cell_text
 from teilhabe.wording import spell_period, wanted_period
@@ -98,6 +99,14 @@ class StackedTableReading(Reading):
             start = next((i for i in range(first - 1, top, -1) if any(t.strip() for t in grid.rows[i])), first)
         columns = self._columns(grid, top, start, kind_column)
         values = list(self._values(grid, start, kind_column, columns))
+        header = [row for row in grid.rows[top:start] if any(text.strip() for text in row[kind_column + 1 :])]
+        width = max(at + 1 for row in header for at, text in enumerate(row) if text.strip())
+        read: dict[int, list[int]] = {}
+        for value in values:
+            read.setdefault(value.row, []).append(value.column)
+        numbered = ((at + 1, grid.rows[at], positions) for at, positions in read.items())
+        slipped = slipped_rows(numbered, width, self)
+        values = [value for value in values if value.row + 1 not in slipped]
         if not values:
             return
         cells = pa.array([grid.rows[value.row][value.column] for value in values], pa.string())
@@ -220,12 +229,15 @@ class StackedTableReading(Reading):
         unknown: dict[str, list[int]] = {}
         seen: set[str] = set()
         unit: _Unit | None = None
+        heading, first_kind = "", next(iter(self.layout.values))
+        lost: list[Evidence] = []
         for index in range(start, len(grid.rows)):
             row = grid.rows[index]
             text = row[kind_column].strip()
             if not text:
                 if any(cell.strip() for cell in row[:kind_column]):
                     unit = self._unit(grid, index, kind_column)
+                    heading = clean(next(cell for cell in row if cell.strip())) if unit is None else ""
                 continue
             if any(cell.strip() for cell in row[:kind_column]):
                 unit = self._unit(grid, index, kind_column)  # the first row of numbers beside the name
@@ -236,16 +248,28 @@ class StackedTableReading(Reading):
                 continue
             seen.add(kind)
             if unit is None:
+                # Sums of regions begin with the first kind, as each unit does; what begins with another is torn apart.
+                lost += [Evidence(index + 1, str(kind_column + 1), heading)] if heading and kind != first_kind else []
+                heading = heading if lost and lost[-1].row == index + 1 else ""
                 continue
             for header, coordinates in self.layout.values[kind].items():
                 yield _Value(unit, index, columns[header], coordinates)
         self._tell_left_out(grid)
+        if lost:
+            self.report.rows(
+                "critical",
+                "key.not_loaded",
+                "darüber steht „{found}“, wo ein Gebiet stehen muss; wozu diese Zahlen gehören, ist nicht zu erkennen",
+                lost,
+                sheet=grid.sheet,
+                expected="Schlüssel und Name des Gebiets über seinen Zahlen",
+            )
         for text, where in unknown.items():
             self.report.rows(
                 "warning",
                 "label.unknown",
                 "„{found}“ ist keine vereinbarte Einheit; diese Zeilen werden nicht geladen",
-                [Evidence(index + 1, None, text) for index in where],
+                [Evidence(index + 1, str(kind_column + 1), text) for index in where],
                 sheet=grid.sheet,
                 expected="eine vereinbarte Einheit",
                 apart=text,

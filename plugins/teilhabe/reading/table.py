@@ -25,10 +25,12 @@ from teilhabe.reading.grid import Grid, csv_grid, is_numbering, joined_header, p
 from teilhabe.reading.implied_year import implied_year
 from teilhabe.reading.keys import complete, is_date, probable_key, probable_label, shown
 from teilhabe.reading.labels import Dictionary, Header, ValueColumn, clean, instead, normalise, read_header
+from teilhabe.reading.overhang import slipped_rows
 from teilhabe.reading.periods import find_periods, is_valid, of_year, parse_period, periods_in_name
 from teilhabe.reading.second_table import Break, SecondTable, notes_below
 from teilhabe.reading.source import Source, letters
 from teilhabe.reading.units import divides, is_total
+from teilhabe.saying import PLACE
 from teilhabe.wording import spell_period, wanted_period
 
 _ROWS_ABOVE = 3
@@ -183,6 +185,8 @@ class TableReading(Reading):
         place = self._place(grid)
         dictionary = Dictionary(sheet.labels, self.layout.optional, self.layout.validity)
         second = SecondTable(self.layout, self.report, grid.sheet)
+        for row in range(place.top, place.first):
+            second.check_beside(grid.rows[row], place.keys["territory_code"], grid.numbers[row])
         rows, numbers, breaks = self._rows(grid, place, second)
         if grid.sheet is not None and numbers:
             self.source.refuse_merges(grid.sheet, numbers[0] - 1, numbers[-1] - 1)
@@ -198,6 +202,9 @@ class TableReading(Reading):
         self._check_columns(place, periods, grid)
         self.check_units(header.columns, grid.numbers[place.top])
         self._check_unknown(header, rows, numbers)
+        for position in set(header.nameless) - {*place.keys.values(), *place.labels}:
+            cells = ((number, _cell(row, position)) for number, row in zip(numbers, rows, strict=True))
+            self.tell_nameless_column(position, [one for one in cells if re.search(r"\d", one[1])])
         second.check_columns(header.columns, has_period="period_code" in place.keys or sheet.period is not None)
         columns = header.columns
         by_row = pa.array(np.repeat(np.arange(len(rows)), len(columns)))
@@ -266,18 +273,21 @@ class TableReading(Reading):
         while end > place.top + 1 and is_numbering(grid.rows[end - 1]):
             end -= 1
         tries: list[tuple[int, int, Header, list[str], Dictionary]] = []
+        texts: list[list[list[str]]] = []
         for above in range(min(_ROWS_ABOVE, place.top) + 1):
             for guess in (False, True) if grid.merges else (True,):
                 start = place.top - above
                 trial = Dictionary(dictionary.labels, self.layout.optional, self.layout.validity)
                 trial.used |= dictionary.used  # by the cells of label columns
-                header, missing = self._read(joined_header(grid, start, end, guess=guess), place, trial, seen, periods)
+                texts.append(joined_header(grid, start, end, guess=guess))
+                header, missing = self._read(texts[-1], place, trial, seen, periods)
                 tries.append((len(missing) + len(_twice(header)), len(tries), header, missing, trial))
                 if not missing and not _twice(header):
                     break
             if not tries[-1][0]:
                 break
-        _, _, header, missing, trial = min(tries, key=lambda one: one[:2])
+        _, best, header, missing, trial = min(tries, key=lambda one: one[:2])
+        header.nameless = [position for position, parts in enumerate(texts[best]) if not parts]
         dictionary.used |= trial.used
         self._tell_header(grid, place, header, missing)
         return header
@@ -328,15 +338,7 @@ class TableReading(Reading):
     def _tell_header(self, grid: Grid, place: _Place, header: Header, missing: list[str]) -> None:
         row = grid.numbers[place.top]
         for position, text in header.unknown:
-            self.report.note(
-                "warning",
-                "header.unknown_column",
-                f"Spalte {_column(grid, position)} hat die unbekannte Überschrift „{text}“ und wird nicht geladen.",
-                sheet=grid.sheet,
-                row=row,
-                column=text,
-                found=text,
-            )
+            self.tell_unknown_column(position, text, self._row_of_header(grid, place, position))
         if missing:
             unknown = [*(text for _, text in header.unknown), *self._strange]
             raise self.report.error(
@@ -349,13 +351,23 @@ class TableReading(Reading):
                 expected=missing[0],
             )
         for column in _twice(header):
+            other = next(one for one in _twice(header)[1:] if one.coordinates == column.coordinates)
             raise self.report.error(
                 "header.duplicate_column",
-                f"Die Überschrift der Spalte {_column(grid, column.position)}{_on(grid)} kommt zweimal vor.",
+                f"{PLACE}Die Überschrift „{' '.join(other.texts)}“ sagt dasselbe wie die der Spalte "
+                f"{_column(grid, column.position)}; bitte jede Spalte nur einmal senden.",
                 sheet=grid.sheet,
-                row=row,
-                column=str(column.position + 1),
+                row=self._row_of_header(grid, place, other.position),
+                column=str(other.position + 1),
+                found=" ".join(other.texts),
+                expected="jede Spalte einmal",
             )
+
+    @staticmethod
+    def _row_of_header(grid: Grid, place: _Place, position: int) -> int:
+        """Where the text of a column stands: the lowest of the header's rows that has one."""
+        above = range(place.first - 1, place.top, -1)
+        return grid.numbers[next((row for row in above if _cell(grid.rows[row], position).strip()), place.top)]
 
     def _check_unknown(self, header: Header, rows: list[list[str]], numbers: list[int]) -> None:
         """A column nobody agreed on may tell the rows apart: without it they would be read as totals."""
@@ -408,7 +420,16 @@ class TableReading(Reading):
                 continue
             rows.append(row)
             numbers.append(number)
+        if grid.sheet is None:
+            last = next(at for at in range(len(grid.rows) - 1, -1, -1) if any(cell.strip() for cell in grid.rows[at]))
+            self.refuse_cut(grid.rows[last], grid.numbers[last], width, rows[-1][0] if rows else None)
         self._drop_notes(rows, numbers, place, grid.sheet)
+        if grid.sheet is not None:
+            headed = {position for _, position, _ in places(header) if position > code}
+            numbered = ((number, row, headed) for number, row in zip(numbers, rows, strict=True))
+            slipped = slipped_rows(numbered, width, self)
+            rows = [row for row, number in zip(rows, numbers, strict=True) if number not in slipped]
+            numbers = [number for number in numbers if number not in slipped]
         return rows, numbers, breaks
 
     def _drop_notes(self, rows: list[list[str]], numbers: list[int], place: _Place, sheet: str | None) -> None:
@@ -427,7 +448,7 @@ class TableReading(Reading):
         self.report.rows(
             "critical",
             "row.ragged",
-            f"die Zeile hat {{found}} Spalten statt {full}",
+            f"die Zeile hat {{found}} statt {full} Spalten",
             [Evidence(number, None, str(found))],
             sheet=sheet,
             expected=f"{full} Spalten",
@@ -465,17 +486,7 @@ class TableReading(Reading):
         if is_date(text):
             self._tell_date(text, where, column, position, probable_label(text, known))
             return
-        self.report.rows(
-            "warning",
-            "label.unknown",
-            "„{found}“ ist keine vereinbarte Ausprägung; diese Zeilen werden nicht geladen",
-            [Evidence(number, column, text) for number in where[:EVIDENCE_LIMIT]],
-            column=column,
-            sheet=self.sheet,
-            expected="eine vereinbarte Ausprägung",
-            apart=text,
-            count=len(where),
-        )
+        self.tell_unknown_label(text, where, column, position)
 
     def _tell_date(self, text: str, where: list[int], column: str, position: int, typed: str | None) -> None:
         """A key that became a date says nothing any more: the file is refused; of one nobody mends, its rows are left out."""
@@ -544,26 +555,8 @@ class TableReading(Reading):
     def _periods(self, texts: list[str], numbers: list[int], column: str) -> pa.Array:
         codes = {text: parse_period(text, self.layout.period) for text in set(texts)}
         bad = [(number, text) for number, text in zip(numbers, texts, strict=True) if codes[text] is None]
-        for sentence, wrong in (
-            ("der Berichtszeitraum fehlt", [one for one in bad if not one[1]]),
-            ("„{found}“ ist kein Berichtszeitraum", [one for one in bad if one[1]]),
-        ):
-            if not wrong:
-                continue
-            self.report.rows(
-                "critical",
-                "period.not_found",
-                sentence,
-                [
-                    Evidence(number, self.places.in_evidence(self.sheet, "period_code") or column, shown(text) or None)
-                    for number, text in wrong[:EVIDENCE_LIMIT]
-                ],
-                column=None if self.sheet else column,
-                sheet=self.sheet,
-                expected=wanted_period(self.layout.period),
-                count=len(wrong),
-                apart=sentence,
-            )
+        at = self.places.in_evidence(self.sheet, "period_code") or column
+        self.tell_wrong_periods(bad, at, None if self.sheet else column)
         return pa.array([codes[text] for text in texts], pa.string())
 
     # The period of a table that has no column for it

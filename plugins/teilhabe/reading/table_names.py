@@ -47,6 +47,8 @@ def _genesis(source: Source, rows: list[list[str]]) -> str | None:
             texts = [text for text in below if text.strip()]
             if len(texts) != 1 or not below[0].strip() or parse_period(below[0], "{date}"):
                 break
+            if below[0].strip().startswith("regionale Tiefe"):
+                break
             title.append(texts[0].strip())
         return f"GENESIS-Tabelle {found[1]}" + (f" („{_short(' '.join(title))}“)" if title else "")
     return None

@@ -52,7 +52,7 @@ def _recognised(layout: TidyCsv, headers: list[str]) -> str:
     """What of the first line is agreed; the rest is not quoted, it may be a row about a person."""
     agreed = {normalise(alias) for aliases in [*layout.columns.values(), *layout.label_columns] for alias in aliases}
     known = [header for header in headers if normalise(header) in agreed]
-    return f"erkannt: {', '.join(known) or 'keine'}; weitere: {len(headers) - len(known)}"
+    return f"vorhanden: {', '.join(known) or 'keine der vereinbarten'}"
 
 
 class TidyReading(Reading):
@@ -86,6 +86,7 @@ class TidyReading(Reading):
         for name, position in self._columns.items():
             self.places.put(None, name, position)
         self._labels = [self._position(aliases) for aliases in self.layout.label_columns]
+        self._refuse_headers_twice()
         self._tell_unknown_headers()
         for batch, numbers in self._batches():
             columns = self._observations(batch, numbers)
@@ -107,6 +108,22 @@ class TidyReading(Reading):
         known = {normalise(header): position for position, header in reversed(list(enumerate(self._headers)))}
         return next(known[normalise(alias)] for alias in aliases if normalise(alias) in known)
 
+    def _refuse_headers_twice(self) -> None:
+        """An agreed column that is there twice, or a whole table beside the first: which of them is meant?"""
+        for at in (*self._columns.values(), *self._labels):
+            header = normalise(self._headers[at])
+            again = next((i for i, text in enumerate(self._headers) if i != at and normalise(text) == header), None)
+            if again is not None:
+                raise self.report.error(
+                    "header.duplicate_column",
+                    f"Die Spalten {at + 1} und {again + 1} haben dieselbe Überschrift „{self._headers[at]}“; bitte jede "
+                    "Spalte nur einmal senden.",
+                    row=self.source.lines_above + 1,
+                    column=str(again + 1),
+                    found=self._headers[again],
+                    expected="jede Spalte einmal",
+                )
+
     def _tell_unknown_headers(self) -> None:
         used = {*self._columns.values(), *self._labels}
         measure = self.layout.constants.get("measure_code") or self.contract.constants.get("measure_code")
@@ -118,14 +135,7 @@ class TidyReading(Reading):
             if position not in used and header.strip() and normalise(header) not in ignored:
                 if divides(header):
                     self._dividing.append(position)
-                self.report.note(
-                    "warning",
-                    "header.unknown_column",
-                    f"Spalte {position + 1} hat die unbekannte Überschrift „{header}“ und wird nicht geladen.",
-                    row=self.source.lines_above + 1,
-                    column=header,
-                    found=header,
-                )
+                self.tell_unknown_column(position, header, self.source.lines_above + 1)
 
     def _batches(self) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         """Batches of the raw bytes of every needed column, coded, with the row numbers in the file."""
@@ -135,16 +145,19 @@ class TidyReading(Reading):
             for position in sorted({*self._columns.values(), *self._labels, *self._dividing, *self._nameless})
         ]
         skipped: list[int] = []
+        short: tuple[int, str] = (0, "")
         table = self.source.table
 
         def handle(row: arrow_csv.InvalidRow) -> str:
+            nonlocal short
             skipped.append(row.number or 0)
             number = self.source.row(row.number or 0)
             if not is_blank(row.text.strip()):
+                short = row.number or 0, row.text
                 self.report.rows(
                     "critical",
                     "row.ragged",
-                    f"die Zeile hat {{found}} Spalten statt {row.expected_columns}",
+                    f"die Zeile hat {{found}} statt {row.expected_columns} Spalten",
                     [Evidence(number, None, str(row.actual_columns))],
                     expected=f"{row.expected_columns} Spalten",
                 )
@@ -173,6 +186,8 @@ class TidyReading(Reading):
                 if len(numbers):
                     following = int(numbers[-1]) + 1
                     yield self._filled(batch, pa.array(self.source.rows(numbers)))
+        if short[0] >= following:  # no row of data comes after it
+            self.refuse_cut(short[1].split(self._delimiter), self.source.row(short[0]), len(self._headers))
 
     def _filled(self, batch: pa.RecordBatch, numbers: pa.Array) -> tuple[pa.RecordBatch, pa.Array]:
         """Without blank lines, which some programs put below the table."""
@@ -247,7 +262,7 @@ class TidyReading(Reading):
             self.report.rows(
                 "warning",
                 "header.unknown_column",
-                f"Spalte {position + 1} hat keine Überschrift und wird nicht geladen; dort steht „{{found}}“",
+                "die Spalte hat keine Überschrift und wird nicht geladen; dort steht „{found}“",
                 [
                     Evidence(numbers[i].as_py(), str(position + 1), clean(cells[i].as_py().decode(self._encoding)))
                     for i in where.slice(0, EVIDENCE_LIMIT).to_pylist()
@@ -328,16 +343,8 @@ class TidyReading(Reading):
         for entry in pc.value_counts(cells.filter(mask)).to_pylist():
             text = clean(entry["values"].decode(self._encoding))
             where = pc.indices_nonzero(pc.equal(cells, entry["values"])).slice(0, EVIDENCE_LIMIT)
-            self.report.rows(
-                "warning",
-                "label.unknown",
-                "„{found}“ ist keine vereinbarte Ausprägung; diese Zeilen werden nicht geladen",
-                [Evidence(number, self._headers[position], text) for number in numbers.take(where).to_pylist()],
-                column=self._headers[position],
-                expected="eine vereinbarte Ausprägung",
-                apart=text,
-                count=entry["counts"],
-            )
+            rows = numbers.take(where).to_pylist()
+            self.tell_unknown_label(text, rows, self._headers[position], position, entry["counts"])
 
     def _values(self, cells: pa.Array, numbers: pa.Array, position: int) -> Columns:
         try:
