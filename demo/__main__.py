@@ -11,6 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from rich.table import Table
@@ -199,7 +200,7 @@ def _show_county(settings: Settings) -> None:
                   title="Landkreis Peine – Demo: erfundene Zahlen")  # fmt: skip
     with warehouse.connect("analyst", settings) as conn:
         for code, name, period, value, unit, numerator, denominator, source, known in conn.execute(query, (COUNTY,)):
-            figures = [_number(value, 2), unit, _number(numerator, 0), _number(denominator, 0)]
+            figures = [_number(value, 2), unit, _amount(numerator), _amount(denominator)]
             table.add_row(code, name, period, *figures, source, f"{known:%Y-%m-%d}")
     out.print(table)
 
@@ -280,8 +281,13 @@ Try next:
 """, highlight=False)  # fmt: skip
 
 
-def _number(value: object, digits: int) -> str:
+def _number(value: Decimal | None, digits: int) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
+
+
+def _amount(value: Decimal | None) -> str:
+    """A count without decimals; a rate or full-time equivalents, which also stand in a term, with them."""
+    return "" if value is None else _number(value, 0 if value == round(value) else 2)
 
 
 if __name__ == "__main__":
