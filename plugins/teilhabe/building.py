@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,9 @@ Node = dict[str, Any]
 
 LAYERS = ("staging", "intermediate", "marts")
 """In the order they build. Seeds belong to the first."""
+
+_WARNING = re.compile(r"\b\w*Warning: |^warnings\.warn\(")
+_ERROR = re.compile(r"\b\w*(Error|Exception)\b|No space left", re.IGNORECASE)
 
 _BUILT_BY = "dbt_project.sha256"
 """What the dbt project looked like when the last successful build began with it."""
@@ -255,7 +259,7 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
             log.info("dbt: %s", line)
     nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
     if done.returncode:
-        raise held_deliveries.BuildError(_failure(arguments, nodes, done.stdout + done.stderr), nodes)
+        raise held_deliveries.BuildError(_failure(arguments, nodes, done.stdout + done.stderr, done.returncode), nodes)
     return list(nodes)
 
 
@@ -288,10 +292,26 @@ def observation_models(settings: Settings) -> list[str]:
     return sorted(path.stem for path in files if marked.search(path.read_text(encoding="utf-8")))
 
 
-def _failure(arguments: Sequence[str], nodes: Sequence[Node], output: str) -> str:
+def _failure(arguments: Sequence[str], nodes: Sequence[Node], output: str, code: int) -> str:
+    """Why dbt did not succeed, in one sentence."""
+    if code < 0:
+        # Out of memory, the kernel kills without a word.
+        perhaps = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
+        return f"dbt was killed (signal {-code}{perhaps}); the next build begins anew."
     failed = [n for n in nodes if n["status"] in held_deliveries.FAILED]
     if not failed:
-        last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
-        return f"dbt {' '.join(arguments)} did not run: {last.strip()}"
+        return f"dbt {' '.join(arguments)} did not run: {_last_word(output)}"
     names = ", ".join(n["unique_id"].split(".", 2)[-1] for n in failed)
     return f"dbt {' '.join(arguments)} failed in {names}: {held_deliveries.without_rows(str(failed[0]['message']))}"
+
+
+def _last_word(output: str) -> str:
+    """The last line that says what went wrong; Python's warnings, and the code they quote, do not."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    told = [
+        line
+        for number, line in enumerate(lines)
+        if not _WARNING.search(line) and not (number and _WARNING.search(lines[number - 1]))
+    ]
+    errors = [line for line in told if _ERROR.search(line)]
+    return next(iter([*errors[-1:], *told[-1:]]), "it said nothing")

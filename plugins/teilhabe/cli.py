@@ -314,7 +314,7 @@ def run(
         err.print(f"[red]failed:[/red] {escape(sentence)}", highlight=False)
     out.print(
         f"{report.loaded} loaded, {report.duplicates} duplicates, {len(report.refused)} refused, "
-        f"{len(report.failed)} failures; warehouse {'built' if report.built else 'unchanged'}."
+        f"{len(report.failed)} failures; warehouse {report.warehouse}."
     )
     if report.failed:
         raise typer.Exit(FAILED)

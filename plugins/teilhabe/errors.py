@@ -103,6 +103,10 @@ class SourceError(TeilhabeError):
     """A source could not be reached or broke off: worth another try."""
 
 
+class FullError(TeilhabeError):
+    """There is no room for delivered bytes; another try at once would meet the same."""
+
+
 class IncidentError(TeilhabeError):
     """What somebody asked of an incident cannot be done; one German sentence, for it is shown at the desk."""
 

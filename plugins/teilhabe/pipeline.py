@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,11 +30,12 @@ from teilhabe import (
     ops,
     oversized,
     removing,
+    room,
     schema,
 )
 from teilhabe.code_version import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
-from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, TeilhabeError
+from teilhabe.errors import ContractError, Finding, FullError, ReadingError, SourceError, TeilhabeError
 from teilhabe.office_time import spell_moment
 from teilhabe.passing_bytes import passing_folder
 from teilhabe.saying import PERSON_LEVEL, with_sentence
@@ -284,12 +286,16 @@ def archive(settings: Settings, contract: Contract, waiting: list[Waiting], cred
     new: list[int] = []
     errors: list[TeilhabeError] = []
     with loading.session(settings) as conn, passing_folder(settings) as folder:
+        if not _has_room(conn, settings, contract, waiting, errors):
+            waiting = []
         for item in waiting:
             try:
                 delivery = _archive_one(conn, settings, contract, sources[item.server], item, store, rules, folder)
             except TeilhabeError as error:
                 log.warning("%s: %s", contract.dataset_id, error)
                 errors.append(error)
+                if isinstance(error, FullError):
+                    break
                 continue
             if delivery.state == "received":
                 new.append(delivery.delivery_id)
@@ -298,6 +304,20 @@ def archive(settings: Settings, contract: Contract, waiting: list[Waiting], cred
                 source.let_go(ops.seen_fingerprints(conn, contract.dataset_id, name))
     _raise_first(errors)
     return new
+
+
+def _has_room(
+    conn: ops.Connection, settings: Settings, contract: Contract, waiting: list[Waiting], errors: list[TeilhabeError]
+) -> bool:
+    """Whether to begin; where nothing has room that is one step that failed, and not one for each file."""
+    try:
+        room.require(settings, [item.file.size for item in waiting])
+    except FullError as error:
+        errors.append(error)
+        with suppress(FullError), ops.step(conn, "archive", dataset_id=contract.dataset_id):
+            raise
+        return False
+    return True
 
 
 def judge(settings: Settings, contract: Contract, run_id: str | None = None) -> dict[int, str]:

@@ -15,6 +15,7 @@ from teilhabe import (
     list_contradictions,
     loading,
     pipeline,
+    room,
 )
 from teilhabe.contracts import Contract
 from teilhabe.delivery_calendar import Standing
@@ -24,6 +25,7 @@ from teilhabe.settings import Settings
 def status(settings: Settings, now: datetime) -> dict[str, Any]:
     """``deliveries`` newest first with their findings, ``due`` per dataset and sender: the latest delivery that was due,
     ``incidents``: what nobody has mended or accepted, each without what follows from it, ``build``: how the warehouse stands,
+    ``no_room``: a sentence while the disk is full,
     ``inbox``: files nobody has fetched yet, ``contradictions``: pairs of datasets that differ on the same numbers,
     ``list_contradictions``: what official lists of territorial changes say against themselves or the register,
     ``is_demo``: some of the deliveries are the demo's."""
@@ -53,6 +55,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
             (list(incidents.OPEN),),
         ).fetchall()
         build = build_status.standing(conn)
+        no_room = room.standing(conn)
     contracts = pipeline.contracts(settings)
     by_delivery: dict[int, list[dict[str, Any]]] = {}
     for finding in findings:
@@ -64,6 +67,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "due": [_due(standing, contracts.get(standing.dataset_id)) for standing in standings],
         "incidents": open_incidents,
         "build": build,
+        "no_room": no_room,
         "inbox": build_status.in_inboxes(settings),
         "contradictions": [pair.as_json() for pair in contradictions.pairs(settings)],
         "list_contradictions": [one.as_json() for one in list_contradictions.found(settings)],

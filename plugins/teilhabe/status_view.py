@@ -95,6 +95,8 @@ def _figure(value: Decimal | None) -> str:
 
 def _build(state: Mapping[str, Any]) -> Iterator[str]:
     """What keeps numbers that have arrived from being published."""
+    if state["no_room"]:
+        yield f"[red]{escape(state['no_room'])}[/red]"
     for entry in state["inbox"]:
         yield f"in the inbox: {entry['dataset_id']}, {entry['files']} file(s); `teilhabe run` takes them up"
     build = state["build"]

@@ -390,9 +390,14 @@ def test_the_same_refused_file_again_is_told_once_and_an_accepted_one_never(flow
     assert "„noch einmal.csv“ ist am 21.10.2023" in said(again)
     assert "Bitte senden Sie die berichtigte Datei" in said(again)
 
-    flow.deliver(FOREIGNERS, good(value=15000), "zahlen.csv", at="2023-10-22")
-    flow.deliver(FOREIGNERS, good(value="ca. 15000"), "zahlen.csv", at="2023-10-23")
-    follow(flow, NOON + timedelta(hours=3))
+    for days in (2, 30):
+        flow.deliver(FOREIGNERS, good(value="ca. 15000"), "alle Jahre.csv", at=f"2023-10-{20 + days // 15}")
+        follow(flow, NOON + timedelta(days=days))
+    assert kinds(flow) == ["verdict", "receipt", "repeat"], "whoever sends everything again is not answered again"
+
+    flow.deliver(FOREIGNERS, good(value=15000), "zahlen.csv", at="2023-10-24")
+    flow.deliver(FOREIGNERS, good(value="ca. 15000"), "zahlen.csv", at="2023-10-25")
+    follow(flow, NOON + timedelta(days=31))
     assert kinds(flow)[-1] == "repeat"
     assert "Es ist nichts zu tun." in said(mailbox(flow)[-1])
 

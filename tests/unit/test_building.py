@@ -166,3 +166,24 @@ def test_a_layer_lasts_from_its_first_start_to_its_last_end() -> None:
 )
 def test_why_a_delivery_is_held_is_said_in_words_of_ours(message: str, said: str) -> None:
     assert held_deliveries._said(message) == said
+
+
+def test_a_killed_dbt_is_said_to_have_been_killed() -> None:
+    assert building._failure(["build"], [], "UserWarning: x\n  warnings.warn(", -9) == (
+        "dbt was killed (signal 9, perhaps for want of memory); the next build begins anew."
+    )
+    assert building._failure(["build"], [], "", -15).startswith("dbt was killed (signal 15);")
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("OSError: [Errno 28] No space left on device\n/x/y.py:3: DeprecationWarning: old\n  warnings.warn('old')\n",
+         "OSError: [Errno 28] No space left on device"),
+        ("/x/y.py:3: UserWarning: pkg_resources\n  import pkg_resources\nDatabase Error\n  connection refused\n", "Database Error"),
+        ("/x/y.py:3: UserWarning: pkg_resources\n  import pkg_resources\n", "it said nothing"),
+        ("", "it said nothing"),
+    ],
+)  # fmt: skip
+def test_what_dbt_said_last_is_no_warning(output: str, said: str) -> None:
+    assert building._failure(["build"], [], output, 2) == f"dbt build did not run: {said}"

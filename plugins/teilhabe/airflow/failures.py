@@ -14,9 +14,13 @@ def tell_operators(context: Any) -> None:
     if instance.task_id == OFFICES_FAULT:
         return
     from teilhabe.airflow import runtime
-    from teilhabe.errors import SourceError, TeilhabeError
+    from teilhabe.errors import FullError, SourceError, TeilhabeError
 
     error = context.get("exception")
+    if isinstance(error, FullError):
+        # All datasets meet it within minutes; it is one thing to mend.
+        runtime.alert("Speicherplatz voll", str(error), "full")
+        return
     if isinstance(error, SourceError):
         subject, key = f"Quelle nicht erreichbar: {instance.dag_id}", f"source:{instance.dag_id}"
     else:

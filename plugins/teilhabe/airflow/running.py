@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from teilhabe import build_status, building, loading, ops, pipeline
+from teilhabe import build_status, building, loading, ops, pipeline, room
 from teilhabe.airflow import processes, services
 from teilhabe.airflow.client import AirflowApi
 from teilhabe.airflow.names import WAREHOUSE_DAG, delivery_dag_id
@@ -36,7 +37,8 @@ class RunReport:
     failed: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-    built: bool = False
+    warehouse: str = "unchanged"
+    """``built``, ``not built`` when the last build of the run failed, or ``unchanged``: there was none."""
 
 
 Tell = Callable[[str], None]
@@ -91,6 +93,7 @@ def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: 
         api.wait_for_dags([*(delivery_dag_id(name) for name in contracts), WAREHOUSE_DAG])
         polled_remote = False
         while True:
+            _refuse_without_room(settings, wanted)
             batches = _batches(settings, wanted, include_remote=not polled_remote)
             polled_remote = True
             if not any(batches) and not building.is_due(settings):
@@ -102,12 +105,23 @@ def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: 
                 break
     _summarise(settings, first_delivery, report)
     report.held = _held_since(settings, first_build)
+    report.warehouse = _warehouse_since(settings, first_build)
     report.left = [
         f"{entry['dataset_id']}: {entry['files']} file(s) wait in the inbox"
         for entry in build_status.in_inboxes(settings)
         if entry["dataset_id"] in wanted
     ]
     return report
+
+
+def _refuse_without_room(settings: Settings, datasets: Iterable[str]) -> None:
+    """Every run would fail for the same reason; said once instead.
+
+    Raises:
+        FullError: not even the smallest file that lies in an inbox has room.
+    """
+    if sizes := [file.size for name in datasets for file in pipeline.in_inbox(settings, name)]:
+        room.require(settings, sizes)
 
 
 def _batches(settings: Settings, contracts: dict[str, Contract], *, include_remote: bool) -> list[list[str]]:
@@ -136,17 +150,29 @@ def _follow(
         open_runs[delivery_dag_id(name), api.trigger(delivery_dag_id(name))] = name
         report.triggered.append(name)
     shown: dict[int, str] = {}
+    began = datetime.now(UTC)
+    names_of_failed: list[tuple[str, list[str]]] = []
     until = time.monotonic() + _DEFAULT_TIMEOUT
     while open_runs:
         _show(settings, first_delivery, shown, tell)
         for run in api.dag_runs({dag_id for dag_id, _ in open_runs}, _FINISHED):
             known = open_runs.pop((run["dag_id"], run["dag_run_id"]), None)
             if known is not None and run["state"] == "failed":
-                report.failed += _causes(api, run["dag_id"], run)
+                names_of_failed.append((known, _causes(api, run["dag_id"], run)))
         if time.monotonic() > until:
             raise ServiceError(f"Runs still open after {_DEFAULT_TIMEOUT} s: {', '.join(sorted(open_runs.values()))}.")
         watch.pause()
+    report.failed += _failures(settings, names_of_failed, began)
     _show(settings, first_delivery, shown, tell)
+
+
+def _failures(settings: Settings, failed: Sequence[tuple[str, list[str]]], since: datetime) -> list[str]:
+    """Why runs failed; a full disk, which all of them meet, is one sentence."""
+    with loading.session(settings) as conn:
+        without_room = room.met_by(conn, [name for name, _ in failed], since)
+        full = room.standing(conn) if without_room else None
+    causes = [cause for name, said in failed if name not in without_room for cause in said]
+    return [full, *causes] if full else causes
 
 
 def _build(api: AirflowApi, settings: Settings, report: RunReport, tell: Tell, watch: _Watch) -> None:
@@ -167,7 +193,6 @@ def _build(api: AirflowApi, settings: Settings, report: RunReport, tell: Tell, w
         active = [run for run in runs if run["state"] not in _FINISHED]
         if not active:
             if not building.is_due(settings):
-                report.built = True
                 tell("warehouse: built")
                 return
             if time.monotonic() - waited_since > _ASSET_SECONDS:
@@ -239,6 +264,19 @@ def _held_since(settings: Settings, first_build: int) -> list[str]:
             for (build_id,) in builds.fetchall()
             for number, dataset_id, file_name, reason in ops.held_by(conn, build_id)
         ]
+
+
+def _warehouse_since(settings: Settings, first_build: int) -> str:
+    """What the builds say themselves: one may have begun and ended while a delivery was waited for."""
+    with loading.session(settings) as conn:
+        rows = conn.execute(
+            "select state from ops.build where build_id >= %s and state <> 'running' order by build_id desc",
+            (first_build,),
+        ).fetchall()
+    states = [state for (state,) in rows]
+    if "succeeded" in states:
+        return "built"
+    return "not built" if states else "unchanged"
 
 
 def _last_build(settings: Settings) -> int:

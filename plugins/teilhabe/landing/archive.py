@@ -25,6 +25,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from teilhabe import room
 from teilhabe.errors import ContractError, ReadingError, SourceError, TeilhabeError
 from teilhabe.landing import compressed
 from teilhabe.landing.base import CHUNK_BYTES, Credentials, private_dirs, sync_folder, write_stream
@@ -373,6 +374,8 @@ class Archive:
         except PermissionError as error:
             raise ContractError(f"The archive {self.url} does not allow to {what}.") from error
         except Exception as error:
+            if (full := room.refusal(error, self.url)) is not None:
+                raise full from error
             # The client libraries of object stores raise their own types; the archive is needed for everything
             # and nothing was acknowledged yet, so another try is right for all of them.
             raise SourceError(f"The archive {self.url} could not {what} ({_reason(error)}).") from error

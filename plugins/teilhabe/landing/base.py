@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from teilhabe import room
 from teilhabe.errors import SourceError, TeilhabeError
 from teilhabe.settings import number_from_environment
 
@@ -163,6 +164,10 @@ def write_stream(chunks: Iterable[bytes], to: Path, name: str, limit: int, expec
         if expected is not None and written != expected:
             raise SourceError(f"{name}: the transfer broke off after {written} of {expected} bytes.")
         part.replace(to)
+    except OSError as error:
+        if (full := room.refusal(error, str(to.parent))) is not None:
+            raise full from error
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -385,7 +385,7 @@ def _repeat(
             "select incident_id from ops.incident where delivery_id = any(%s) and state <> 'fixed' order by incident_id",
             (refused,),
         ).fetchall()
-    if _was_repeated(conn, delivery, recipient.address, now, is_open=bool(still_open)):
+    if _was_repeated(conn, delivery, recipient.address, is_open=bool(still_open)):
         return None
     is_personal = any(evidence.is_about_persons(conn, policy, contract, ops.delivery(conn, one)) for one in refused)
     periods, _ = _facts(conn, first)
@@ -411,10 +411,8 @@ def _repeat(
     return _write(conn, policy, "repeat", dedup, text, recipient.address, recipient.channel, about, now)
 
 
-def _was_repeated(
-    conn: ops.Connection, delivery: ops.Delivery, address: str | None, now: datetime, *, is_open: bool
-) -> bool:
-    """The same answer to the same bytes once a day: whoever sends them on and on may be a machine that answers ours."""
+def _was_repeated(conn: ops.Connection, delivery: ops.Delivery, address: str | None, *, is_open: bool) -> bool:
+    """The same answer to the same bytes once for good: whoever sends all files again knows, and a machine would answer ours."""
     return (
         conn.execute(
             """
@@ -422,11 +420,10 @@ def _was_repeated(
             inner join ops.message_delivery as md using (message_id)
             inner join ops.delivery as d using (delivery_id)
             where m.kind = 'repeat' and d.dataset_id = %s and d.sha256 = %s and m.recipient is not distinct from %s
-                and m.composed_at > %s and m.composed_at <= %s
                 and exists (select 1 from ops.message_incident as mi where mi.message_id = m.message_id) = %s
             limit 1
             """,
-            (delivery.dataset_id, delivery.sha256, address, now - timedelta(days=1), now, is_open),
+            (delivery.dataset_id, delivery.sha256, address, is_open),
         ).fetchone()
         is not None
     )
