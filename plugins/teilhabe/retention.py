@@ -115,6 +115,7 @@ def _originals(
 ) -> tuple[int, int | None]:
     rows = conn.execute(
         "select d.delivery_id, d.size_bytes from ops.delivery as d where d.state = any(%s) and d.state_at < %s"
+        " and d.archive_uri is not null"
         " and not exists (select from ops.tombstone as t where t.delivery_id = d.delivery_id) order by 1",
         (list(states), until),
     ).fetchall()

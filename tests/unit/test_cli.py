@@ -190,6 +190,7 @@ def test_what_comes_from_the_demo_says_so(
         "deliveries": [],
         "due": [],
         "incidents": [],
+        "no_room": None,
         "inbox": [],
         "contradictions": [],
         "list_contradictions": [],

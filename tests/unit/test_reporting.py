@@ -230,6 +230,7 @@ def test_status_lists_what_is_open_and_not_what_follows_from_it(conn: ops.Connec
 
 BUILT: dict[str, Any] = {
     "build": {"state": "succeeded", "failed_since": None, "reason": None, "running_since": None, "waiting": []},
+    "no_room": None,
     "inbox": [],
     "contradictions": [],
     "list_contradictions": [],
@@ -245,6 +246,7 @@ def test_a_failed_build_and_what_waits_for_it_are_told() -> None:
         "due": [],
         "incidents": [],
         "build": build,
+        "no_room": "Der Speicherplatz ist voll (seit heute).",
         "inbox": [{"dataset_id": "a__b", "files": 2}],
         "contradictions": [],
         "list_contradictions": [],
@@ -254,6 +256,7 @@ def test_a_failed_build_and_what_waits_for_it_are_told() -> None:
     assert "the last build failed (no build has succeeded since 20" in text
     assert "2 deliveries wait): dbt build failed in dim_x: [no]" in text
     assert "in the inbox: a__b, 2 file(s)" in text
+    assert "Der Speicherplatz ist voll (seit heute)." in text
     assert "the last build failed" not in shown(status_view.overview({**state, **BUILT}))
 
 
