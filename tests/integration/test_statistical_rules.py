@@ -108,6 +108,26 @@ def offences() -> Rows:
     return [{**base, "measure_code": "offences_known", "category": "890000", "value": "7206"}]
 
 
+def merger() -> Rows:
+    """Wendeburg came to Vechelde in 2022, as a whole."""
+    return [
+        {
+            "change_id": "1", "unit_type": "Gemeinde", "change_type": "1", "period_code": "2022", "old_code": "03157008",
+            "old_ars": "031570008008", "old_name": "Wendeburg", "new_code": "03157007", "new_ars": "031570007007",
+            "new_name": "Vechelde", "area_m2": "50000000", "population": "11400", "legal_date": "2022-07-01",
+            "statistical_date": "2022-07-01",
+        }
+    ]  # fmt: skip
+
+
+def register_of_2022() -> Rows:
+    rows = [{**row, "period_code": "2022-12-31", "population_period_code": "2022-12-31"} for row in register()]
+    for row in rows:
+        if row["territory_code"] == "03157007":
+            row |= {"area_km2": "100", "population": "29400"}
+    return [row for row in rows if row["territory_code"] != "03157008"]
+
+
 DELIVERIES: list[tuple[str, str, Rows]] = [
     ("state_statistics__population", "2014-09-01", people(POPULATION_2013, 2013)),
     ("employment_agency__unemployed_municipal", "2014-06-01", unemployed()),
@@ -479,6 +499,40 @@ def test_late_and_in_the_wrong_order_the_same_tables_arise(county: County) -> No
     assert county.contents() != county.first
     county.accept(*county.deliveries)
     assert county.contents() == county.first
+
+
+def written(county: County) -> dict[tuple[str, str], set[str]]:
+    """Per measure and period of the observations the transactions that have written their rows."""
+    rows = county.ask(
+        "select m.measure_code, p.period_code, array_agg(distinct v.xmin::text) from candidate.fct_observation_vintage as v"
+        " join candidate.dim_measure as m using (measure_key) join candidate.dim_period as p using (period_key) group by 1, 2",
+        role="transformer",
+    )
+    return {(measure, period): set(transactions) for measure, period, transactions in rows}
+
+
+def test_a_list_rebuilds_what_it_touches(county: County) -> None:
+    """And a register: the next test holds their tables against those of a full build."""
+    before = written(county)
+    county.deliver("register__territorial_changes", "2026-01-15", merger())
+    county.build()
+    after = written(county)
+    rewritten = {part for part in before if not before[part] & after[part]}
+    print(
+        "LIST",
+        sorted(rewritten),
+        "\nNOT",
+        sorted(set(before) - rewritten),
+        "\nPARTLY",
+        [p for p in before if before[p] != after[p] and before[p] & after[p]],
+        after.keys() - before.keys(),
+    )
+    county.deliver("register__municipalities", "2026-01-16", register_of_2022())
+    county.build()
+    again = written(county)
+    rewritten = {part for part in after if not after[part] & again.get(part, set())}
+    print("REG", sorted(rewritten), "\nNOT", sorted(set(after) - rewritten), again.keys() - after.keys())
+    county.first = county.contents()
 
 
 def test_a_build_of_everything_in_several_passes_gives_the_same_tables(
