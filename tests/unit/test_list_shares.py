@@ -107,7 +107,18 @@ def test_lists_of_any_kind(tables: Tables) -> None:
     assert seen >= TOLD and converted > 50
 
 
-ONE, TWO, THREE = UNITS[:3]
+ONE, TWO, THREE, FOUR, FIVE = UNITS
+
+
+@pytest.mark.parametrize(("kind", "last"), [("1", FIVE), ("2", ONE)], ids=["dissolved", "left without people"])
+def test_a_part_without_people_takes_no_share_whatever_rounding_leaves(tables: Tables, kind: str, last: str) -> None:
+    """A sixth, a sixth and four sixths are more than one, each rounded."""
+    parts = ((TWO, "60"), (THREE, "60"), (FOUR, "240"), (last, "0"))
+    found = shares(tables, [row(1, kind, ONE, new, people, "100") for new, people in parts])
+    check(found)
+    factors = {new: factor for new, _, factor, _ in found[ONE, DAY]}
+    assert factors[last] == 0 and factors[TWO] == factors[THREE] == Decimal("0.166666666667")
+    assert factors[FOUR] == Decimal("0.666666666666")
 
 
 @pytest.mark.parametrize(

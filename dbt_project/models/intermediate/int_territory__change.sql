@@ -232,7 +232,6 @@ shared as (
             when {{ took_nobody }} then null
             else coalesce(judged.contradiction, case when judged.method = 'none' then 'no_sizes' end)
         end as reason,
-        judged.rest_code is null and row_number() over of_unit = judged.move_count as takes_the_rest,
         case judged.method
             when 'exact_sum' then 1
             when 'factor_population' then round(moves.population / judged.population, 12)
@@ -245,9 +244,6 @@ shared as (
             judged.level = moves.level
             and judged.old_code = moves.old_code
             and judged.effective_date = moves.effective_date
-    window of_unit as (
-        partition by judged.level, judged.old_code, judged.effective_date order by moves.new_code
-    )
     union all
     select
         judged.level,
@@ -259,13 +255,26 @@ shared as (
         judged.population - coalesce(judged.moved_population, 0),
         judged.method,
         coalesce(judged.contradiction, case when judged.method = 'none' then 'no_sizes' end),
-        true,
-        null
+        case judged.method
+            when 'exact_sum' then 1
+            when 'factor_population' then round(1 - judged.moved_population / judged.population, 12)
+            when 'factor_area' then round(1 - judged.moved_area_m2 / judged.area_m2, 12)
+        end
     from judged
     where judged.rest_code is not null
 ),
 
--- The last of a unit's rows takes what is left, so that shares add up to one and not to nearly one.
+-- The largest of a unit's parts takes what is left, so that shares add up to one and not to nearly one; a part without people would
+-- become less than nothing.
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by level, old_code, effective_date order by share desc nulls first, new_code desc
+        ) = 1 as takes_the_rest
+    from shared
+),
+
 divided as (
     select
         level,
@@ -286,7 +295,7 @@ divided as (
             else share
         end as factor,
         bool_or(old_code = new_code) over (partition by level, old_code, effective_date) as is_kept
-    from shared
+    from ranked
 ),
 
 -- What goes into a unit that ends on the same day goes on to where that unit went. Units that end in each other go nowhere.
