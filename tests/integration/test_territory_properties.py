@@ -298,6 +298,23 @@ def test_whatever_is_missing_a_number_is_right_or_absent(tables: Tables, seed: i
     check(world, build(tables, world, CALENDAR, told))
 
 
+def test_a_county_that_lost_a_key_before_the_first_register_has_no_number(tables: Tables) -> None:
+    """Offices had numbers under a key then that is gone since, and no list says where to: out of the county perhaps."""
+    lost = 0
+    for seed in (203, 209, 237):
+        world, first = World(seed), CALENDAR[5]
+        told = [year for year in world.lists if year > first.year]
+        rows = build(tables, world, [first, CALENDAR[-1]], told)
+        named = {row[key] for year in told for row in world.lists[year] for key in ("old_code", "new_code")}
+        known = named | set(world.days[first]) | set(world.days[CALENDAR[-1]])
+        gone = {(code[:5], str(day)) for day in CALENDAR[:5] for code in set(world.days[day]) - known}
+        for code, day, dataset, value, status, _ in rows:
+            if (code, day) in gone and dataset == STATISTICS:
+                lost += 1
+                assert (value, status) == (None, "M"), (seed, code, day)
+    assert lost > 10
+
+
 def test_the_order_of_arrival_does_not_matter(tables: Tables) -> None:
     world = World(7)
     editions, lists = [CALENDAR[0], CALENDAR[4], CALENDAR[-1]], sorted(world.lists)
@@ -307,6 +324,29 @@ def test_the_order_of_arrival_does_not_matter(tables: Tables) -> None:
         order.shuffle(editions)
         order.shuffle(lists)
         assert build(tables, world, editions, lists, order) == rows
+
+
+def test_a_county_one_edition_forgets_is_there_once(tables: Tables) -> None:
+    """And one that had no municipality for a year has two lives, each once."""
+    world = World(110)  # 05004 is empty at the end of 2020
+    for editions, forgotten, lives in (
+        ([CALENDAR[0], CALENDAR[5], CALENDAR[-1]], CALENDAR[5], {1}),
+        (CALENDAR, CALENDAR[3], {1, 2}),
+    ):
+        rows = [
+            row
+            for number, day in enumerate(editions)
+            for row in world.edition(day, number)
+            if (row["edition_date"], row["level"]) != (forgotten, "county")
+        ]
+        tables.fill("stg_register__territories", EDITION, rows)
+        tables.fill("stg_register__territorial_changes", CHANGE, [])
+        tables.make("int_territory__edition", "int_territory__change", "int_territory__validity")
+        spans = tables.ask(
+            "select territory_code, daterange(valid_from, valid_to, '[]')::text from int_territory__validity where level = 'county'"
+        )
+        assert len(spans) == len(set(spans)), spans
+        assert {sum(code == county for code, _ in spans) for county, _ in spans} == lives
 
 
 def mostly_kept(world: World) -> list[dict[str, Any]]:

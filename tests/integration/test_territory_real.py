@@ -242,6 +242,16 @@ def test_who_took_in_a_unit_no_register_has_is_not_known(germany: Germany, every
     assert everything["population", "14521380", "2014-12-31", MUNICIPAL] == (8_254, "A", "as_delivered")
 
 
+def test_a_county_with_a_key_in_no_register_has_no_number_without_the_list(germany: Germany, everything: Found) -> None:
+    """Trittenheim left 07231 in 2012, under another key: 112,452 is the county with it."""
+    days = ("2008-12-31", "2009-12-31", "2010-12-31")
+    assert everything["population", "07231", days[0], MUNICIPAL] == (111_370, "A", "sum_of_municipalities")
+    known = germany.build(days=("2013-12-31", STATE), lists=[name for name in LISTS if name != "2012.xls"])
+    for day in days:
+        assert known["population", "07231", day, MUNICIPAL] == (None, "M", "none")
+    assert known["population", "07231", "2014-12-31", MUNICIPAL] == (110_981, "A", "as_delivered")
+
+
 def test_what_is_converted_covers_the_land_the_unit_has(germany: Germany, everything: Found) -> None:
     """Whoever lost a municipality on the way would lose its land too. Estimates go by people, not by land."""
     now = germany.area[STATE]

@@ -5,7 +5,8 @@
 -- has more or less land than before while others in its state came and went. Surveys move borders too, by far less than any
 -- unit that ended; land no edition states is no proof that a unit stayed the same.
 -- The same holds where a list names who got a part of a unit, but not how much; and where an office has numbers under the key of a
--- municipality that stands in no register and no list, and is gone by an edition: one of its county took it in, who knows which.
+-- municipality that stands in no register and no list, and is gone by an edition: one of its county took it in, who knows which - or
+-- it went to another county, so the number of its own is not to be trusted either. Who else might have got it, nothing tells.
 {% set county, municipality = 0.005, 0.02 %}
 with coverage as (
     select
@@ -184,17 +185,26 @@ doubts as (
         )
     union all
     select
-        'municipality',
+        unit.level,
         unit.territory_code,
         unit.to_date,
         'key_in_no_register'
     from (
         select
+            'municipality' as level,
             territory_code,
             last_day as to_date
         from gone
         union all
         select
+            'county',
+            left(territory_code, 5),
+            max(last_day)
+        from gone
+        group by left(territory_code, 5)
+        union all
+        select
+            'municipality',
             neighbour.territory_code,
             max(gone.last_day)
         from gone
@@ -229,6 +239,22 @@ from (
             and doubts.to_date + 1 < onward.ends_on
             and onward.factor is distinct from 0
     where doubts.to_date < {{ territorial_state() }}
+    union all
+    -- who got some of it before an edition had it
+    select
+        gaps.level,
+        onward.new_code,
+        onward.ends_on - 1,
+        'no_list_of_beginning'
+    from gaps
+    inner join {{ ref('int_territory__conversion') }} as onward
+        on
+            gaps.level = onward.level
+            and gaps.territory_code = onward.old_code
+            and gaps.day < onward.ends_on
+            and gaps.edition_date >= onward.ends_on
+            and onward.factor is distinct from 0
+    where gaps.is_beginning and onward.new_code is not null
     union all
     select
         conversion.level,

@@ -425,7 +425,8 @@ counties as (
     ) as with_municipalities
 )
 
-select
+-- a county that an edition does not have while its municipalities are there was there all the same
+select distinct
     spans.territory_code,
     spans.level,
     coalesce(lower(counties.valid), spans.valid_from) as valid_from,
