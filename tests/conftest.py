@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import building, pipeline
+from teilhabe import building, dbt_reading, pipeline
 from teilhabe import warehouse as warehouse_module
 from teilhabe.settings import Settings, get_settings
 from tests import dbt as forks
@@ -154,19 +154,19 @@ def _dbt_reads_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     And it is forked from a process that has imported it, see ``tests/dbt.py``.
     """
-    kept = tmp_path_factory.mktemp("read") / "partial_parse.msgpack"
+    base = tmp_path_factory.getbasetemp()
+    kept = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "partial_parse.msgpack"  # of all workers
     dbt = building.dbt
 
     def with_kept(settings: Settings, *arguments: str, **more: Any) -> list[building.Node]:
         its = settings.work / "dbt" / kept.name
         if kept.exists() and not its.exists():
-            its.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(kept, its)
+            dbt_reading.place(kept, its)
         try:
             return dbt(settings, *arguments, **more)
         finally:
             if its.exists() and settings.project == PROJECT and not kept.exists():
-                shutil.copyfile(its, kept)
+                dbt_reading.place(its, kept)
 
     def forked(command: Sequence[str], settings: Settings, environment: Mapping[str, str]) -> Any:
         return forks.run(command[2], command[3:], settings.dbt_project, environment)
@@ -182,9 +182,10 @@ def settings_for(home: Path) -> Settings:
     return replace(get_settings({"TEILHABE_HOME": str(home)}), project=PROJECT)
 
 
-_LONGEST = ("line", "vintages", "demo_year", "dbt_star", "services", "containers_by_hand", "statistical_expectations", "desk_browser",
-            "real_files", "statistical_rules", "territory", "codebook", "cookbook", "every_dataset", "bad_catalogue", "lineage", "pipeline",
-            "follow_up", "desk")  # fmt: skip
+_LONGEST = ("line", "containers_by_hand", "services", "demo_year", "held_deliveries", "dbt_star", "vintages", "statistical_rules",
+            "desk_browser", "codebook", "withdrawn_vintages", "every_dataset", "real_files", "fault_matrix", "statistical_expectations",
+            "cookbook", "territory_real", "territory", "desk", "lineage", "cli", "contradictions", "bad_catalogue", "pipeline",
+            "follow_up", "dbt_project", "text_faults", "sources", "channels")  # fmt: skip
 """Files of tests that take half a minute and more, longest first."""
 
 

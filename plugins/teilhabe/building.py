@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from teilhabe import dbt_run, held_deliveries, loading, locks, macros, ops, releasing, warehouse
@@ -234,18 +235,27 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
     """
     target = settings.work / "dbt"
     target.mkdir(parents=True, exist_ok=True)
+    _begin_with_what_was_read(target)
     environment = {
         **os.environ,
         **warehouse.dbt_environment(settings),
-        "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(settings.logs),
-        "DBT_PROFILES_DIR": str(settings.dbt_project),
-        "DO_NOT_TRACK": "1",
         # Not among the variables: dbt would read the whole project anew for another value.
         "TEILHABE_TAKEN_IN_UNTIL": "" if taken_in_until is None else str(taken_in_until),
-        "TEILHABE_MACROS_OF_MODELS": json.dumps(macros.digests_of_models(settings.dbt_project)),
-        "TEILHABE_TERRITORIAL_STATE": settings.territorial_state.isoformat() if settings.territorial_state else "",
     }
+    return run_dbt(settings, arguments, target, environment)
+
+
+def _begin_with_what_was_read(target: Path) -> None:
+    """A home that has not read the project takes it from set-up, see ``dbt_reading``."""
+    from teilhabe import dbt_reading
+
+    if not (target / dbt_run.READ).exists() and dbt_reading.kept().exists():
+        dbt_reading.place(dbt_reading.kept(), target / dbt_run.READ)
+
+
+def run_dbt(settings: Settings, arguments: Sequence[str], target: Path, environment: Mapping[str, str]) -> list[Node]:
+    """As ``dbt``, with results in ``target`` and a connection (where one is needed) as ``environment`` says."""
     results = target / dbt_run.RESULTS
     results.unlink(missing_ok=True)
     quiet = ["--quiet", "--no-use-colors", "--log-level-file", "info"]
@@ -253,6 +263,14 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
     # A correction no longer needed is told, see `needless_corrections`; it must not hold up everybody's numbers.
     variables: dict[str, Any] = {"observation_models": observation_models(settings), "repaired_corrections": "warn"}
     command += ["--vars", json.dumps(variables)]
+    environment = {
+        **environment,
+        "DBT_TARGET_PATH": str(target),
+        "DBT_PROFILES_DIR": str(settings.dbt_project),
+        "DO_NOT_TRACK": "1",
+        "TEILHABE_MACROS_OF_MODELS": json.dumps(macros.digests_of_models(settings.dbt_project)),
+        "TEILHABE_TERRITORIAL_STATE": settings.territorial_state.isoformat() if settings.territorial_state else "",
+    }
     done = _in_a_process_of_its_own([sys.executable, "-m", "teilhabe.dbt_run", *command], settings, environment)
     for line in (done.stdout + done.stderr).splitlines():
         if line.strip():

@@ -20,6 +20,8 @@ PARENT = "TEILHABE_DBT_PARENT"
 """Environment variable: the number of the process that asked for this one."""
 
 MANIFEST, RESULTS = "manifest.json", "run_results.json"
+READ = "partial_parse.msgpack"
+"""What dbt has read of the project, in its own form."""
 
 
 def main(folder: Path, arguments: Sequence[str]) -> int:
@@ -28,6 +30,7 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
     from dbt_common.events.event_manager_client import ctx_set_event_manager
 
     ctx_set_event_manager(_events())
+    _read_alike_for_all_servers()
     done = dbtRunner().invoke(["--no-write-json", *arguments])
     ran = getattr(done.result, "results", [])
     nodes = {one.node.unique_id: _contract(one.node) for one in ran if one.node.resource_type == "model"}
@@ -36,6 +39,19 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
     if done.exception is not None:
         print(done.exception, file=sys.stderr)
     return 0 if done.success else 1
+
+
+def _read_alike_for_all_servers() -> None:
+    """Host and port say nothing about a project that does not use them; dbt would read all of it anew when they change."""
+    from dbt.adapters.postgres.connections import PostgresCredentials
+
+    credentials: Any = PostgresCredentials
+    all_keys = credentials._connection_keys
+
+    def connection_keys(self: Any) -> tuple[str, ...]:
+        return tuple(key for key in all_keys(self) if key not in ("host", "port"))
+
+    credentials._connection_keys = connection_keys
 
 
 def _events() -> Any:

@@ -36,8 +36,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """One in which a run of dbt never ends, and says when it is under way."""
     package = tmp_path / "dbt" / "cli"
     package.mkdir(parents=True)
-    for folder in (package.parent, package):
-        (folder / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    # All but its command line is dbt's own.
+    (package.parent / "__init__.py").write_text("import pkgutil; __path__ = pkgutil.extend_path(__path__, __name__)\n")
     (package / "main.py").write_text(NEVER_ENDS.format(ready=str(tmp_path / "ready")))
     return {**os.environ, "PYTHONPATH": str(tmp_path), "TEILHABE_HOME": str(tmp_path / "home")}
 
