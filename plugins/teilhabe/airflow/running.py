@@ -125,14 +125,19 @@ def _refuse_without_room(settings: Settings, datasets: Iterable[str]) -> None:
 
 
 def _batches(settings: Settings, contracts: dict[str, Contract], *, include_remote: bool) -> list[list[str]]:
-    """Datasets something waits for: those of the register, then the others. Remote sources are asked once a run."""
-    register: list[str] = []
-    others: list[str] = []
+    """Datasets something waits for: those of the register, then the others. Remote sources are asked once a run.
+
+    The dataset with the most files begins first: begun last, everything would wait for it while it works alone.
+    """
+    waiting: dict[str, int] = {}
     for name, contract in contracts.items():
+        files = pipeline.waiting_in_inbox(settings, name) + pipeline.unfinished(settings, name)
         remote = include_remote and any(server.type != "local" for server in contract.servers)
-        if remote or pipeline.waiting_in_inbox(settings, name) or pipeline.unfinished(settings, name):
-            (register if contract.agency == pipeline.REGISTER_AGENCY else others).append(name)
-    return [register, others]
+        if remote or files:
+            waiting[name] = files
+    ordered = sorted(waiting, key=lambda name: -waiting[name])
+    register = [name for name in ordered if contracts[name].agency == pipeline.REGISTER_AGENCY]
+    return [register, [name for name in ordered if name not in register]]
 
 
 def _follow(
