@@ -169,10 +169,7 @@ def _layout(contract: Contract, layout: Layout, measures: Mapping[str, str]) -> 
         facts.append("der Zeitraum steht im Dateinamen")
     terms = {column.name: column for column in contract.columns}
     own = {**getattr(layout, "columns", {}), **getattr(layout, "fields", {})}
-    keys = [
-        [" / ".join(texts), terms[name].description_de if name in terms else "", "Pflicht"]
-        for name, texts in own.items()
-    ]
+    keys = [[" / ".join(texts), _of_column(name, terms), "Pflicht"] for name, texts in own.items()]
     keys += [
         [" / ".join(aliases), "Ausprägung, siehe unten", "Pflicht"] for aliases in getattr(layout, "label_columns", [])
     ]
@@ -185,7 +182,7 @@ def _layout(contract: Contract, layout: Layout, measures: Mapping[str, str]) -> 
             "territory_name": "Gebiet",
             "period_code": "Zeitraum",
         }
-        keys = [[words[name], "führende Spalte der Tabelle", "Pflicht"] for name in layout.keys]
+        keys = [[words[name], _of_column(name, terms), "Pflicht"] for name in layout.keys]
     if isinstance(layout, StackedTable):
         also = {**layout.kinds, **layout.headers}
         facts += [f"statt „{text}“ auch {' / '.join(others)}" for text, others in also.items()]
@@ -211,6 +208,24 @@ def _layout(contract: Contract, layout: Layout, measures: Mapping[str, str]) -> 
         head, row = example
         out.append(_table(head, [row], caption="Beispielzeile (erfundene Zahlen)", wide=True))
     return _tag("div", Html("".join(out)), class_="layout")
+
+
+_OF_COLUMNS = {
+    "territory_code": "Amtlicher Schlüssel des Gebiets",
+    "territory_name": "Name des Gebiets",
+    "period_code": "Berichtszeitraum oder Stichtag",
+    "value": "Die Zahl, oder eines der vereinbarten Zeichen",
+    "category_name": "Name dazu",
+    "label": "Ausprägung, siehe unten",
+}
+"""What an office puts into a column; a contract describes what we make of it."""
+
+
+def _of_column(name: str, terms: Mapping[str, Column]) -> str:
+    if name == "category":
+        named = terms["category_name"].office_term if "category_name" in terms else ""
+        return "Wonach die Zahlen gegliedert sind" + (f"; der Name dazu steht in „{named}“" if named else "")
+    return _OF_COLUMNS.get(name) or (terms[name].description_de if name in terms else "")
 
 
 def _delimiter(layout: Layout) -> str | None:
@@ -244,7 +259,7 @@ def _meaning(found: Mapping[str, str], measures: Mapping[str, str], text: str, t
             column = terms[name].office_term or "Gliederung" if name in terms else "Gliederung"
             known = wording.code_words("category", code)
             words.append(f"{column}: {known if known != code else text}")
-        elif name != "measure_code":
+        elif name != "measure_code" and not (words and wording.code_words(name, code) in words[0]):
             words.append(wording.code_words(name, code))
     return ", ".join(words) or "insgesamt"
 
@@ -262,8 +277,8 @@ def _when(layout: Layout, text: str) -> str:
 
 
 def _example(contract: Contract, layout: Layout) -> tuple[list[str], list[str]] | None:
-    """A row as it could stand in the file; forms and fixed layouts have none."""
-    if isinstance(layout, Form) or not hasattr(layout, "columns"):
+    """A row as an office could write it; forms, and what others publish in a layout of their own, have none."""
+    if not contract.mendable or not isinstance(layout, Table):
         return None
     code, name = _EXAMPLE_PLACE if "municipality" in contract.levels else ("03157", "Peine")
     period = wording.delivered_period(contract.calendar.first_period, layout) or contract.calendar.first_period
@@ -272,7 +287,7 @@ def _example(contract: Contract, layout: Layout) -> tuple[list[str], list[str]] 
     cells: list[tuple[str, str]] = []
     for column, texts in layout.columns.items():
         cells.append((texts[0], known.get(column, "…")))
-    label_columns = getattr(layout, "label_columns", [])
+    label_columns = layout.label_columns
     first: dict[tuple[tuple[str, str], ...], str] = {}
     for text, found in layout.labels.items():
         if found is not None:
@@ -281,11 +296,10 @@ def _example(contract: Contract, layout: Layout) -> tuple[list[str], list[str]] 
     groups = [text for text in first.values() if text not in values]
     for aliases in label_columns:
         cells.append((aliases[0], groups[0] if groups else "…"))
-    if layout.reader == "table":
-        headed = [text for text in values if text not in layout.optional] or [t for t in groups if not label_columns]
-        cells += [(text, number) for text, number in zip(headed, numbers, strict=False)]
-        if len(headed) > len(numbers):
-            cells.append(("…", "…"))
+    headed = [text for text in values if text not in layout.optional] or [t for t in groups if not label_columns]
+    cells += [(text, number) for text, number in zip(headed, numbers, strict=False)]
+    if len(headed) > len(numbers):
+        cells.append(("…", "…"))
     return [text for text, _ in cells], [text for _, text in cells]
 
 
@@ -302,7 +316,9 @@ def _signs(contract: Contract) -> Iterator[Html]:
     else:
         yield _tag("p", "In den Zahlenspalten sind keine Zeichen vereinbart: Es stehen nur Zahlen.")
     if "leere Zelle" not in dict(lines):
-        yield _tag("p", "Eine leere Zelle ist keine Angabe: Sie wird beanstandet.", class_="quiet")
+        may = [f"„{text}“" for layout in contract.layouts if isinstance(layout, Form) for text in layout.optional]
+        but = f", außer bei {', '.join(may)}" if may else ""
+        yield _tag("p", f"Eine leere Zelle ist keine Angabe: Sie wird beanstandet{but}.", class_="quiet")
 
 
 def _checks(checks: Iterable[Expectation], *, is_mendable: bool) -> Iterator[Html]:

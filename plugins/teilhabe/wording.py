@@ -183,9 +183,10 @@ def _years(contract: Contract, today: date) -> range:
 def due_rule(contract: Contract) -> str:
     """When a delivery is due, as a sentence."""
     lag, grace = contract.calendar.lag_days, contract.calendar.grace_days
+    frequency = FREQUENCIES[contract.calendar.frequency]
     waits = f"; erinnert wird nach weiteren {grace} Tagen" if grace else ""
     return (
-        f"{FREQUENCIES[contract.calendar.frequency].capitalize()}, {lag} Tage nach Ende des Berichtszeitraums (am Wochenende und an "
+        f"{frequency[:1].upper()}{frequency[1:]}, {lag} Tage nach Ende des Berichtszeitraums (am Wochenende und an "
         f"Feiertagen: am nächsten Werktag danach){waits}."
     )
 

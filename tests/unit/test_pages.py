@@ -109,6 +109,18 @@ def test_codes_are_said_in_words(site: Path) -> None:
     assert re.search(r"männlich 7-14 .{0,60}männlich, 7 bis 14 Jahre", text)
 
 
+@pytest.mark.parametrize("name", sorted(CONTRACTS))
+def test_no_page_speaks_of_our_own_columns(name: str, site: Path) -> None:
+    text = shown(site, name)
+    assert "sonst total" not in text and "führende Spalte" not in text and "wie geliefert" not in text
+    assert ("Beispielzeile" in text) <= CONTRACTS[name].mendable, "nobody writes a row of a published table"
+
+
+def test_a_field_that_may_be_left_empty_is_said_to(site: Path) -> None:
+    text = shown(site, "housing__accommodation")
+    assert "Sie wird beanstandet, außer bei „Untergebrachte wohnungslose Personen“." in text
+
+
 def test_of_published_tables_faulty_rows_are_left_out_and_the_page_says_so(site: Path) -> None:
     published = (site / "state_monitor__foreigners.html").read_text(encoding="utf-8")
     assert "Einzelne fehlerhafte Zeilen oder Werte werden nicht übernommen, alles Übrige wird geladen." in published
