@@ -267,7 +267,7 @@ def _show_messages(settings: Settings) -> None:
 def _show_next(settings: Settings) -> None:
     info = services.info(settings)
     out.print(f"""
-Airflow     {info.ui_url}  user {info.user}, password in {info.password_file}
+Airflow     {info.ui_url}{info.login_hint}
 Warehouse   {dsn_without_password(settings)}  password in {settings.secrets}/warehouse_analyst.password
 Both keep running; `make down` stops them.
 

@@ -1,4 +1,4 @@
-"""Airflow plugin: the desk ("Lieferungen") below ``/desk`` and its entry in the navigation.
+"""Airflow plugin: the desk ("Lieferungen") below ``/desk``, its entry in the navigation, and the gate before all routes.
 
 Airflow runs this file in every one of its processes; only the API server ever needs the pages, so all of it is built
 at the first request. Plugin routes are not protected by Airflow: every route of the desk depends on ``_account``.
@@ -27,11 +27,27 @@ async def desk(scope: Scope, receive: Receive, send: Send) -> None:
     await _application()(scope, receive, send)
 
 
+class Gate:
+    """The gate, made at the first request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._gate: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._gate is None:
+            from teilhabe.airflow import gate
+
+            self._gate = gate.Gate(self._app)
+        await self._gate(scope, receive, send)
+
+
 class DeskPlugin(AirflowPlugin):
-    """Registers the desk."""
+    """Registers the desk and the gate."""
 
     name = "teilhabe_desk"
     fastapi_apps: list[Any] = [{"app": desk, "url_prefix": "/desk", "name": "Lieferungen"}]  # noqa: RUF012 - as Airflow declares it
+    fastapi_root_middlewares: list[Any] = [{"middleware": Gate, "name": "teilhabe"}]  # noqa: RUF012 - as Airflow declares it
     external_views: list[Any] = [  # noqa: RUF012 - as Airflow declares it
         {
             "name": "Lieferungen",

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the tests need beyond Python: an SSH and an IMAP server program, a second PostgreSQL (the external server of the tests), a
-# browser, and docker-compose and systemd-analyze, which check files without an engine or a running systemd.
+# browser, nginx (the example of a proxy with TLS), and docker-compose and systemd-analyze, which check files without an engine or a
+# running systemd.
 # Nothing is started: the tests run private instances on free ports.
 set -eu
 
@@ -9,6 +10,7 @@ missing=
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 [ -x /usr/sbin/dovecot ] || command -v dovecot >/dev/null 2>&1 || missing="$missing dovecot-imapd"
 [ -n "${TEILHABE_CHROMIUM:-}" ] || command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || missing="$missing chromium"
+[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null 2>&1 || missing="$missing nginx-light"
 command -v docker-compose >/dev/null 2>&1 || missing="$missing docker-compose"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 [ -n "$missing" ] || exit 0

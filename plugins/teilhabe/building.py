@@ -273,8 +273,8 @@ def run_dbt(settings: Settings, arguments: Sequence[str], target: Path, environm
     }
     done = _in_a_process_of_its_own([sys.executable, "-m", "teilhabe.dbt_run", *command], settings, environment)
     for line in (done.stdout + done.stderr).splitlines():
-        if line.strip():
-            log.info("dbt: %s", line)
+        if told := held_deliveries.without_rows(line):
+            log.info("dbt: %s", told)
     nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
     if done.returncode:
         raise held_deliveries.BuildError(_failure(arguments, nodes, done.stdout + done.stderr, done.returncode), nodes)

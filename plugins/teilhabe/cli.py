@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from teilhabe import cli_keeping, harmless
+from teilhabe import account_commands, cli_keeping, harmless
 from teilhabe.errors import TeilhabeError
 from teilhabe.settings import Settings, get_settings
 from teilhabe.terminal import Console
@@ -44,6 +44,7 @@ contracts_app = typer.Typer(help="The data contracts.", no_args_is_help=True)
 app.add_typer(contracts_app, name="contracts")
 messages_app = typer.Typer(help="Messages to the offices and the operators.", no_args_is_help=True)
 app.add_typer(messages_app, name="messages")
+app.add_typer(account_commands.app, name="account")
 
 _PIPED_WIDTH = 240
 """Without a terminal nobody can widen the window, so tables get room for whole sentences."""
@@ -117,7 +118,7 @@ def up(
     with progress_lines("Starting") as tell:
         prepare(settings, tell)
         info = services.up(settings, tell)
-    out.print(f"Airflow     {info.ui_url}  (user {info.user}, password in {info.password_file})")
+    out.print(f"Airflow     {info.ui_url}{info.login_hint}")
     out.print(f"Desk        {info.desk_url}")
     out.print(
         f"Warehouse   {dsn_without_password(settings)}  (password in {settings.secrets}/warehouse_analyst.password)"

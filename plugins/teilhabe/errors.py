@@ -83,6 +83,11 @@ class Finding:
 class TeilhabeError(Exception):
     """The base of all errors that are shown to a person as they are, without a traceback."""
 
+    bare: str | None = None
+    """The same without the name of a file, where it names one."""
+    in_full: str | None = None
+    """All its words, where they were left out for a log."""
+
 
 class ContractError(TeilhabeError):
     """A contract, suite or setting is wrong: nothing a retry could mend."""

@@ -35,6 +35,7 @@ from teilhabe import (
 )
 from teilhabe.code_version import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
+from teilhabe.discretion import in_logs, name_no_file
 from teilhabe.errors import ContractError, Finding, FullError, ReadingError, SourceError, TeilhabeError
 from teilhabe.office_time import spell_moment
 from teilhabe.passing_bytes import passing_folder
@@ -236,7 +237,7 @@ def poll(
             try:
                 waiting += _poll_one(conn, settings, contract, server, credentials)
             except TeilhabeError as error:
-                log.warning("%s: %s", contract.dataset_id, error)
+                log.warning("%s: %s", contract.dataset_id, in_logs(error))
                 left.append(error)
     if errors is None:
         _raise_first(left)
@@ -292,7 +293,8 @@ def archive(settings: Settings, contract: Contract, waiting: list[Waiting], cred
             try:
                 delivery = _archive_one(conn, settings, contract, sources[item.server], item, store, rules, folder)
             except TeilhabeError as error:
-                log.warning("%s: %s", contract.dataset_id, error)
+                name_no_file(error, item.file.name, item.file.key)
+                log.warning("%s: %s", contract.dataset_id, in_logs(error))
                 errors.append(error)
                 if isinstance(error, FullError):
                     break
@@ -470,11 +472,13 @@ def _load_one(
             reading.excluded = RowsExcluded(excluded_rows.places(conn, number))
             conn.commit()
         outcome.rows = loading.load(conn, contract, number, reading.chunks())
-    log.info("loaded %s (%s rows)", delivery.file_name, outcome.rows)
+    log.info("delivery %s: loaded, %s rows", number, outcome.rows)
 
 
 def _note_error(contract: Contract, delivery: ops.Delivery, error: Exception, errors: list[Exception]) -> None:
     """Only the type: the text of an unforeseen error may quote a file."""
+    if isinstance(error, TeilhabeError):
+        name_no_file(error, delivery.file_name)
     log.error("delivery %s of %s: %s", delivery.delivery_id, contract.dataset_id, type(error).__name__)
     errors.append(error)
 
@@ -525,11 +529,14 @@ def unfinished(settings: Settings, dataset_id: str) -> int:
 
 
 def refused(settings: Settings, dataset_id: str, run_id: str) -> list[str]:
-    """One sentence per delivery the run refused, whichever attempt it was, for whoever looks at it."""
+    """One sentence per delivery the run refused, whichever attempt it was: its number and the rule, nothing of the file.
+
+    The log of a task has more readers than the desk, which shows names and values to those who may see them.
+    """
     with loading.session(settings) as conn:
         rows = conn.execute(
             """
-            select distinct on (o.delivery_id) coalesce(f.message, 'delivery ' || o.delivery_id || ' was refused')
+            select distinct on (o.delivery_id) o.delivery_id, f.rule
             from ops.outcome as o
             left join ops.finding as f on f.delivery_id = o.delivery_id and f.severity = 'critical'
             where o.dataset_id = %s and o.run_id = %s and o.status = 'refused' and o.delivery_id is not null
@@ -537,7 +544,10 @@ def refused(settings: Settings, dataset_id: str, run_id: str) -> list[str]:
             """,
             (dataset_id, run_id),
         ).fetchall()
-    return [row[0] for row in rows]
+    return [
+        f"Lieferung {number} zurückgewiesen ({rule or 'ohne Befund'}), siehe /desk/deliveries/{number}"
+        for number, rule in rows
+    ]
 
 
 def register_waits(settings: Settings, now: datetime | None = None) -> bool:
@@ -817,7 +827,7 @@ def _unpack(
         ops.set_state(conn, delivery.delivery_id, "unpacked", rules_version=rules)
         conn.commit()
         outcome.rows = len(kept)
-    log.info("%s: unpacked, %s files", delivery.file_name, len(kept))
+    log.info("delivery %s: unpacked, %s files", delivery.delivery_id, len(kept))
     return "unpacked"
 
 

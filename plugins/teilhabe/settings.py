@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -32,6 +33,10 @@ class Settings:
     """Day on whose territories converted series stand; None is the day of the build."""
     build_rows: int = 2_000_000
     """Delivered rows the warehouse build takes in at once; more are taken in one pass after the other."""
+    public_url: str | None = None
+    """Where people reach Airflow and the desk when a proxy stands before them."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose word about the client and its scheme is taken."""
 
     @property
     def inbox(self) -> Path:
@@ -91,6 +96,8 @@ def get_settings(environ: Mapping[str, str] | None = None) -> Settings:
         warehouse_url=_warehouse_url(env),
         territorial_state=_territorial_state(env),
         build_rows=_build_rows(env),
+        public_url=(public_url := _public_url(env)),
+        trusted_proxies=_trusted_proxies(env, public_url),
     )
 
 
@@ -190,6 +197,37 @@ def _with_password(url: str, env: Mapping[str, str]) -> str:
     if not at or ":" in login:
         raise ContractError("TEILHABE_WAREHOUSE_URL needs a user without a password beside a password file.")
     return parts._replace(netloc=f"{login}:{quote(password, safe='')}@{place}").geturl()
+
+
+def _public_url(env: Mapping[str, str]) -> str | None:
+    text = env.get("TEILHABE_PUBLIC_URL", "").strip().rstrip("/")
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ContractError(
+            f"TEILHABE_PUBLIC_URL must be an address like https://daten.landkreis.example, found {text!r}."
+        )
+    if parts.path or parts.query or parts.fragment:
+        raise ContractError("TEILHABE_PUBLIC_URL needs a host name of its own: nothing may follow it but a port.")
+    return text
+
+
+def _trusted_proxies(env: Mapping[str, str], public_url: str | None) -> tuple[str, ...]:
+    """By default the machine's own, where a public address says that there is a proxy."""
+    text = env.get("TEILHABE_TRUSTED_PROXIES", "").strip()
+    if not text:
+        return ("127.0.0.1", "::1") if public_url and public_url.startswith("https:") else ()
+    given = tuple(part.strip() for part in text.split(",") if part.strip())
+    for one in given:
+        try:
+            ip_network(one)
+        except ValueError:
+            raise ContractError(
+                "TEILHABE_TRUSTED_PROXIES must be addresses or networks like 127.0.0.1 or 10.1.0.0/24, separated by commas; "
+                f"found {one!r}."
+            ) from None
+    return given
 
 
 def _territorial_state(env: Mapping[str, str]) -> date | None:

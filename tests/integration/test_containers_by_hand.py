@@ -62,7 +62,8 @@ class Deployment:
             "/run/secrets/postgres_password": str(self.password_file),
             "/run/hand-out": str(self.root / "hand-out"),
             "0.0.0.0": "127.0.0.1",
-            "${TEILHABE_UI_URL:-http://127.0.0.1:8080}": f"http://127.0.0.1:{self.api_port}",
+            "${TEILHABE_TRUSTED_PROXIES:-}": "",
+            "${TEILHABE_PUBLIC_URL:-http://127.0.0.1:8080}": f"http://127.0.0.1:{self.api_port}",
         }
         given = {"AIRFLOW__API__PORT": str(self.api_port)}
         for name, value in COMPOSE["services"][service]["environment"].items():

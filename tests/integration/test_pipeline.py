@@ -202,8 +202,11 @@ def test_what_a_run_refused_is_told_for_that_run_alone(flow: Flow) -> None:
         flow.hand_in(FOREIGNERS, HTML + name.encode(), name)
         flow.archive(FOREIGNERS)
         assert set(pipeline.take_in(flow.settings, contract, run_id).values()) == {"quarantined"}
+    [[number, rule]] = flow.ask(
+        "select d.delivery_id, f.rule from ops.delivery d join ops.finding f using (delivery_id) where d.file_name = 'b.csv'"
+    )
     [sentence] = pipeline.refused(flow.settings, FOREIGNERS, "run-2")
-    assert "„b.csv“" in sentence
+    assert sentence == f"Lieferung {number} zurückgewiesen ({rule}), siehe /desk/deliveries/{number}"
 
 
 def test_judging_and_loading_in_one_go_compares_each_file_with_the_one_before(flow: Flow) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import io
 import json
 import re
 import uuid
@@ -12,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import psycopg
 import pytest
 from fastapi import FastAPI, HTTPException, Request
@@ -48,13 +50,13 @@ def nothing(_: str) -> bool:
 
 
 ACCOUNTS = {
-    "clerk": Account("clerk", everything, everything, is_operator=True, may_decide=True),
-    "colleague": Account("colleague", everything, everything),
-    "viewer": Account("viewer", everything, nothing),
-    "unemployed": Account("unemployed", UNEMPLOYED.__eq__, UNEMPLOYED.__eq__),
-    "sports": Account("sports", SPORTS.__eq__, SPORTS.__eq__),
-    "lengede": Account("lengede", everything, everything, senders=frozenset({LENGEDE})),
-    "nobody": Account("nobody", nothing, nothing),
+    "clerk": Account("clerk", everything, everything, everything, is_operator=True, may_decide=True),
+    "colleague": Account("colleague", everything, everything, everything),
+    "viewer": Account("viewer", everything, nothing, nothing),
+    "unemployed": Account("unemployed", UNEMPLOYED.__eq__, UNEMPLOYED.__eq__, nothing),
+    "sports": Account("sports", SPORTS.__eq__, SPORTS.__eq__, nothing),
+    "lengede": Account("lengede", everything, everything, nothing, senders=frozenset({LENGEDE})),
+    "nobody": Account("nobody", nothing, nothing, nothing),
 }
 
 
@@ -262,7 +264,7 @@ def test_a_stranger_gets_401_on_every_route_and_method(app: FastAPI) -> None:
 
 def test_a_stranger_is_told_where_to_sign_in_and_comes_back(app: FastAPI) -> None:
     page = client_of(app, None).get("/incidents/7?done=x")
-    assert "/api/v2/auth/login?next=http%3A%2F%2Ftestserver%2Fincidents%2F7%3Fdone%3Dx" in page.text
+    assert "/api/v2/auth/login?next=%2Fincidents%2F7%3Fdone%3Dx" in page.text
 
 
 def test_a_cookie_that_is_no_good_leads_to_the_login(app: FastAPI) -> None:
@@ -476,7 +478,8 @@ def test_a_viewer_looks_but_does_not_act(settings: Settings, conn: ops.Connectio
     viewer = client_of(app, "viewer")
     for path in ("/", f"/deliveries/{delivery}", f"/incidents/{incident}", f"/deliveries/{delivery}/findings.csv"):
         page = viewer.get(path)
-        assert page.status_code == 200 and 'method="post"' not in page.text
+        forms = re.findall(r'method="post" action="([^"]*)"', page.text)
+        assert page.status_code == 200 and set(forms) <= {"/logout"}
     assert viewer.get(f"/deliveries/{delivery}/original").status_code == 403
     session = "x" * 43
     viewer.cookies.set(protection.COOKIE, session)
@@ -500,7 +503,7 @@ def test_an_office_sees_its_own_datasets_only(conn: ops.Connection, app: FastAPI
         f"/messages/{message}",
     ):  # fmt: skip
         assert office.get(path).status_code == 404, path
-    for path in ("/", "/deliveries", "/incidents?state=all", "/messages", "/due", "/upload"):
+    for path in ("/", "/overview", "/deliveries", "/incidents?state=all", "/messages", "/due", "/upload"):
         text = office.get(path).text
         assert "Arbeitslose" not in text and "Jobcenter" not in text, path
     assert office.get("/metrics").status_code == 403
@@ -515,7 +518,7 @@ def test_a_municipality_sees_what_it_sent_and_owes(conn: ops.Connection, app: Fa
     answers = {n: lengede.get(f"/deliveries/{n}").status_code for n in (own, others, offices)}
     assert answers == {own: 200, others: 404, offices: 404}
     assert [lengede.get(f"/incidents/{n}").status_code for n in (mine, theirs)] == [200, 404]
-    for path in ("/", "/deliveries", "/incidents", "/due", f"/upload?dataset={HOUSING}"):
+    for path in ("/", "/overview", "/deliveries", "/incidents", "/due", f"/upload?dataset={HOUSING}"):
         text = lengede.get(path).text
         assert "Ilsede" not in text and "Arbeitslose der Gemeinden" not in text, path
     assert lengede.get("/metrics").status_code == 403
@@ -622,6 +625,76 @@ def test_a_proxys_own_address_counts_as_this_origin(settings: Settings, conn: op
     data = {protection.TOKEN_FIELD: token_in(clerk.get(f"/incidents/{number}"))}
     headers = {"origin": "https://daten.kreis.example", "sec-fetch-site": "same-origin"}
     assert clerk.post(f"/incidents/{number}/acknowledge", data=data, headers=headers).status_code == 303
+
+
+def test_nobody_is_judge_in_its_own_cause(settings: Settings, conn: ops.Connection, app: FastAPI) -> None:
+    incidents = {
+        "unemployed": complain(conn, UNEMPLOYED, "2026-03"),
+        "lengede": complain(conn, HOUSING, "2026-03", sender=LENGEDE),
+    }
+    for account, incident in incidents.items():
+        office, page = client_of(app, account), f"/incidents/{incident}"
+        shown = office.get(page).text
+        assert f"{page}/note" in shown and f"{page}/acknowledge" in shown and f"{page}/waive" not in shown
+        refused = post(office, f"{page}/waive", page, reason="passt schon", until="2026-06-01")
+        assert refused.status_code == 403 and "Ausnahmen lässt die Koordinierungsstelle zu" in refused.text
+        assert post(office, f"{page}/note", page, text="Wir fragen nach.").status_code == 303
+        assert post(office, f"{page}/acknowledge", page).status_code == 303
+    assert {state for (state,) in conn.execute("select state from ops.incident")} == {"acknowledged"}
+
+
+def test_who_waives_and_may_not_hand_in_acts_on_nothing(conn: ops.Connection, app: FastAPI) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ACCOUNTS, "odd", Account("odd", everything, nothing, everything, may_decide=True))
+        assert post(client_of(app, "odd"), "/incidents/1/waive", "/").status_code == 403
+
+
+# -------------------------------------------------------------------------------------------------- an office's first page
+
+
+def test_an_office_begins_with_what_it_has_to_do(conn: ops.Connection, app: FastAPI, clerk: TestClient) -> None:
+    complain(conn, HOUSING, "2026-03", sender=LENGEDE)
+    lengede = client_of(app, "lengede")
+    text = html.unescape(lengede.get("/").text)
+    assert "<h1>Abgeben</h1>" in text and "1 offene Beanstandung<" in text
+    assert f"/upload?dataset={HOUSING}&sender={LENGEDE}&period=2026-04" in text and "April 2026" in text
+    assert f"/forms/{HOUSING}?sender={LENGEDE}" in text
+    assert "Arbeitslose" not in text and 'aria-current="page">Abgeben' in text
+    assert "<h1>Was ist da, was fehlt?</h1>" in lengede.get("/overview").text
+    for account in ("clerk", "viewer"):
+        assert "<h1>Was ist da, was fehlt?</h1>" in client_of(app, account).get("/").text
+    # What arrived is no longer due.
+    arrive(conn, HOUSING, "2026-04", "2026-05-08", sender=LENGEDE)
+    assert "&period=2026-04" not in html.unescape(lengede.get("/").text)
+
+
+def test_an_office_gets_its_form_filled_in(app: FastAPI) -> None:
+    lengede = client_of(app, "lengede")
+    answer = lengede.get(f"/forms/{HOUSING}", params={"sender": LENGEDE})
+    assert answer.status_code == 200
+    assert f'filename="Formular_accommodation_{LENGEDE}.xlsx"' in answer.headers["content-disposition"]
+    book = openpyxl.load_workbook(io.BytesIO(answer.content))
+    cells = {str(cell.value) for sheet in book for row in sheet.iter_rows() for cell in row}
+    assert any("Lengede" in cell for cell in cells)
+    for account, path in (
+        ("lengede", f"/forms/{HOUSING}?sender={ILSEDE}"),
+        ("lengede", f"/forms/{UNEMPLOYED}"),
+        ("viewer", f"/forms/{HOUSING}"),
+        ("sports", f"/forms/{HOUSING}"),
+        ("unemployed", f"/forms/{UNEMPLOYED}"),  # its files come from a system
+    ):
+        assert client_of(app, account).get(path).status_code == 404, (account, path)
+
+
+def test_leaving_takes_the_form_of_this_page(clerk: TestClient) -> None:
+    assert clerk.post("/logout", data={}).status_code == 403
+    away = post(clerk, "/logout", "/")
+    assert away.status_code == 303 and away.headers["location"] == "/api/v2/auth/logout"
+    assert f'{protection.COOKIE}=""' in away.headers["set-cookie"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ACCOUNTS, "away", Account("away", nothing, nothing, nothing, works_in_airflow=False))
+        page = client_of(clerk.app, "away").get("/")  # type: ignore[arg-type]
+    assert "Abmelden" in page.text and ">Airflow<" not in page.text
 
 
 # ------------------------------------------------------------------------------------------------------------ incidents

@@ -10,14 +10,22 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import jwt
 import tenacity
 
+from teilhabe import warehouse
 from teilhabe.airflow import processes
+from teilhabe.airflow.rights import AUTOMATION
 from teilhabe.errors import ServiceError
 from teilhabe.settings import Settings, secret
 
-USER = "admin"
 PASSWORD_FILE = "airflow_admin.password"  # noqa: S105 - the name of a file
+"""In it the password the first person's account was made with."""
+
+JWT_KEY, JWT_AUDIENCE, JWT_ALGORITHM = "airflow_jwt.key", "apache-airflow", "HS512"
+"""What Airflow signs its tokens with and asks of them; whoever has the home's secrets can sign one."""
+
+_TOKEN_SECONDS = 3600
 
 PATIENCE = 60.0
 """Seconds that a command waits for an Airflow that does not answer: as long as a restart takes, twice."""
@@ -26,19 +34,20 @@ _PATIENT_SECONDS = 5
 """How long a DAG may be unknown before Airflow is asked to read its files."""
 
 
-class LoginRefusedError(ServiceError):
-    """Airflow answers, and does not take the password."""
-
-
 class AirflowApi:
-    """A small client of Airflow's REST interface, logged in as the home's admin."""
+    """A small client of Airflow's REST interface; it signs its own tokens and needs nobody's password."""
 
     def __init__(
-        self, settings: Settings, patience: float = PATIENCE, meanwhile: Callable[[], None] = lambda: None
+        self,
+        settings: Settings,
+        patience: float = PATIENCE,
+        meanwhile: Callable[[], None] = lambda: None,
+        account: str = AUTOMATION,
     ) -> None:
         """``patience``: seconds that no answer, or a server error, is taken for a passing trouble; ``meanwhile`` is
-        called before each new try."""
+        called before each new try; ``account``: whose rights count."""
         self._settings = settings
+        self._account = account
         self._patience = patience
         self._meanwhile = meanwhile
         # No proxy of the environment may get to see requests to this machine.
@@ -55,19 +64,22 @@ class AirflowApi:
             raise httpx.ConnectError("it is not this home's API server that listens there", request=request)
 
     def login(self) -> None:
-        """Get a token.
+        """Sign a token for the account.
 
         Raises:
-            LoginRefusedError: the password is not the one Airflow knows, or the account is closed.
-            ServiceError: Airflow does not answer.
+            ServiceError: there is no such account, or it was disabled.
         """
-        body = {"username": USER, "password": secret(self._settings, PASSWORD_FILE)}
-        response = self._answer("POST", "/auth/token", json=body)
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            raise LoginRefusedError(f"Airflow refuses the login of {USER}: {response.status_code}.")
-        if response.status_code != httpx.codes.CREATED:
-            raise ServiceError(f"Airflow gives {USER} no token: {response.status_code} {response.text[:500]}")
-        self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+        with warehouse.connect("airflow", self._settings) as connection:
+            found = connection.execute("SELECT id, active FROM ab_user WHERE username = %s", [self._account]).fetchone()
+        if found is None:
+            raise ServiceError(f"Airflow has no account {self._account}; `teilhabe init` makes it.")
+        if not found[1]:
+            raise ServiceError(f"The account {self._account} is disabled (`teilhabe account enable {self._account}`).")
+        now = int(time.time())
+        claims = {"sub": str(found[0]), "aud": JWT_AUDIENCE, "iat": now, "nbf": now, "exp": now + _TOKEN_SECONDS}
+        claims["jti"] = random_source.token_hex(16)
+        token = jwt.encode(claims, secret(self._settings, JWT_KEY), algorithm=JWT_ALGORITHM)
+        self._client.headers["Authorization"] = f"Bearer {token}"
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """Start a run now; returns its id."""

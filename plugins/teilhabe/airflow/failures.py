@@ -26,6 +26,6 @@ def tell_operators(context: Any) -> None:
     else:
         subject, key = f"DAG fehlgeschlagen: {instance.dag_id}", f"dag:{instance.dag_id}:{instance.task_id}"
     # Only sentences of our own: the text of an unforeseen error may quote a file.
-    what = str(error) if isinstance(error, TeilhabeError) else type(error).__name__
+    what = (error.in_full or str(error)) if isinstance(error, TeilhabeError) else type(error).__name__
     text = f"Task {instance.task_id}, Lauf {instance.run_id}, Versuch {instance.try_number}: {what}"
     runtime.alert(subject, text, key)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 
 from teilhabe import warehouse
 from teilhabe.airflow import processes
-from teilhabe.airflow.client import PASSWORD_FILE, USER
+from teilhabe.airflow.rights import AUTOMATION
 from teilhabe.errors import ServiceError
-from teilhabe.settings import Settings, secret
+from teilhabe.settings import Settings
 
 SLOTS = 4
 """How many tasks run side by side.
@@ -26,7 +26,7 @@ _GRANTS_VERSION = "2"
 
 
 def migrate(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Bring the database to the installed version and make sure of the admin; nothing to do costs nothing.
+    """Bring the database to the installed version, its roles and first accounts included; nothing to do costs nothing.
 
     ``environ`` configures Airflow completely.
     """
@@ -37,7 +37,7 @@ def migrate(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def is_migrated(settings: Settings) -> bool:
-    """Whether the database is what the installed version left, admin included."""
+    """Whether the database is what the installed version left, the account of the commands included."""
     state = {"versions": _versions(), "revisions": _revisions(settings)}
     try:
         return bool(state["revisions"]) and json.loads((settings.run / "airflow-migrated.json").read_text()) == state
@@ -57,14 +57,14 @@ def _versions() -> dict[str, str]:
 
 
 def _revisions(settings: Settings) -> list[str]:
-    """What the database says it is at; empty when it holds nothing or lacks the admin."""
+    """What the database says it is at; empty when it holds nothing or lacks the account of the commands."""
     with warehouse.connect("airflow", settings) as connection:
         tables = connection.execute(
             "SELECT count(*) FROM pg_tables WHERE tablename IN ('alembic_version', 'alembic_version_fab', 'ab_user')"
         ).fetchone()
         if tables is None or tables[0] != 3:
             return []
-        if connection.execute("SELECT 1 FROM ab_user WHERE username = %s AND active", [USER]).fetchone() is None:
+        if connection.execute("SELECT 1 FROM ab_user WHERE username = %s", [AUTOMATION]).fetchone() is None:
             return []
         query = (
             "SELECT version_num FROM alembic_version UNION ALL SELECT version_num FROM alembic_version_fab ORDER BY 1"
@@ -74,14 +74,11 @@ def _revisions(settings: Settings) -> list[str]:
 
 def set_up(settings: Settings, environ: Mapping[str, str]) -> None:
     """Run `bootstrap` in a process of its own: importing Airflow reconfigures everything."""
-    password = secret(settings, PASSWORD_FILE)
-    program = "import sys; from teilhabe.airflow.metadata import bootstrap; bootstrap(*sys.stdin.read().split())"
     with processes.private_log(settings, "start") as output:
-        done = subprocess.run(  # noqa: S603 - our own words
-            [sys.executable, "-c", program],
+        done = subprocess.run(
+            [sys.executable, "-c", "from teilhabe.airflow.metadata import bootstrap; bootstrap()"],
             check=False,
-            input=f"{USER} {password}",
-            text=True,
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env={**environ, processes.MARK: str(settings.home), "SPT_NOENV": "1"},
@@ -92,28 +89,18 @@ def set_up(settings: Settings, environ: Mapping[str, str]) -> None:
         raise ServiceError(message)
 
 
-def bootstrap(user: str, password: str) -> None:
-    """Runs in a process of its own: create or migrate the metadata database, its roles and the admin."""
+def bootstrap() -> None:
+    """Runs in a process of its own: create or migrate the metadata database, its roles and first accounts."""
     from airflow.models.pool import Pool
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
     from airflow.utils import db
 
+    from teilhabe.airflow import accounts
+
     db.initdb()
     Pool.create_or_update_pool(Pool.DEFAULT_POOL_NAME, slots=SLOTS, description="All tasks", include_deferred=False)
     with get_application_builder() as builder:
-        manager = builder.sm
-        manager.sync_roles()
-        # Airflow lists pages of plugins only to those who may read "Plugins"; the desk is for everybody who may look.
-        for name in ("Viewer", "User"):
-            manager.add_permission_to_role(manager.find_role(name), manager.create_permission("can_read", "Plugins"))
-        found = manager.find_user(username=user)
-        if found is None:
-            role = manager.find_role("Admin")
-            if not manager.add_user(user, "Teilhabe", "Admin", f"{user}@localhost", role, password=password):
-                raise SystemExit("The admin could not be created.")
-        else:
-            found.active = True
-            manager.reset_password(found.id, password)
+        accounts.prepare(builder.sm)
 
 
 _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}

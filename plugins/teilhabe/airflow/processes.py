@@ -19,7 +19,7 @@ from teilhabe.errors import ServiceError
 from teilhabe.settings import Settings
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
-    "api-server": ("api-server",),
+    "api-server": ("api-server", "--proxy-headers"),  # of those FORWARDED_ALLOW_IPS names; of nobody by itself
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
 from teilhabe import approvals, building, housekeeping, loading, ops, pipeline, retention, schema
 from teilhabe.airflow.names import WAREHOUSE_CONNECTION, delivery_dag_id
+from teilhabe.discretion import discreetly
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing import Credentials
 from teilhabe.messages import alerts
@@ -34,6 +35,7 @@ class Delivered:
     refused: int
 
 
+@discreetly()
 def deliver(dataset_id: str) -> Delivered | None:
     """All steps for one dataset; None when nothing waits, or when the register goes first."""
     settings = _ready()
@@ -69,10 +71,12 @@ def deliver(dataset_id: str) -> Delivered | None:
     return Delivered(building.waits(settings, dataset_id), len(pipeline.refused(settings, dataset_id, _run_id())))
 
 
+@discreetly()
 def refusals(dataset_id: str) -> list[str]:
     return pipeline.refused(_ready(), dataset_id, _run_id())
 
 
+@discreetly()
 def questions() -> list[dict[str, Any]]:
     """Arguments of one `PublishAnyway` per delivery nobody has been asked about yet."""
     settings = _ready()
@@ -91,12 +95,14 @@ def questions() -> list[dict[str, Any]]:
     ]
 
 
+@discreetly()
 def answer(delivery_id: int, *, publish: bool, actor: str) -> bool:
     """Record what a person decided about a delivery; False when it was decided before."""
     with loading.session(_ready()) as conn:
         return ops.answer(conn, delivery_id, publish=publish, actor=actor)
 
 
+@discreetly()
 def renew_calendar() -> int:
     """How many deliveries are overdue; each is one line of the log, and its office is told."""
     settings, now = _ready(), datetime.now(UTC)
@@ -107,6 +113,7 @@ def renew_calendar() -> int:
     return len(overdue)
 
 
+@discreetly()
 def send_messages() -> int:
     """Follow up what is left, send what waits, look after the disk; returns how many messages went out."""
     settings = _ready()
@@ -139,6 +146,7 @@ def alert(subject: str, text: str, key: str) -> None:
         log.error("alert %s could not be written: %s", key, type(error).__name__)
 
 
+@discreetly()
 def build(*, force: bool = False) -> bool:
     """Build everything that is loaded, once the deliveries under way have arrived: a burst is one build."""
     settings = _ready()

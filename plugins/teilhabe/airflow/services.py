@@ -30,8 +30,9 @@ import psutil
 
 from teilhabe import warehouse
 from teilhabe.airflow import metadata, processes
-from teilhabe.airflow.client import PASSWORD_FILE, USER, AirflowApi, LoginRefusedError
+from teilhabe.airflow.client import JWT_ALGORITHM, JWT_AUDIENCE, JWT_KEY, PASSWORD_FILE
 from teilhabe.airflow.processes import Recorded
+from teilhabe.airflow.rights import ADMIN
 from teilhabe.errors import ContractError, ServiceError, WarehouseError
 from teilhabe.landing import Credentials
 from teilhabe.office_time import OFFICE_TIME
@@ -65,6 +66,11 @@ class ServiceInfo:
     ui_url: str
     user: str
     password_file: Path
+
+    @property
+    def login_hint(self) -> str:
+        """How the first person signs in, as long as the first password is on file."""
+        return f"  (user {self.user}, first password in {self.password_file})" if self.password_file.exists() else ""
 
     @property
     def desk_url(self) -> str:
@@ -105,13 +111,20 @@ def environment(settings: Settings) -> dict[str, str]:
             "host": "127.0.0.1",
             "port": port,
             "workers": 1,
-            "base_url": f"http://127.0.0.1:{port}",
+            "base_url": settings.public_url or f"http://127.0.0.1:{port}",
             "secret_key": secret(settings, "airflow_session.key"),
             "expose_config": False,
             "instance_name": "teilhabe",
         },
-        "api_auth": {"jwt_secret": secret(settings, "airflow_jwt.key", lambda: random_source.token_urlsafe(64))},
-        "fab": {"config_file": settings.airflow_home / "webserver_config.py"},
+        "api_auth": {
+            "jwt_secret": secret(settings, JWT_KEY, lambda: random_source.token_urlsafe(64)),
+            "jwt_audience": JWT_AUDIENCE,
+            "jwt_algorithm": JWT_ALGORITHM,
+        },
+        "fab": {
+            "config_file": login_config(settings),
+            "cookie_secure": bool(settings.public_url and settings.public_url.startswith("https:")),
+        },
         "scheduler": {
             "scheduler_idle_sleep_time": 0.5,
             "scheduler_heartbeat_sec": 2,
@@ -154,13 +167,42 @@ def environment(settings: Settings) -> dict[str, str]:
     values["TEILHABE_ARCHIVE_URL"] = settings.archive_url
     if settings.warehouse_url:
         values["TEILHABE_WAREHOUSE_URL"] = settings.warehouse_url
+    values["TEILHABE_PUBLIC_URL"] = settings.public_url or ""
+    values["TEILHABE_TRUSTED_PROXIES"] = ",".join(settings.trusted_proxies)
+    # Uvicorn believes X-Forwarded-For and -Proto of these; empty: of nobody.
+    values["FORWARDED_ALLOW_IPS"] = ",".join(settings.trusted_proxies)
     values |= {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "SCARF_ANALYTICS": "false", "NO_COLOR": "1"}
     return values
 
 
 def info(settings: Settings) -> ServiceInfo:
     """The address and user of this home's Airflow, running or not."""
-    return ServiceInfo(f"http://127.0.0.1:{processes.port(settings)}", USER, settings.secrets / PASSWORD_FILE)
+    return ServiceInfo(settings.public_url or local_url(settings), ADMIN, settings.secrets / PASSWORD_FILE)
+
+
+def local_url(settings: Settings) -> str:
+    """Where the API server listens on this machine."""
+    return f"http://127.0.0.1:{processes.port(settings)}"
+
+
+def login_config(settings: Settings) -> Path:
+    """How people sign in: the county's own file in the home where there is one, which nothing of ours ever changes.
+
+    Raises:
+        ContractError: it is no Python.
+    """
+    own = settings.home / LOGIN_CONFIG
+    if not own.exists():
+        generated = settings.airflow_home / LOGIN_CONFIG
+        if not generated.exists() or generated.read_text() != _GENERATED_LOGIN_CONFIG:
+            generated.write_text(_GENERATED_LOGIN_CONFIG)
+        return generated
+    try:
+        compile(own.read_bytes(), str(own), "exec")
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ContractError(f"{own}{line}: this is no Python ({error.args[0]}).") from None
+    return own
 
 
 def _fernet_key() -> str:
@@ -176,7 +218,10 @@ def _driver_url(address: str, driver: str) -> str:
     return f"postgresql+{driver}://{parts.netloc}{parts.path}{tail}"
 
 
-_WEBSERVER_CONFIG = '''"""Written at every start by teilhabe: people log in with a password, nobody registers."""
+LOGIN_CONFIG = "webserver_config.py"
+"""Name of Airflow's file about signing in."""
+
+_GENERATED_LOGIN_CONFIG = '''"""Written by teilhabe: people sign in with a password. Another way: docs/cookbook/sign-in.md."""
 
 AUTH_TYPE = 1  # database
 AUTH_USER_REGISTRATION = False
@@ -231,7 +276,6 @@ def up(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> 
                     raise
                 # Else it was about to die when we looked: started again like any other that is missing.
                 continue
-            _ensure_login(settings, environ, progress)
             return info(settings)
         raise ServiceError("No port that was free stayed free until Airflow had started.")
 
@@ -256,7 +300,7 @@ def wait_healthy(settings: Settings, timeout: float = 180) -> None:
     """
     state = processes.State.read(settings)
     until = time.monotonic() + timeout
-    address = f"{info(settings).ui_url}/api/v2/monitor/health"
+    address = f"{local_url(settings)}/api/v2/monitor/health"
     waiting_for = list(processes.COMPONENTS)
     with httpx.Client(timeout=5, trust_env=False) as client:
         while True:
@@ -298,7 +342,7 @@ def _unhealthy(report: dict[str, Any], started: dict[str, Recorded]) -> list[str
 
 def stopped(settings: Settings, url: str | None = None) -> list[str]:
     """Which components do not report at present, as Airflow's own health report at ``url`` says; empty: all is well."""
-    address = url or info(settings).ui_url
+    address = url or local_url(settings)
     try:
         with httpx.Client(timeout=15, trust_env=False) as client:
             report = dict(client.get(f"{address.rstrip('/')}/api/v2/monitor/health").json())
@@ -354,28 +398,16 @@ def _provision_when_needed(settings: Settings) -> None:
 
 def component_environment(settings: Settings) -> dict[str, str]:
     """The environment of a component: this process's, with our configuration of Airflow over it."""
-    config = settings.airflow_home / "webserver_config.py"
-    if not config.exists() or config.read_text() != _WEBSERVER_CONFIG:
-        config.write_text(_WEBSERVER_CONFIG)
     ours = environment(settings)
     # Other AIRFLOW__ variables of the caller belong to another Airflow, perhaps; those of a person's choice pass.
     return {**os.environ, **ours}
 
 
-def _ensure_login(settings: Settings, environ: dict[str, str], progress: Callable[[str], None]) -> None:
-    """The password on file works; if the file was lost, the new one becomes the admin's."""
-    with AirflowApi(settings) as api:
-        try:
-            api.login()
-        except LoginRefusedError:
-            progress("Setting a new password for Airflow's admin")
-            metadata.set_up(settings, environ)
-            api.login()
-
-
 def _fingerprint(environ: dict[str, str]) -> str:
     relevant = {key: value for key, value in environ.items() if key.startswith(("AIRFLOW_", "TEILHABE_"))}
     relevant.pop(processes.MARK, None)
+    # Read when a component starts: a change needs a restart.
+    relevant["login"] = Path(environ["AIRFLOW__FAB__CONFIG_FILE"]).read_text(encoding="utf-8", errors="replace")
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
@@ -391,7 +423,7 @@ def _start(settings: Settings, environ: dict[str, str], names: Sequence[str], *,
             log.replace(log.with_suffix(".log.1"))
     order = {
         "components": {name: str(processes.log_path(settings, name)) for name in names},
-        "login": [USER, secret(settings, PASSWORD_FILE)] if prepare else None,
+        "prepare": prepare,
         "lock": lock,
     }
     program = "from teilhabe.airflow.services import nursery; nursery()"
@@ -440,14 +472,14 @@ def nursery() -> None:
     import airflow.jobs.scheduler_job_runner
     import airflow.jobs.triggerer_job_runner
 
-    if order["login"]:
+    if order["prepare"]:
         import airflow.api_fastapi.app  # the API server needs it too, so import it before the fork
         import airflow.providers.fab.auth_manager.fab_auth_manager
 
         # In a fork, so that no open connection of this process reaches the components.
         child = os.fork()
         if child == 0:
-            _leave_with(lambda: metadata.bootstrap(*order["login"]))
+            _leave_with(metadata.bootstrap)
         if os.waitpid(child, 0)[1] != 0:
             raise SystemExit("The metadata database could not be prepared.")
     gc.freeze()

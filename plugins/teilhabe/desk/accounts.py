@@ -7,38 +7,52 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException, status
 
+from teilhabe.airflow.rights import SENDER_ROLE
+
 READ_ONLY = "Ihr Konto darf hier lesen, aber nichts ändern. Bitte die Koordinierungsstelle fragen."
 NO_DECISION = "Ob Zahlen gelten, entscheidet die Koordinierungsstelle. Bitte dort fragen."
-SENDER_ROLE = "sender_"
-"""A role of this prefix and a territory code restricts its account to what that municipality owes and sent."""
+NO_WAIVER = "Ausnahmen lässt die Koordinierungsstelle zu. Bitte dort fragen; eine Notiz erreicht sie."
 
 
 @dataclass(frozen=True)
 class Account:
-    """A signed-in account. ``may_read`` and ``may_edit`` answer for a dataset id."""
+    """A signed-in account. What it may answers for a dataset id."""
 
     name: str
     may_read: Callable[[str], bool]
-    may_edit: Callable[[str], bool]
+    may_hand_in: Callable[[str], bool]
+    """Hand in files, take out what was handed in, take up incidents and comment on them."""
+    may_waive: Callable[[str], bool]
+    """Let incidents rest: nobody is to be judge in its own cause, so offices may not."""
     senders: frozenset[str] = frozenset()
     """Territory codes the account is restricted to; empty: all senders."""
+    works_in_airflow: bool = True
+    """May see pages of Airflow as well."""
     is_operator: bool = False
     """May see what is meant for the data engineers."""
     may_decide: bool = False
     """May answer in Airflow whether deliveries with warnings are loaded, withdraw what was loaded, and have what was refused
     loaded without its faulty rows."""
-    credential: Callable[[], str] | None = None
-    """Issues a short-lived token with which Airflow's own interface acts for the account."""
 
-    def require_edit(self, dataset_id: str) -> None:
-        """403 unless the account may act on the dataset."""
-        if not self.may_edit(dataset_id):
+    def require_hand_in(self, dataset_id: str) -> None:
+        """403 unless the account may hand in files of the dataset."""
+        if not self.may_hand_in(dataset_id):
             raise HTTPException(status.HTTP_403_FORBIDDEN, READ_ONLY)
+
+    def require_waiver(self, dataset_id: str) -> None:
+        """403 unless the account may let incidents of the dataset rest."""
+        self.require_hand_in(dataset_id)
+        if not self.may_waive(dataset_id):
+            raise HTTPException(status.HTTP_403_FORBIDDEN, NO_WAIVER)
+
+    def decides(self, dataset_id: str) -> bool:
+        """Whether the account may decide what of the dataset counts."""
+        return self.may_waive(dataset_id) and self.may_decide
 
     def require_decision(self, dataset_id: str) -> None:
         """403 unless the account may decide what of the dataset counts."""
-        self.require_edit(dataset_id)
-        if not self.may_decide:
+        self.require_hand_in(dataset_id)
+        if not self.decides(dataset_id):
             raise HTTPException(status.HTTP_403_FORBIDDEN, NO_DECISION)
 
 

@@ -17,7 +17,7 @@ from teilhabe import deciding, incidents, landing, ops, withdrawing
 from teilhabe.contracts import Contract
 from teilhabe.desk import protection, queries
 from teilhabe.desk.accounts import READ_ONLY, Account
-from teilhabe.desk.core import FORM_BYTES, Desk, root_of
+from teilhabe.desk.core import FORM_BYTES, Desk, airflow_page, root_of
 from teilhabe.desk.reading import delivery_page, incident_page
 from teilhabe.errors import IncidentError, TeilhabeError
 from teilhabe.landing.base import CHUNK_BYTES, base_name
@@ -41,7 +41,7 @@ def routes(desk: Desk, account: Callable[..., Account]) -> APIRouter:
             """The form, once it is sure that this account sent it from one of these pages."""
             protection.require_same_origin(request, desk.origins)
             # Before a byte is kept: whoever may change nothing at all has no file to hand in either.
-            if not await run_in_threadpool(lambda: any(who.may_edit(name) for name in desk.visible(who))):
+            if not await run_in_threadpool(lambda: any(who.may_hand_in(name) for name in desk.visible(who))):
                 raise HTTPException(status.HTTP_403_FORBIDDEN, READ_ONLY)
             if int(request.headers.get("content-length") or 0) > desk.upload_limit + FORM_BYTES:
                 raise protection.too_large(desk.upload_limit)
@@ -54,7 +54,20 @@ def routes(desk: Desk, account: Callable[..., Account]) -> APIRouter:
     _incidents(router, desk, asking, posted(files=0))
     _uploads(router, desk, asking, posted(files=1))
     _decisions(router, desk, asking, posted(files=0))
+    _leaving(router, desk, asking)
     return router
+
+
+def _leaving(router: APIRouter, desk: Desk, asking: Any) -> None:
+    @router.post("/logout")
+    async def logout(request: Request, who: Account = asking) -> Response:
+        """End the session: the desk's own here, the account's where Airflow does it, which withdraws its token as well."""
+        protection.require_same_origin(request, desk.origins)
+        async with request.form(max_files=0, max_fields=2, max_part_size=FORM_BYTES) as form:
+            protection.require_token(request, form.get(protection.TOKEN_FIELD), desk.csrf_key(), who)
+        response = RedirectResponse(airflow_page(request, "/api/v2/auth/logout"), status.HTTP_303_SEE_OTHER)
+        protection.forget(response, request)
+        return response
 
 
 def _incidents(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
@@ -71,7 +84,7 @@ def _incidents(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
             until = _date(given, "until")
             incidents.waive(conn, incident_id, who.name, desk.now(), _text(given, "reason"), until)
 
-        return change(request, who, incident_id, given, act, "waived")
+        return change(request, who, incident_id, given, act, "waived", Account.require_waiver)
 
     @router.post("/incidents/{incident_id}/note")
     def note(request: Request, incident_id: int, who: Account = asking, given: FormData = form) -> Response:
@@ -87,13 +100,14 @@ def _incidents(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
         given: FormData,
         act: Callable[[ops.Connection], None],
         done: str,
+        require: Callable[[Account, str], None] = Account.require_hand_in,
     ) -> Response:
         try:
             with desk.session() as conn:
                 found = queries.incident(conn, desk.scope(who), incident_id)
                 if found is None:
                     raise HTTPException(status.HTTP_404_NOT_FOUND)
-                who.require_edit(found["dataset_id"])
+                require(who, found["dataset_id"])
                 act(conn)
         except IncidentError as error:
             said = {key: value for key, value in given.items() if isinstance(value, str)}
@@ -110,7 +124,7 @@ def _uploads(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
         return upload_page(request, who, {"dataset": dataset, "sender": sender, "period": period})
 
     def upload_page(request: Request, who: Account, given: dict[str, str], problem: str | None = None) -> HTMLResponse:
-        choices = [one for name, one in desk.visible(who).items() if who.may_edit(name)]
+        choices = [one for name, one in desk.visible(who).items() if who.may_hand_in(name)]
         chosen = next((one for one in choices if one.dataset_id == given.get("dataset")), None)
         return desk.page(
             request, who, "upload.html", status.HTTP_422_UNPROCESSABLE_CONTENT if problem else status.HTTP_200_OK,
@@ -152,7 +166,7 @@ def _uploads(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
                 found["period_code"] and found["periods"] and found["period_code"] not in found["periods"]
             ),
             counts_rows=desk.counts_rows(found["dataset_id"], found["layout"]),
-            later=later, may_edit=who.may_edit(found["dataset_id"]),
+            later=later, may_hand_in=who.may_hand_in(found["dataset_id"]),
         )  # fmt: skip
 
 
@@ -217,7 +231,7 @@ def _hand_in(desk: Desk, who: Account, given: FormData) -> tuple[int, str]:
     contract = desk.visible(who).get(_text(given, "dataset"))
     if contract is None:
         raise TeilhabeError("Bitte wählen, zu welchem Datensatz die Datei gehört.")
-    who.require_edit(contract.dataset_id)
+    who.require_hand_in(contract.dataset_id)
     sender = _sender(who, contract, _text(given, "sender"))
     replaced = _replaced(desk, who, contract, _text(given, "replaces"))
     file = given.get("file")

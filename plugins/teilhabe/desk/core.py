@@ -36,6 +36,8 @@ AREAS = (
     ("/messages", "Nachrichten"),
     ("/scorecards", "Bilanz"),
 )
+OFFICE_AREAS = (("/", "Abgeben"), ("/overview", "Übersicht"), *AREAS[1:])
+"""An office begins with what it has to do."""
 COUNTY_AREAS = (*AREAS, ("/contradictions", "Widersprüche"))
 """What offices publish differently is no business of theirs: only accounts that see all of them have this page."""
 
@@ -100,6 +102,14 @@ class Desk:
         """Whether an account sees all offices, and is not itself that of one."""
         return not account.senders and all(account.may_read(name) for name in self.contracts())
 
+    def is_of_office(self, account: Account) -> bool:
+        """Whether an account hands in for some datasets, and does not see all offices."""
+        return not self.is_of_county(account) and bool(self.owed(account))
+
+    def owed(self, account: Account) -> dict[str, Contract]:
+        """The contracts of the datasets an account may hand in."""
+        return {name: contract for name, contract in self.visible(account).items() if account.may_hand_in(name)}
+
     def repeatable(self, account: Account, dataset_id: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Deliveries, findings or incidents as an account may see them.
 
@@ -107,7 +117,7 @@ class Desk:
         take out the file itself.
         """
         contract = self.contracts().get(dataset_id)
-        for_whom: saying.Audience = "editor" if account.may_edit(dataset_id) else "everyone"
+        for_whom: saying.Audience = "editor" if account.may_hand_in(dataset_id) else "everyone"
         # Without a contract nothing says which numbers are secret.
         secrecy: SecrecyMethod = contract.secrecy_method if contract else "min5"
         return [_repeatable(row, secrecy, for_whom) for row in rows]
@@ -121,7 +131,7 @@ class Desk:
         html = self._pages.get_template(template).render(
             root=root_of(request),
             account=account,
-            areas=COUNTY_AREAS if self.is_of_county(account) else AREAS,
+            areas=COUNTY_AREAS if self.is_of_county(account) else OFFICE_AREAS if self.is_of_office(account) else AREAS,
             framed=_is_framed(request),
             csrf_token=protection.token(self.csrf_key(), session, account),
             csrf_field=protection.TOKEN_FIELD,
@@ -179,6 +189,11 @@ def root_of(request: Request) -> str:
     return str(request.scope.get("root_path", ""))
 
 
+def airflow_page(request: Request, path: str) -> str:
+    """A page of the Airflow the desk is mounted in."""
+    return f"{request.scope.get('app_root_path', '')}{path}"
+
+
 def sender_name(contract: Contract | None, code: str | None) -> str | None:
     """The municipality's name in the contract; its code where the contract does not know it."""
     senders = contract.senders if contract else []
@@ -197,5 +212,6 @@ def _with_query(request: Request, changed: dict[str, Any]) -> str:
 
 def _login(request: Request) -> str:
     """Where Airflow's login is, and back here afterwards."""
-    root = request.scope.get("app_root_path", "")
-    return f"{root}/api/v2/auth/login?{urlencode({'next': str(request.url)})}"
+    # Without scheme and host: whatever stands before us, the way back leads where the visitor is.
+    here = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    return f"{airflow_page(request, '/api/v2/auth/login')}?{urlencode({'next': here})}"

@@ -125,6 +125,11 @@ def remember(response: Response, request: Request, session: str) -> None:
         )
 
 
+def forget(response: Response, request: Request) -> None:
+    """Take the desk's session from the browser."""
+    response.delete_cookie(COOKIE, path=request.scope.get("root_path") or "/", httponly=True, samesite="strict")
+
+
 def token(key: str, session: str, account: Account) -> str:
     """The token that goes into the forms of this account in this browser."""
     return hmac.new(key.encode(), f"{session}\0{account.name}".encode(), hashlib.sha256).hexdigest()

@@ -20,7 +20,7 @@ from starlette.background import BackgroundTask
 from teilhabe import contradictions, excluded_rows, harmless, landing, list_contradictions, warehouse
 from teilhabe.airflow.names import APPROVALS_DAG
 from teilhabe.contracts import Contract
-from teilhabe.desk import matrix, metrics, queries, words
+from teilhabe.desk import handing_in, matrix, metrics, queries, words
 from teilhabe.desk.accounts import Account
 from teilhabe.desk.core import Desk, root_of
 from teilhabe.errors import TeilhabeError
@@ -52,11 +52,21 @@ def routes(desk: Desk, account: Callable[..., Account]) -> APIRouter:
     asking = Depends(account)
     for add in (_overviews, _deliveries, _incidents, _messages, _machine_readable):
         add(router, desk, asking)
+    router.include_router(handing_in.routes(desk, account))
     return router
 
 
 def _overviews(router: APIRouter, desk: Desk, asking: Any) -> None:
     @router.get("/")
+    def start(
+        request: Request, who: Account = asking, office: str = "", state: str = "", more: bool = False
+    ) -> Response:
+        """What an office has to do; for everybody else the matrix."""
+        if desk.is_of_office(who):
+            return handing_in.page(desk, request, who)
+        return overview(request, who, office, state, more)
+
+    @router.get("/overview")
     def overview(
         request: Request, who: Account = asking, office: str = "", state: str = "", more: bool = False
     ) -> Response:
@@ -138,7 +148,7 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
         return desk.page(
             request, who, "deliveries.html",
             rows=shown, page=page, is_more=len(rows) > PAGE_ROWS, dataset=dataset, state=state,
-            datasets=_titles(desk, who), may_upload=any(who.may_edit(name) for name in desk.visible(who)),
+            datasets=_titles(desk, who), may_upload=any(who.may_hand_in(name) for name in desk.visible(who)),
         )  # fmt: skip
 
     @router.get("/deliveries/{delivery_id}")
@@ -179,13 +189,13 @@ def _deliveries(router: APIRouter, desk: Desk, asking: Any) -> None:
 
     @router.get("/deliveries/{delivery_id}/original")
     def original(delivery_id: int, who: Account = asking) -> Response:
-        """The file as received. It may hold more than the warehouse shows, so it takes the right to edit."""
+        """The file as received. It may hold more than the warehouse shows, so it takes the right to hand in."""
         with ExitStack() as stack:
             conn = stack.enter_context(desk.session())
             found = queries.delivery(conn, desk.scope(who), delivery_id)
             if found is None:
                 raise _NOT_FOUND
-            who.require_edit(found["dataset_id"])
+            who.require_hand_in(found["dataset_id"])
             if found["tombstone"]:
                 raise HTTPException(
                     status.HTTP_410_GONE, f"Das Original wird nicht mehr aufbewahrt. {found['removal_reason']}"
@@ -334,8 +344,8 @@ def delivery_page(
         delivery=found, findings=desk.repeatable(who, dataset_id, findings), steps=steps,
         others=desk.repeatable(who, dataset_id, others), messages=messages,
         excluded=desk.repeatable(who, dataset_id, excluded), counts_rows=desk.counts_rows(dataset_id, found["layout"]),
-        page=page, pages=_pages(findings), may_edit=who.may_edit(dataset_id),
-        may_withdraw=who.may_edit(dataset_id) and who.may_decide, done=done, problem=problem, reason=reason,
+        page=page, pages=_pages(findings), may_hand_in=who.may_hand_in(dataset_id),
+        may_withdraw=who.decides(dataset_id), done=done, problem=problem, reason=reason,
         approvals_dag=APPROVALS_DAG, is_of_county=desk.is_of_county(who),
         bare_name=found["file_name"].rsplit("/", 1)[-1], upload_limit=desk.upload_limit,
     )  # fmt: skip
@@ -367,7 +377,8 @@ def incident_page(
         request, who, "incident.html", status.HTTP_409_CONFLICT if problem else status.HTTP_200_OK,
         incident=found, events=events, following=desk.repeatable(who, dataset_id, following),
         finding=next(iter(desk.repeatable(who, dataset_id, [finding] if finding else [])), None), messages=messages,
-        last_day=last_waiver_day(desk.today()), may_edit=who.may_edit(dataset_id), done=done, problem=problem, given=given or {},
+        last_day=last_waiver_day(desk.today()), may_hand_in=who.may_hand_in(dataset_id), may_waive=who.may_waive(dataset_id),
+        done=done, problem=problem, given=given or {},
     )  # fmt: skip
 
 

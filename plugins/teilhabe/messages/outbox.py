@@ -359,7 +359,7 @@ def _send_one(conn: ops.Connection, this: _Round, row: dict[str, Any], done: Sen
         done.problems.append(f"message {message_id}: {error}")
     except Exception as error:
         # A message nobody can build or a bug must not keep all others waiting; its text may quote a file.
-        log.exception("message %s", message_id)
+        log.error("message %s: %s", message_id, type(error).__name__)
         conn.rollback()
         lost = handed_over and row["channel"] == "smtp"
         _record(conn, message_id, "uncertain" if lost else "failed", type(error).__name__)

@@ -255,7 +255,9 @@ def _default_channel(policy: Policy, credentials: GetCredentials | None) -> Chan
 
 
 def _desk_below_airflow(settings: Settings) -> str:
-    """As the environment of Airflow says; outside of it, at the port this home's Airflow has chosen."""
+    """At the public address, or as the environment of Airflow says; else at the port this home's Airflow has chosen."""
+    if settings.public_url:
+        return f"{settings.public_url}/desk"
     if base := os.environ.get("AIRFLOW__API__BASE_URL"):
         return f"{base.rstrip('/')}/desk"
     try:
