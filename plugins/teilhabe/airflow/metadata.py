@@ -21,7 +21,7 @@ Airflow's LocalExecutor does not count what it has handed out: ``parallelism`` a
 workers until it stands still, and what runs is then taken for dead. So the pool that all tasks belong to has as many slots.
 """
 
-_GRANTS_VERSION = "2"
+_GRANTS_VERSION = "3"
 """Raised whenever ``bootstrap`` grants something else, so that homes that were prepared before get it too."""
 
 
