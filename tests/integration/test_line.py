@@ -27,7 +27,8 @@ from demo.handout import DUPLICATE, REFUSED, Handout
 from teilhabe import checking, landing
 from teilhabe import warehouse as server
 from teilhabe.airflow import metadata, services
-from teilhabe.airflow.client import USER, AirflowApi
+from teilhabe.airflow.client import AirflowApi
+from teilhabe.airflow.rights import ADMIN
 from teilhabe.approvals import PUBLISH, REFUSE
 from teilhabe.contracts import load_contracts
 from teilhabe.settings import Settings
@@ -374,7 +375,7 @@ def test_a_person_is_asked_about_warnings_in_airflow(line: Line, tmp_path: Path)
     [delivery] = line.sql(state, "loader")
     assert delivery["state"] == "validated"
 
-    with AirflowApi(line.settings) as api:
+    with AirflowApi(line.settings, account=ADMIN) as api:
         api.trigger("approvals")
         question = within(120, lambda: questions(api))[0]
         assert question["options"] == [PUBLISH, REFUSE]
@@ -393,7 +394,7 @@ def test_a_person_is_asked_about_warnings_in_airflow(line: Line, tmp_path: Path)
             return line.sql(f"{answer} and answer is not null", "loader")
 
         within(120, answered)
-    assert line.sql(answer, "loader") == [{"answer": "publish", "answered_by": USER}]
+    assert line.sql(answer, "loader") == [{"answer": "publish", "answered_by": ADMIN}]
     assert line.teilhabe("run", offices.RECOGNITION).returncode == 0
     assert [row["state"] for row in line.sql(state, "loader")] == ["loaded"]
 

@@ -16,7 +16,7 @@ import pytest
 
 from teilhabe import warehouse
 from teilhabe.airflow import processes, services
-from teilhabe.airflow.client import PASSWORD_FILE, AirflowApi
+from teilhabe.airflow.client import AirflowApi
 from teilhabe.errors import ServiceError
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
@@ -194,28 +194,40 @@ def test_two_homes_that_want_the_same_port_get_one_each(settings: Settings, make
     with AirflowApi(other, patience=1) as stranger:
         stranger._client.event_hooks["request"].append(said.append)
         with pytest.raises(ServiceError, match="not this home's"):
-            stranger.login()
-    assert said == [], "a password went to another home's server"
+            stranger.dags()
+    assert said == [], "a token went to another home's server"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services.warehouse, "port_is_free", lambda port: True)
         try:
             services.up(other)
             assert processes.port(other) != taken
             with AirflowApi(other) as api:
-                api.login()
+                assert isinstance(api.dags(), list)
         finally:
             services.down(other)
             warehouse.stop(other)
 
 
-def test_a_lost_admin_password_is_set_anew(settings: Settings, api: AirflowApi) -> None:
-    path = settings.secrets / PASSWORD_FILE
-    before = path.read_text()
-    path.unlink()
+def test_commands_need_no_persons_account(settings: Settings, api: AirflowApi) -> None:
+    """Neither its password nor whether it is let in; and what was done to it stays over ``up``."""
+    with warehouse.connect("airflow", settings, autocommit=True) as conn:
+        conn.execute("update ab_user set active = false, password = 'changed' where username = 'admin'")
     services.up(settings)
-    assert path.read_text() != before
-    with AirflowApi(settings) as client:
-        client.login()
+    assert api.dags()
+    with warehouse.connect("airflow", settings) as conn:
+        found = conn.execute("select active, password from ab_user where username = 'admin'").fetchall()
+    assert found == [(False, "changed")]
+
+
+def test_a_disabled_account_of_the_commands_is_named(settings: Settings, api: AirflowApi) -> None:
+    try:
+        with warehouse.connect("airflow", settings, autocommit=True) as conn:
+            conn.execute("update ab_user set active = false where username = 'teilhabe'")
+        with AirflowApi(settings) as client, pytest.raises(ServiceError, match="teilhabe account enable teilhabe"):
+            client.dags()
+    finally:
+        with warehouse.connect("airflow", settings, autocommit=True) as conn:
+            conn.execute("update ab_user set active = true where username = 'teilhabe'")
 
 
 def test_a_reused_pid_is_never_touched(settings: Settings, api: AirflowApi) -> None:

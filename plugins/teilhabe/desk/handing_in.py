@@ -52,7 +52,7 @@ def page(desk: Desk, request: Request, who: Account) -> HTMLResponse:
 
 def _owed(who: Account, contract: Contract) -> list[Owed]:
     """Per municipality where an account is that of some; else the office has all of them in its file."""
-    own = [one.territory_code for one in contract.senders if one.territory_code in who.senders]
+    own: list[str | None] = [one.territory_code for one in contract.senders if one.territory_code in who.senders]
     has_form = templates.template_layout(contract) is not None
     return [Owed(contract, sender, has_form, wording.due_rule(contract)) for sender in own or [None]]
 
