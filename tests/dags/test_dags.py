@@ -339,6 +339,13 @@ def test_questions_do_not_wait_for_each_other(stored: dict[str, dict[str, Any]])
     assert dag["max_active_runs"] > 1
 
 
+def test_the_log_repeats_no_question(tmp_path: Path) -> None:
+    """They name files and what is in them; a log has more readers than whoever answers."""
+    look = "approvals_dag().get_task('questions').show_return_value_in_logs"
+    code = f"import json; from teilhabe.airflow.approvals_dag import approvals_dag; print(json.dumps({look}))"
+    assert airflow_python(tmp_path, "-c", code) is False
+
+
 # Files Airflow must not trip over
 
 

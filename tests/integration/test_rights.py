@@ -16,6 +16,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -248,7 +249,7 @@ def test_an_office_hands_in_and_comments_and_the_county_waives(site: Site) -> No
     page = f"/desk/incidents/{incident}"
     waiver = {"reason": "mit dem Amt besprochen", "until": (dt.date.today() + dt.timedelta(days=30)).isoformat()}
     office, _ = sign_in(site, "sportbund")
-    with office:
+    with closing(office):
         file = {"file": ("vereine.csv", b"Verein;Mitglieder\n")}
         handed = post(
             site, office, "/desk/uploads", f"/desk/upload?dataset={SPORTS}", data={"dataset": SPORTS}, files=file
@@ -257,7 +258,7 @@ def test_an_office_hands_in_and_comments_and_the_county_waives(site: Site) -> No
         assert post(site, office, f"{page}/note", page, data={"text": "Wir fragen nach."}).status_code == 200
         assert post(site, office, f"{page}/waive", page, data=waiver).status_code == 403
     county, _ = sign_in(site, "landkreis")
-    with county:
+    with closing(county):
         waived = post(site, county, f"{page}/waive", page, data=waiver)
     assert waived.status_code == 200 and "Die Ausnahme ist zugelassen." in waived.text
     with loading.session(site.settings) as conn:
@@ -272,7 +273,7 @@ def test_an_office_hands_in_and_comments_and_the_county_waives(site: Site) -> No
 
 def test_signing_in_leads_an_office_to_its_own_page_with_secure_cookies(site: Site) -> None:
     office, landed = sign_in(site, "sportbund")
-    with office:
+    with closing(office):
         assert str(landed.url) == f"{site.public}/desk/" and "<h1>Abgeben</h1>" in landed.text
         way = [*landed.history, landed]
         assert {answer.url.scheme for answer in way} == {"https"}
@@ -285,7 +286,7 @@ def test_signing_in_leads_an_office_to_its_own_page_with_secure_cookies(site: Si
         for path in ("/", "/dags", f"/dags/deliver__{SPORTS}"):
             assert str(office.get(path).url) == f"{site.public}/desk/", path
     county, landed = sign_in(site, "landkreis")
-    with county:
+    with closing(county):
         assert landed.url.path == "/" and "/desk" not in str(landed.url)
 
 
@@ -302,7 +303,7 @@ def test_the_way_back_after_signing_in_is_right_behind_the_proxy(site: Site) -> 
 
 def test_leaving_ends_the_session_for_good(site: Site) -> None:
     office, _ = sign_in(site, "sportbund")
-    with office:
+    with closing(office):
         kept = office.cookies["_token"]
         left = post(site, office, "/desk/logout", "/desk/")
         assert left.url.path == "/auth/login/"

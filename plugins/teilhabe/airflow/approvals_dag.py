@@ -56,8 +56,8 @@ def approvals_dag() -> DAG:
         tags=["approval"],
         default_args={"owner": "teilhabe", **RETRIES},
     ) as dag:
-
-        @task(doc_md="Takes the questions nobody has been asked yet.")
+        # The questions name files and what is in them: for whoever answers, not for the log.
+        @task(doc_md="Takes the questions nobody has been asked yet.", show_return_value_in_logs=False)
         def questions() -> list[dict[str, Any]]:
             from teilhabe.airflow import runtime
 
