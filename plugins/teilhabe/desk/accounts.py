@@ -22,7 +22,7 @@ class Account:
     may_read: Callable[[str], bool]
     may_hand_in: Callable[[str], bool]
     """Hand in files, take out what was handed in, take up incidents and comment on them."""
-    may_waive: Callable[[str], bool]
+    may_waive: Callable[[str], bool] = lambda _: False
     """Let incidents rest: nobody is to be judge in its own cause, so offices may not."""
     senders: frozenset[str] = frozenset()
     """Territory codes the account is restricted to; empty: all senders."""
