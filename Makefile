@@ -21,8 +21,9 @@ dev:
 demo: setup
 	@PYTHONDONTWRITEBYTECODE= $(VENV)/python -m demo
 
+# Three on two cores: a third of what a test takes is waiting, for Airflow most of all.
 test: dev tools
-	@PYTHONDONTWRITEBYTECODE= $(VENV)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@PYTHONDONTWRITEBYTECODE= $(VENV)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 tools:
 	@sh tests/tools.sh
