@@ -312,13 +312,14 @@ def restore(settings: Settings, place: Path, into: Path, tell: Tell = lambda _: 
     With ``settings.warehouse_url`` the databases are restored on that server, else on one of the new home's own.
 
     Raises:
-        BackupError: the home or the databases are not empty, the backup is damaged, or what was restored differs from it.
-        WarehouseError: it was made by a newer teilhabe.
+        BackupError: the home or the databases are not empty, the backup is damaged or of a newer version, or what was
+            restored differs from it.
     """
     into = into.absolute()
     chosen = latest(place)
-    for part in schema.PARTS:
-        schema.waiting_at(chosen.contents.get("schema", {}), part)
+    if schema.is_newer(chosen.contents.get("schema", {})):
+        made_by = chosen.contents["code_version"]
+        raise BackupError(f"{chosen.folder} was made by a newer teilhabe ({made_by}): restore it with that one.")
     if into.exists() and any(into.iterdir()):
         raise BackupError(f"{into} is not empty; a restore overwrites nothing.")
     home = replace(settings, home=into, archive_url=(into / "archive").as_uri())

@@ -8,6 +8,7 @@ was released is never edited: a change is another file. The part ``ops`` is the 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -67,18 +68,22 @@ def versions_of_database(conn: Connection) -> dict[Part, int]:
     return found
 
 
+def is_newer(versions: Mapping[Part, int]) -> bool:
+    """Whether a database at these versions has been through migrations this code does not know."""
+    return any(versions.get(part, 0) > known for part, known in versions_of_code().items())
+
+
 def waiting(conn: Connection, part: Part) -> list[Migration]:
     """Migrations the database has not been through yet.
 
     Raises:
         WarehouseError: it has been through others that this code does not know.
     """
-    return waiting_at(versions_of_database(conn), part)
+    return _waiting_at(versions_of_database(conn), part)
 
 
-def waiting_at(versions: dict[Part, int], part: Part) -> list[Migration]:
-    """As ``waiting``, of a database at these versions."""
-    at, known = versions.get(part, 0), versions_of_code()[part]
+def _waiting_at(versions: Mapping[Part, int], part: Part) -> list[Migration]:
+    at, known = versions[part], versions_of_code()[part]
     if at > known:
         raise WarehouseError(
             f"The database belongs to a newer teilhabe: its schema {part} has version {at}, this one ({version('teilhabe')}) "
@@ -152,7 +157,7 @@ def is_installed(conn: Connection) -> bool:
 
 def _waiting_everywhere(conn: Connection) -> dict[Part, list[Migration]]:
     versions = versions_of_database(conn)
-    return {part: waiting_at(versions, part) for part in PARTS}
+    return {part: _waiting_at(versions, part) for part in PARTS}
 
 
 def _is_there(conn: Connection, table: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from teilhabe import backup, checking, loading, locks, pipeline, warehouse
+from teilhabe import backup, checking, loading, locks, pipeline, schema, warehouse
 from teilhabe.errors import TeilhabeError
 from teilhabe.landing import Archive
 from teilhabe.settings import Settings
@@ -103,6 +103,15 @@ def test_damage_is_named_and_not_restored(flow: Flow, place: Path, into: Path, v
     with pytest.raises(TeilhabeError, match="altered"):
         backup.verify(place, made)
     with pytest.raises(TeilhabeError, match="altered"):
+        backup.restore(settings_for(into), place, into)
+    assert not into.exists()
+
+
+def test_a_backup_of_a_newer_version_is_refused(flow: Flow, place: Path, into: Path) -> None:
+    made = backup.backup(flow.settings, place)
+    assert made.contents["schema"] == {**schema.versions_of_code(), "marts": 0}
+    (made.folder / "contents.json").write_text(json.dumps({**made.contents, "schema": {"ops": 10_000, "marts": 1}}))
+    with pytest.raises(TeilhabeError, match=r"was made by a newer teilhabe \(\S+\): restore it with that one"):
         backup.restore(settings_for(into), place, into)
     assert not into.exists()
 

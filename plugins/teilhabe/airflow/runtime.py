@@ -129,7 +129,7 @@ def send_messages() -> int:
 
 def tidy() -> int:
     """Apply all periods of retention; each kind that lost something is one line of the log. Returns how much went."""
-    settings, now = _settings(), datetime.now(UTC)
+    settings, now = _ready(), datetime.now(UTC)
     applied = [*retention.apply(settings, now), *housekeeping.apply(settings, now)]
     for one in applied:
         if one.count:
