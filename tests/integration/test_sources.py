@@ -971,7 +971,7 @@ class TestMailNobodyWrote:
         post.put(("gut.csv", FILE))
         source = replace(post.source, senders=senders)
         assert [file.name for file in source.list()] == ["gut.csv"]
-        assert [notice.kind for notice in source.notices] == ["bounce", "reply", "bulk", "bulk"]
+        assert [notice.kind for notice in source.notices] == ["bounce", "reply", "bulk", "bulk", "empty"]
         assert source.notices[0].report is not None
         assert source.notices[0].report.mail_ids == {own}
 
@@ -995,17 +995,52 @@ class TestMailNobodyWrote:
     def test_a_message_no_program_can_read_is_told(self, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
         post.put(("schlecht.csv", FILE))
         post.put(("gut.csv", FILE))
-        usual = landing.mail._parts
+        usual = MailSource._attachments
 
-        def parts(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
-            for name, content in usual(message):
-                if name == "schlecht.csv":
-                    raise IndexError(name)
-                yield name, content
+        def attachments(source: MailSource, mailbox: imaplib.IMAP4, uid: str, folder: Path) -> Any:
+            found = usual(source, mailbox, uid, folder)
+            if found and found[0][0] == "schlecht.csv":
+                raise IndexError(uid)
+            return found
 
-        monkeypatch.setattr(landing.mail, "_parts", parts)
+        monkeypatch.setattr(MailSource, "_attachments", attachments)
         assert post.names() == ["gut.csv"]
         assert [notice.kind for notice in post.source.notices] == ["unreadable"]
+
+    def test_a_message_that_costs_too_much_is_told_and_stops_no_other(
+        self, post: Post, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The parts of it are taken apart in a process with limits, and a header has an end."""
+        monkeypatch.setenv("TEILHABE_READING_CPU_SECONDS", "5")
+        depth = 3_000
+        nested = b"".join(
+            b"Content-Type: multipart/mixed; boundary=b%d; name=x\r\n\r\n--b%d\r\n" % (n, n) for n in range(depth)
+        )
+        post.append(
+            raw(AMT).partition(b"\r\n\r\n")[0] + b"\r\nX-Lang: " + b"a" * 300_000 + b"\r\n\r\nText",
+            b"From: amt@lengede.example\r\nMIME-Version: 1.0\r\n" + nested + b"\r\nText",
+        )
+        post.put(("gut.csv", FILE))
+        assert post.names() == ["gut.csv"]
+
+    def test_a_message_without_a_file_is_never_fetched_and_is_let_go(
+        self, post: Post, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        post.put()
+        post.put(("gut.csv", FILE))
+        asked: list[str] = []
+        usual = MailSource._bytes
+        monkeypatch.setattr(
+            MailSource, "_bytes", staticmethod(lambda box, uid, what: asked.append(uid) or usual(box, uid, what))
+        )
+        source = replace(post.source)
+        [file] = source.list()
+        [notice] = source.notices
+        assert (notice.kind, len(asked)) == ("empty", 1)
+        source.dismiss([notice.uid])
+        assert source.let_go({file.fingerprint}) == 1
+        assert len(asked) == 1, "what is known of a message is not asked for again"
+        assert source.list() == []
 
 
 # From the contract's server into the archive

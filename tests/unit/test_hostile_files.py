@@ -276,6 +276,20 @@ WORKBOOKS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "rows that begin and never end": (
         "file.unreadable", lambda p: book(p, [HEAD, "<row><c><v>1</v></c>", "<row " * 100_000, TAIL]),
     ),
+    "a cell twice": ("file.unreadable", lambda p: book(p, [HEAD, ONE, cells(2, "A"), cells(3, "A"), cells(2, "A"), TAIL])),
+    "a cell twice in other words": (
+        "file.unreadable", lambda p: book(p, [HEAD, cells(2, "A"), '<row><c s="0" r="A2"><v>2</v></c></row>', TAIL]),
+    ),
+    "a number with a comment in it": (
+        "file.unreadable", lambda p: book(p, [HEAD, '<row r="2"><c r="A2"><v>1<!-- -->2</v></c></row>', TAIL]),
+    ),
+    "a text with a comment in it": (
+        "file.unreadable",
+        lambda p: book(
+            p, [HEAD, ONE, TAIL],
+            more=[("xl/sharedStrings.xml", b'<sst><si><t xml:space="preserve">1<![CDATA[2]]></t></si></sst>')],
+        ),
+    ),
     "a text no cell can hold": (
         "cell.too_long",
         lambda p: book(p, [HEAD, '<row r="1"><c r="A1" t="inlineStr"><is><t>', "x" * 5_000_000, "</t></is></c></row>", TAIL]),

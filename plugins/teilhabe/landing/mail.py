@@ -6,27 +6,27 @@ What no person sent (``automatic``) delivers nothing; a message that cannot be u
 from __future__ import annotations
 
 import base64
-import email
-import email.policy
 import imaplib
 import logging
 import re
-from collections.abc import Collection, Iterator
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import EmailMessage, Message
+from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from teilhabe.errors import ContractError, SourceError, TeilhabeError
-from teilhabe.landing import automatic
+from teilhabe.errors import ContractError, ReadingError, SourceError, TeilhabeError
+from teilhabe.landing import automatic, mime
 from teilhabe.landing.base import (
+    CHUNK_BYTES,
     Credentials,
     Listing,
     Problems,
     RemoteFile,
-    base_name,
     is_delivery_name,
     matches,
     max_file_bytes,
@@ -38,12 +38,16 @@ from teilhabe.landing.tls import is_untrusted, tls_context
 log = logging.getLogger(__name__)
 
 _SECONDS = 60.0
+_CONNECTIONS = 20
+"""So many messages of one mailbox may cost their connection."""
 _REPORT_BYTES = 200_000
 """So much of a bounce says what it is about; the rest is our own attachment."""
 _ENCODED = 1.5
 """A message is about that much larger than the file in it (base64, headers)."""
-_NO_DELIVERY = (".p7s", ".asc", ".vcf", ".ics", ".png", ".jpg", ".jpeg", ".gif")
-"""What mail programs add by themselves: signatures, cards, logos."""
+_HEADER_BYTES = 200_000
+"""So much of a header is read; nobody's is longer."""
+_NAMED = re.compile(rb"name", re.IGNORECASE)
+"""In a description of a message's structure: a part that has the name of a file, however it is written."""
 _REMARK = re.compile(r'"[^"]*"|\([^()]*\)')
 """In a header of results: what somebody else may have put there."""
 _DMARC = re.compile(r"(?:^|;)\s?dmarc\s?=\s?(\w{1,20})")
@@ -55,12 +59,13 @@ class Notice:
     """A message that somebody should hear of although it delivers nothing, or something nobody asked for.
 
     ``unexpected``: it has files of other names than agreed; ``stranger``: it has files as agreed, but not from anybody who
-    may send, or a server that is believed could not say that it is from them; ``unreadable``: it is not what a message has to be.
+    may send, or a server that is believed could not say that it is from them; ``unreadable``: it is not what a message has to be;
+    ``empty``: no file is attached.
     """
 
     uid: str
     fingerprint: str
-    kind: Literal["bounce", "reply", "bulk", "unexpected", "stranger", "unreadable"]
+    kind: Literal["bounce", "reply", "bulk", "unexpected", "stranger", "unreadable", "empty"]
     sender: str | None = None
     files: tuple[str, ...] = ()
     report: automatic.Report | None = None
@@ -93,17 +98,43 @@ class MailSource:
     problems: Problems = field(default_factory=list, init=False, compare=False, repr=False)
     notices: Notices = field(default_factory=list, init=False, compare=False, repr=False)
     """What the last ``list`` met besides deliveries."""
+    known: dict[str, tuple[Listing, Notice | None]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What messages hold, by their fingerprints: a message never changes, so none is looked at twice."""
 
     def list(self) -> Listing:
         files: Listing = []
         self.notices.clear()
-        with self._mailbox() as (mailbox, validity):
-            for uid in self._uids(mailbox):
-                found, notice = self._look(mailbox, validity, uid)
-                files += [file for file in found if self._is_wanted(file.name)]
-                if notice is not None:
-                    self.notices.append(notice)
+        for _, found, notice in self._messages():
+            files += [file for file in found if self._is_wanted(file.name)]
+            if notice is not None:
+                self.notices.append(notice)
         return files
+
+    def _messages(self) -> Iterator[tuple[str, Listing, Notice | None]]:
+        """Every message with what it holds. One at which the connection is lost for its sake stops no other."""
+        met: set[str] = set()
+        for _ in range(_CONNECTIONS):
+            with self._mailbox() as (mailbox, validity):
+                for uid in self._uids(mailbox):
+                    if uid in met:
+                        continue
+                    met.add(uid)
+                    try:
+                        found = self._look(mailbox, validity, uid)
+                    except imaplib.IMAP4.abort:
+                        raise
+                    except imaplib.IMAP4.error as error:
+                        log.warning(
+                            "%s: the server's answer about message %s cannot be read (%s)",
+                            self.host,
+                            uid,
+                            type(error).__name__,
+                        )
+                        yield uid, [], self._notice(validity, uid, "unreadable")
+                        break  # what follows on this connection belongs to that answer
+                    yield uid, *found
+                else:
+                    return
 
     def _is_wanted(self, name: str) -> bool:
         return is_delivery_name(name) and matches(self.pattern, name)
@@ -112,14 +143,16 @@ class MailSource:
         limit = self._limit()
         refuse_too_large(file.name, file.size, limit)
         validity, uid, number = file.key.split("/")
-        with self._mailbox() as (mailbox, now):
-            message = self._message(mailbox, uid) if now == validity else None
-        parts = list(_parts(message)) if message else []
-        if int(number) >= len(parts):
-            raise SourceError(f"{file.name}: the message vanished from {self.host} before it was fetched.")
-        content = parts[int(number)][1]
-        refuse_too_large(file.name, len(content), limit)
-        write_stream([content], to, file.name, limit)
+        with tempfile.TemporaryDirectory() as folder:
+            with self._mailbox() as (mailbox, now):
+                found = self._attachments(mailbox, uid, Path(folder)) if now == validity else None
+            content = Path(folder) / number
+            if found is None or not content.is_file():
+                raise SourceError(f"{file.name}: the message vanished from {self.host} before it was fetched.")
+            self._remember(validity, uid, found, file.received_at, file.sender)
+            refuse_too_large(file.name, content.stat().st_size, limit)
+            with content.open("rb") as stream:
+                write_stream(iter(lambda: stream.read(CHUNK_BYTES), b""), to, file.name, limit)
 
     def acknowledge(self, file: RemoteFile) -> None:
         """Nothing: a message is let go when all of its attachments are in the archive, see ``let_go``."""
@@ -132,7 +165,10 @@ class MailSource:
         done = 0
         target = self.credentials.extra.get("done_folder")
         with self._mailbox(write=True) as (mailbox, validity):
+            begun = {at.rpartition("/")[0] for at in archived}  # nothing of any other message is asked for
             for uid in self._uids(mailbox):
+                if f"{self.host}/{self.folder}/{validity}/{uid}" not in begun:
+                    continue
                 files, _ = self._look(mailbox, validity, uid)
                 if files and all(file.fingerprint in archived for file in files):
                     _finish(mailbox, uid, str(target) if target else None)
@@ -156,8 +192,15 @@ class MailSource:
 
     def _look(self, mailbox: imaplib.IMAP4, validity: str, uid: str) -> tuple[Listing, Notice | None]:
         """All attachments of one message, and what else there is to say of it. No message keeps the next from being read."""
+        fingerprint = f"{self.host}/{self.folder}/{validity}/{uid}"
+        if fingerprint in self.known:
+            return self.known[fingerprint]
         try:
-            return self._understood(mailbox, validity, uid)
+            found = self.known[fingerprint] = self._understood(mailbox, validity, uid)
+            return found
+        except ReadingError as error:
+            log.warning("%s: message %s cannot be read (%s)", self.host, uid, error.finding.rule)
+            return [], self._notice(validity, uid, "unreadable")
         except (TeilhabeError, imaplib.IMAP4.error, OSError):
             raise
         except Exception as error:
@@ -166,29 +209,32 @@ class MailSource:
 
     def _understood(self, mailbox: imaplib.IMAP4, validity: str, uid: str) -> tuple[Listing, Notice | None]:
         """As ``_look``, if the sender is one of ours. An attachment too large is told by its message's size."""
-        answer = _ok(mailbox.uid("FETCH", uid, "(UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER])"), "fetch")
+        asked = f"(UID RFC822.SIZE INTERNALDATE BODYSTRUCTURE BODY.PEEK[HEADER]<0.{_HEADER_BYTES}>)"
+        answer = _ok(mailbox.uid("FETCH", uid, asked), "fetch")
         head = next((part for part in answer if isinstance(part, tuple)), None)
         if head is None:
             return [], None
         said = b" ".join(part[0] if isinstance(part, tuple) else part or b"" for part in answer)
-        header = _parsed(head[1])
+        header = mime.parsed(head[1])
         sender = automatic.sender(header)
         if (kind := automatic.kind(header)) is not None:
             return [], self._automatic(mailbox, validity, uid, kind, sender)
         is_known = self.knows(sender) and self._is_authentic(header)
         size = int(found[1]) if (found := _SIZE.search(said)) else 0
         at = _arrival(said)
+        if b"BODYSTRUCTURE" in said and not _NAMED.search(said.partition(b"BODYSTRUCTURE")[2]):
+            return [], self._notice(validity, uid, "empty", sender)
         if size > self._limit() * _ENCODED:
             name = f"Nachricht {uid}.eml"
             if not is_known:
                 return [], self._notice(validity, uid, "stranger", sender, (name,))
             notice = None if self._is_wanted(name) else self._notice(validity, uid, "unexpected", sender, (name,))
             return [self._file(validity, uid, 0, name, size, at, sender)], notice
-        message = self._message(mailbox, uid)
-        files = [
-            self._file(validity, uid, number, name, len(content), at, sender)
-            for number, (name, content) in enumerate(_parts(message) if message else ())
-        ]
+        with tempfile.TemporaryDirectory() as folder:
+            inside = self._attachments(mailbox, uid, Path(folder))
+        files = self._files(validity, uid, inside or [], at, sender)
+        if inside is not None and not files:
+            return [], self._notice(validity, uid, "empty", sender)
         if not is_known:
             names = tuple(file.name for file in files if self._is_wanted(file.name))
             return [], self._notice(validity, uid, "stranger", sender, names) if names else None
@@ -218,14 +264,12 @@ class MailSource:
     def _automatic(
         self, mailbox: imaplib.IMAP4, validity: str, uid: str, kind: automatic.Kind, sender: str | None
     ) -> Notice:
+        from teilhabe.reading import confined
+
         raw = self._bytes(mailbox, uid, f"BODY.PEEK[]<0.{_REPORT_BYTES}>") or b""
-        message = _parsed(raw)
-        report = automatic.report(message, raw) if kind == "bounce" else None
-        try:
-            files = tuple(name for name, _ in _parts(message) if self._is_wanted(name))
-        except Exception:
-            files = ()
-        return self._notice(validity, uid, kind, sender, files, report)
+        work = partial(mime.report, is_bounce=kind == "bounce")
+        report, names = confined.run(work, raw, file_name=f"Nachricht {uid}")
+        return self._notice(validity, uid, kind, sender, tuple(filter(self._is_wanted, names)), report)
 
     def _notice(self, validity: str, uid: str, *said: Any) -> Notice:
         return Notice(uid, f"{self.host}/{self.folder}/{validity}/{uid}", *said)
@@ -246,9 +290,28 @@ class MailSource:
             sender=sender,
         )
 
-    def _message(self, mailbox: imaplib.IMAP4, uid: str) -> EmailMessage | None:
+    def _files(
+        self, validity: str, uid: str, found: Sequence[mime.Attachment], at: datetime | None, sender: str | None
+    ) -> Listing:
+        return [self._file(validity, uid, n, name, size, at, sender) for n, (name, size) in enumerate(found)]
+
+    def _remember(
+        self, validity: str, uid: str, found: Sequence[mime.Attachment], at: datetime | None, sender: str | None
+    ) -> None:
+        """What was fetched need not be fetched again to know whether all of it is archived."""
+        self.known[f"{self.host}/{self.folder}/{validity}/{uid}"] = self._files(validity, uid, found, at, sender), None
+
+    def _attachments(self, mailbox: imaplib.IMAP4, uid: str, folder: Path) -> Sequence[mime.Attachment] | None:
+        """Files of a message, their contents in ``folder``; None where there is no such message."""
+        from teilhabe.reading import confined
+
         body = self._bytes(mailbox, uid, "BODY.PEEK[]")
-        return _parsed(body) if body is not None else None
+        if body is None:
+            return None
+        message = folder / "message"
+        message.write_bytes(body)
+        del body
+        return confined.run(mime.attachments, message, folder, file_name=f"Nachricht {uid}")
 
     @staticmethod
     def _bytes(mailbox: imaplib.IMAP4, uid: str, what: str) -> bytes | None:
@@ -314,36 +377,6 @@ def _finish(mailbox: imaplib.IMAP4, uid: str, target: str | None) -> None:
     _ok(mailbox.uid("STORE", uid, "+FLAGS.SILENT", r"(\Seen \Deleted)"), "move")
     if "UIDPLUS" in mailbox.capabilities:
         _ok(mailbox.uid("EXPUNGE", uid), "move")
-
-
-def _parts(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every attachment, those of forwarded messages included - unless a machine wrote these."""
-    for part in _walk(message):
-        said = part.get_filename()
-        if part.is_multipart() or not said or part.get_content_maintype() == "image":
-            continue
-        try:
-            name = base_name(said)
-        except TeilhabeError:
-            name = "Anlage"
-        if name.lower().endswith(_NO_DELIVERY):
-            continue
-        content = part.get_payload(decode=True)
-        yield name, content if isinstance(content, bytes) else b""
-
-
-def _walk(message: Message) -> Iterator[Message]:
-    yield message
-    is_message = message.get_content_type() == "message/rfc822"
-    payload = message.get_payload()
-    for part in [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []:
-        if not (is_message and automatic.kind(part) is not None):
-            yield from _walk(part)
-
-
-def _parsed(text: bytes) -> EmailMessage:
-    message: EmailMessage = email.message_from_bytes(text, policy=email.policy.default)
-    return message
 
 
 def _arrival(said: bytes) -> datetime | None:

@@ -42,10 +42,12 @@ def read(
             _returned(conn, policy, source, notice, now)
         elif notice.kind == "bulk":
             _automatic(conn, policy, source, notice, now)
+        elif notice.kind == "empty":
+            _without_files(conn, policy, source, notice, now)
         elif notice.kind != "reply":
             _unexpected(conn, policy, settings, credentials, source, notice, now)
-        if notice.kind in ("bounce", "reply", "bulk"):
-            log.info("%s: message %s is automatic (%s) and delivers nothing", source.host, notice.uid, notice.kind)
+        if notice.kind in ("bounce", "reply", "bulk", "empty"):
+            log.info("%s: message %s (%s) delivers nothing", source.host, notice.uid, notice.kind)
             done.append(notice.uid)
     conn.commit()
     if done:
@@ -100,6 +102,21 @@ def _automatic(conn: ops.Connection, policy: Policy, source: MailSource, notice:
             f"solche Nachrichten sind keine Lieferungen und werden nicht beantwortet. Anlagen: {_names(notice.files)}.\n"
             "Sind es Zahlen, die erwartet werden: bitte von Hand abgeben (teilhabe deliver) und mit der Stelle einen anderen "
             "Weg vereinbaren.",
+            f"mail:{notice.fingerprint}",
+            now,
+            once=True,
+        )
+
+
+def _without_files(conn: ops.Connection, policy: Policy, source: MailSource, notice: Notice, now: datetime) -> None:
+    """Words of an office, or a file it forgot: somebody should read them. Of anybody else's nothing is said."""
+    if (source.senders or source.addresses) and source.knows(notice.sender):
+        compose.operators(
+            conn,
+            policy,
+            f"Nachricht ohne Anlage von {notice.sender}",
+            f"Im Postfach {_where(source)} hat {notice.sender} eine Nachricht ohne Datei gesendet (Nr. {notice.uid}); sie gilt als "
+            "erledigt und wurde nicht beantwortet. Bitte nachsehen, ob eine Anlage vergessen wurde oder eine Antwort erwartet wird.",
             f"mail:{notice.fingerprint}",
             now,
             once=True,

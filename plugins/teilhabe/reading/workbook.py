@@ -46,6 +46,8 @@ _EXTERNAL = re.compile(rb"\[\d+\][^\[\]<>!]*!")
 _REFERENCE = re.compile(rb"""\br\s{0,9}=\s{0,9}["']([A-Za-z]{0,4})(\d{0,9})["']""")
 _ROW = re.compile(rb"""<row\b[^<>]*?\br\s{0,9}=\s{0,9}["'](\d{1,9})["']""")
 _REFERENCE_START = b' r="'
+_INTERRUPTED = re.compile(rb"<[vt](?:\s[^<>/]*)?>[^<]*<[^/]")
+"""A value with a comment or an element in it: one program shows what is before it, another all of it."""
 _SHARED = re.compile(rb"""\bt\s{0,9}=\s{0,9}["']s["'][^<>]{0,200}>\s{0,9}<v>\s{0,9}(\d{1,9})""")
 
 Numbers = npt.NDArray[np.int64]
@@ -153,6 +155,7 @@ class _Scan:
             chunk = _without_prefixes(carry + block)
             # What is cut off must be whole: a tag with the text after it, and in a sheet a cell with its content.
             cut = max(chunk.rfind(b"<c"), chunk.rfind(b"<row"), chunk.rfind(b"</sheetData")) if is_sheet else -1
+            cut = chunk.rfind(b"<si") if is_strings else cut
             cut = cut if cut > 0 and not chunk.startswith(b"</sheetData", cut) else chunk.rfind(b"<")
             chunk, carry = (chunk[:cut], chunk[cut:]) if cut > 0 else (b"", chunk)
             if len(carry) > MAX_TEXT:
@@ -161,12 +164,16 @@ class _Scan:
                 raise _contradictory(self.report, "ein Blatt ohne Zeilen und Zellen")
             self._count(chunk, area, is_sheet=is_sheet, is_strings=is_strings)
         self._count(carry, area, is_sheet=is_sheet, is_strings=is_strings)
+        if area.has_one_twice():
+            raise _contradictory(self.report, "dieselbe Zelle zweimal")
 
     def _count(self, chunk: bytes, area: _Area, *, is_sheet: bool, is_strings: bool) -> None:
         if not chunk:
             return
         _check_markup(chunk, self.report)
         self._check_texts(chunk)
+        if (is_sheet or is_strings) and _INTERRUPTED.search(chunk):
+            raise _contradictory(self.report, "ein Wert mit etwas anderem darin")
         if is_strings:
             self.strings += chunk.count(b"<si")
             self._texts.extend(chunk)
@@ -270,6 +277,13 @@ class _Area:
     def __init__(self) -> None:
         self.bottom = self.right = 0
         self._rows = self._open_cells = 0
+        self._cells: list[Numbers] = []
+        """Where the cells with content are, as one number each."""
+
+    def has_one_twice(self) -> bool:
+        """Whether a cell comes twice: one program shows the first content, another the last."""
+        cells = np.concatenate([*self._cells, np.zeros(0, np.int64)])
+        return not bool((np.diff(cells) > 0).all()) and len(np.unique(cells)) < len(cells)
 
     def extend(self, chunk: bytes) -> int:
         """Counts in the cells of a chunk that ends between two of them; returns how many have content."""
@@ -281,7 +295,8 @@ class _Area:
         contents = tags[((one == ord("v")) & _ends_name(two)) | ((one == ord("i")) & (two == ord("s")))]
         if len(cells) and len(contents):
             owners = np.unique(np.searchsorted(cells, contents) - 1)
-            bottom, right, unplaced = _places(data, chunk, cells[owners[owners >= 0]])
+            bottom, right, unplaced, places = _places(data, chunk, cells[owners[owners >= 0]])
+            self._cells.append(places)
             self.bottom, self.right = max(self.bottom, bottom), max(self.right, right)
             if unplaced:
                 self._count_places(chunk, cells, rows)
@@ -305,13 +320,14 @@ def _ends_name(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return np.asarray((data <= ord(" ")) | (data == ord(">")) | (data == ord("/")))
 
 
-def _places(data: npt.NDArray[np.uint8], chunk: bytes, cells: Numbers) -> tuple[int, int, bool]:
-    """Greatest row and column the references of cells name, and whether one names none."""
+def _places(data: npt.NDArray[np.uint8], chunk: bytes, cells: Numbers) -> tuple[int, int, bool, Numbers]:
+    """Greatest row and column the references of cells name, whether one names none, and which cells they are."""
     usual = np.ones(len(cells), np.bool_)
     for offset, sign in enumerate(_REFERENCE_START):
         usual &= data[cells + 2 + offset] == sign
     bottom = right = 0
     unplaced = False
+    unusual = []
     for cell in cells[~usual][:MAX_CELLS].tolist():
         found = _REFERENCE.search(chunk, cell, max(cell, chunk.find(b">", cell)))
         if found is None:
@@ -321,6 +337,8 @@ def _places(data: npt.NDArray[np.uint8], chunk: bytes, cells: Numbers) -> tuple[
         for letter in found[1].upper():
             column = column * 26 + letter - 64
         bottom, right = max(bottom, int(found[2] or 0)), max(right, column)
+        if found[2]:
+            unusual.append((int(found[2]) << 20) + column)
     at = cells[usual] + 2 + len(_REFERENCE_START)
     columns, numbers = np.zeros(len(at), np.int64), np.zeros(len(at), np.int64)
     for _ in range(4):
@@ -332,7 +350,8 @@ def _places(data: npt.NDArray[np.uint8], chunk: bytes, cells: Numbers) -> tuple[
         is_digit = (data[at] >= ord("0")) & (data[at] <= ord("9"))
         numbers = np.where(is_digit, numbers * 10 + data[at] - ord("0"), numbers)
         at = at + is_digit
-    return max(bottom, int(numbers.max(initial=0))), max(right, int(columns.max(initial=0))), unplaced
+    places = np.append((numbers << 20) + columns, np.array(unusual, np.int64))
+    return max(bottom, int(numbers.max(initial=0))), max(right, int(columns.max(initial=0))), unplaced, places
 
 
 def _without_prefixes(chunk: bytes) -> bytes:
