@@ -36,7 +36,7 @@ from teilhabe.register import Register, baseline
 from teilhabe.validation import Suite, Verdict, load_suite, validate
 
 SECONDS = 60.0
-"""No file of a campaign may take longer, whatever it is; the limits of the child end it before."""
+"""Of computing outside the child that reads, which has limits of its own; by the clock a busy machine takes longer."""
 
 
 @dataclass
@@ -169,7 +169,7 @@ def _one(
     path = folder / "changed"
     path.write_bytes(changed)
     outcome = Outcome(f"{base.origin} {base.name}", kind, change.__name__, number, "refused")
-    started = time.monotonic()
+    started, computed = time.monotonic(), time.process_time()
     with _watched() as peak:
         try:
             if kind in wrapped:
@@ -183,8 +183,8 @@ def _one(
         except Exception:
             outcome.state, outcome.problems = "crash", [traceback.format_exc(limit=-3)]
     outcome.seconds, outcome.peak_mb = time.monotonic() - started, peak[0]
-    if outcome.seconds > SECONDS:
-        outcome.state, outcome.problems = "crash", [f"took {outcome.seconds:.0f} s"]
+    if (computed := time.process_time() - computed) > SECONDS:
+        outcome.state, outcome.problems = "crash", [f"took {computed:.0f} s of computing"]
     return outcome
 
 
