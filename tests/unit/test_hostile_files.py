@@ -24,6 +24,7 @@ from teilhabe.reading import Reading, ReadingContext, containers, guard, hostile
 from teilhabe.reading import workbook as inspected
 from teilhabe.reading.report import MAX_KINDS, Report
 from teilhabe.reading.source import Source
+from tests.faults_workbook import as_ods
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")
@@ -653,6 +654,25 @@ def test_persons_are_found_wherever_they_stand(tmp_path: Path) -> None:
     assert refused(book(tmp_path / "b.xlsx", [HEAD, ONE, TAIL], more=[source])).rule == "file.person_level"
     late = monitor(*[GOOD_ROW] * 60_000, "2022,DE02120300000000202051,K03157,1", *[GOOD_ROW] * 60_000)
     assert refused(written(tmp_path / "c.csv", late), FOREIGNERS).rule == "file.person_level"
+
+
+def test_a_list_of_persons_below_a_long_table_is_found(tmp_path: Path) -> None:
+    persons = ["Nachname;Vorname;Geburtsdatum", *(f"Muster;Alva;1{day}.03.1991" for day in range(5))]
+    text = monitor(*[GOOD_ROW] * 300) + "\n" + "\n".join(persons) + "\n"
+    assert refused(written(tmp_path / "a.csv", text), FOREIGNERS).rule == "file.person_level"
+    rows = [
+        ("AGS", "Gemeinde", "Zahl"),
+        *[("03157006", "Peine", "4")] * 300,
+        *(tuple(line.split(";")) for line in persons),
+    ]
+    assert refused(sheet_of(tmp_path / "b.xlsx", rows)).rule == "file.person_level"
+
+
+def test_persons_are_found_in_a_table_of_libre_office(tmp_path: Path) -> None:
+    content = as_ods(sheet_of(tmp_path / "liste.xlsx", PERSONS[next(iter(PERSONS))]).read_bytes())
+    path = tmp_path / "liste.ods"
+    path.write_bytes(content)
+    assert refused(path).rule == "file.person_level"
 
 
 def test_a_good_file_with_a_column_of_birth_dates_more_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -59,6 +60,7 @@ RULES: dict[Kind, str] = {
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _HEAD_OF_MARKUP = 4_000
+_HEAD_OF_ODS = 1 << 20
 _EXCEL_XML = ("urn:schemas-microsoft-com:office:spreadsheet", 'progid="excel.sheet"')
 _SYLK = re.compile(r"ID;P[A-Z0-9]{1,12}(;[A-Z0-9]{1,12})*\r?\n[A-Z]{1,2};")
 _DIF = re.compile(r"TABLE\r?\n0,1\r?\n")
@@ -66,7 +68,7 @@ _MIME = re.compile(r"mime-version:.{0,400}multipart/related", re.S)
 _PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a")
 _ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ", b"MSCF")
 _ODF_SPREADSHEET = b"application/vnd.oasis.opendocument.spreadsheet"
-_ROW_END = re.compile(r"</(?:\w{1,10}:)?(?:tr|row)>", re.IGNORECASE)
+_ROW_END = re.compile(r"</(?:\w{1,10}:)?(?:tr|row|table-row)>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -150,6 +152,15 @@ def _kind_of_open_document(path: Path) -> Kind:
     if kind.startswith(_ODF_SPREADSHEET):
         return "ods"
     return "odf" if kind.startswith(b"application/vnd.oasis") else "office"
+
+
+def content_of_ods(path: Path) -> bytes:
+    """The beginning of the tables of an OpenDocument file; nothing where it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("content.xml") as content:
+            return content.read(_HEAD_OF_ODS)
+    except (zipfile.BadZipFile, KeyError, RuntimeError, NotImplementedError, EOFError, OSError, zlib.error):
+        return b""
 
 
 def rows_of_markup(head: bytes) -> Iterator[list[str]]:

@@ -24,6 +24,7 @@ from teilhabe.reading.text import lines_of
 RULE = saying.PERSON_LEVEL
 
 _HEADER_ROWS = 60
+"""A header is looked for in so many rows at the beginning, and at the end: a list may stand below a table."""
 _SAMPLE_ROWS = 200
 _PLACES = 8
 _PLACE_BYTES = 16_384
@@ -106,8 +107,9 @@ def check(source: Source, contract: Contract) -> None:
         _check_workbook(source, agreed)
     elif source.kind == "text":
         _check_text(source, agreed)
-    elif source.kind in kinds.MARKUP:
-        rows = list(islice(kinds.rows_of_markup(source.head), _SAMPLE_ROWS))
+    elif source.kind in kinds.MARKUP or source.kind == "ods":
+        content = kinds.content_of_ods(source.path) if source.kind == "ods" else source.head
+        rows = list(islice(kinds.rows_of_markup(content), _SAMPLE_ROWS))
         for row in rows[:_HEADER_ROWS]:
             _check_header(row, agreed, source.report, None)
         _check_rows(rows, source.report)
@@ -118,6 +120,7 @@ def _check_text(source: Source, agreed: frozenset[str]) -> None:
     for number, row in enumerate(head[:_HEADER_ROWS], start=source.lines_above + 1):
         _check_header(row, agreed, source.report, number)
     _check_rows([*head, *_sample(source)], source.report)
+    _check_end([_split(line) for line in _last_lines(source)], agreed, source.report)
     if _has_iban(source):
         raise _refusal(source.report, _BANK)
 
@@ -129,9 +132,24 @@ def _check_workbook(source: Source, agreed: frozenset[str]) -> None:
         step = max(1, len(rows) // _SAMPLE_ROWS)
         chosen = [*rows[:_SAMPLE_ROWS], *rows[_SAMPLE_ROWS::step]]
         _check_rows([[cell_text(cell) for cell in cells] for cells in chosen], source.report)
+        end = rows[max(_HEADER_ROWS, len(rows) - _HEADER_ROWS) :]
+        _check_end([[cell_text(cell) for cell in cells] for cells in end], agreed, source.report)
         if any(_is_iban_in(text) for text in _texts(rows)):
             raise _refusal(source.report, _BANK)
     _check_header(source.facts.pivot_fields, agreed, source.report, None)
+
+
+def _check_end(rows: list[list[str]], agreed: frozenset[str], report: Report) -> None:
+    """The last rows by themselves: below a long table a few rows about persons are a small part of all."""
+    for row in rows:
+        _check_header(row, agreed, report, None)
+    _check_rows(rows, report)
+
+
+def _last_lines(source: Source) -> list[str]:
+    with source.path.open("rb") as stream:
+        stream.seek(max(0, source.size - _PLACE_BYTES))
+        return lines_of(stream.read().decode("utf-8", "replace"))[1:][-_HEADER_ROWS:]
 
 
 def _texts(rows: list[list[Cell]]) -> Iterator[str]:
