@@ -35,7 +35,8 @@ LABELS = {
     "to_sql": "pandas read_csv + to_sql",
     "dlt": "dlt (Arrow, CSV, COPY)",
     "ours_load": "ours: read + load",
-    "ours": "ours: read + validate, read + load",
+    "ours": "ours: read + validate + load",
+    "ours_confined": "ours, read in a confined process",
 }
 
 _HERE = Path(__file__).parent

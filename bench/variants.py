@@ -20,6 +20,8 @@ from bench import data
 from bench.memory import peak_memory
 from teilhabe import loading, ops, warehouse
 from teilhabe.contracts import Contract
+from teilhabe.kept_rows import KeptRows
+from teilhabe.reading.base import AnyReading
 from teilhabe.settings import Settings, get_settings
 
 _BLOCK = 1 << 20
@@ -100,7 +102,23 @@ def ours_load(settings: Settings, path: Path) -> Iterator[Prepared]:
 
 
 def ours(settings: Settings, path: Path) -> Iterator[Prepared]:
-    """Ours as the product does it: one pass that judges, findings and state recorded, one pass that loads."""
+    """Ours as the product does it: a pass that judges, findings and state recorded, then what was read is loaded."""
+    return _judged_and_loaded(settings, path, _reading)
+
+
+def ours_confined(settings: Settings, path: Path) -> Iterator[Prepared]:
+    """As ``ours``, the file opened in a process of its own with limits, as in operation."""
+    from teilhabe.reading import ReadingContext, confined
+
+    context = ReadingContext(received_at=data.RECEIVED_AT)
+    return _judged_and_loaded(
+        settings, path, lambda contract, file: confined.open_reading(contract, file, file.name, context)
+    )
+
+
+def _judged_and_loaded(
+    settings: Settings, path: Path, reading: Callable[[Contract, Path], AnyReading]
+) -> Iterator[Prepared]:
     from teilhabe.validation import validate
 
     contract, suite, register = data.contract(), data.suite(), data.register()
@@ -108,16 +126,24 @@ def ours(settings: Settings, path: Path) -> Iterator[Prepared]:
 
         def run() -> int:
             delivery = _register(conn, contract, path)
+            kept = KeptRows(path.with_suffix(".rows"))
             verdict = validate(
-                contract, suite, _reading(contract, path), register, file_name=path.name, received_at=data.RECEIVED_AT
+                contract,
+                suite,
+                reading(contract, path),
+                register,
+                file_name=path.name,
+                received_at=data.RECEIVED_AT,
+                kept=kept,
             )
             if not verdict.accepted:
                 raise RuntimeError(verdict.findings[0].message)
             ops.record_findings(conn, delivery.delivery_id, verdict.findings)
             ops.set_state(conn, delivery.delivery_id, "validated", row_count=verdict.row_count, periods=verdict.periods)
             conn.commit()
-            rows = loading.load(conn, contract, delivery.delivery_id, _reading(contract, path).chunks())
+            rows = loading.load(conn, contract, delivery.delivery_id, kept.chunks() or reading(contract, path).chunks())
             conn.commit()
+            kept.drop()
             return rows
 
         yield run
@@ -129,6 +155,7 @@ VARIANTS: dict[str, Callable[[Settings, Path], Iterator[Prepared]]] = {
     "to_sql": to_sql,
     "ours_load": ours_load,
     "ours": ours,
+    "ours_confined": ours_confined,
 }
 
 

@@ -7,11 +7,15 @@ sides. What breaks one here is refused in its office's words; what broke one the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
 
 from teilhabe.periods import period_end
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 OBS_STATUS = ("A", "P", "E", "U", "Q", "O", "M")
 CONF_STATUS = ("F", "C", "D")
@@ -24,6 +28,8 @@ _PERIOD = re.compile(
 )
 _COUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,20})?")
 FIRST_YEAR, LAST_YEAR = 1900, 2100
+_FIRST_OF_BAD_BYTES = (0x00, 0xED)
+"""With these begins, in UTF-8, what no text may hold; 0xED also begins some letters of Korean."""
 LARGEST = Decimal(10) ** 15
 """Far above whatever is counted in Germany in euros; beyond it a number is a slip, and sums lose their digits."""
 
@@ -99,6 +105,30 @@ def is_value(text: str | None) -> bool:
     except InvalidOperation:
         return False
     return number.is_finite() and abs(number) < LARGEST
+
+
+def wrong_places(rule: str, texts: pa.StringArray) -> list[int]:
+    """Where among these texts one breaks the rule ``value``, ``period`` or ``text``.
+
+    Numbers hardly repeat, so a file has as many texts as rows: a look at all of them at once finds the few that are doubtful.
+    """
+    import numpy as np
+    import pyarrow.compute as pc
+
+    from teilhabe.reading.bytewise import buffers
+
+    is_right: Callable[[str], bool]
+    doubtful: Iterable[int]
+    if rule == "value":
+        is_right = is_value
+        doubtful = pc.indices_nonzero(pc.invert(pc.match_substring_regex(texts, f"^(?:{_COUNT.pattern})$"))).to_pylist()
+    elif rule == "text":
+        is_right = is_text
+        data, _ = buffers(texts)
+        doubtful = range(len(texts)) if np.isin(data, _FIRST_OF_BAD_BYTES).any() else []
+    else:
+        is_right, doubtful = is_period, range(len(texts))
+    return [place for place in doubtful if not is_right(texts[place].as_py())]
 
 
 def is_text(text: str | None) -> bool:

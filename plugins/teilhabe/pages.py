@@ -18,8 +18,8 @@ from teilhabe.templates import template_layout
 
 if TYPE_CHECKING:
     from teilhabe.contracts import Column, Layout
+    from teilhabe.expectation_runs import Expectation
     from teilhabe.settings import Settings
-    from teilhabe.validation import Expectation
 
 INDEX = "index.html"
 

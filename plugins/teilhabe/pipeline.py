@@ -37,6 +37,7 @@ from teilhabe.code_version import code_version
 from teilhabe.contracts import SUFFIX, Contract, contract_path, load_contract, load_contracts
 from teilhabe.discretion import in_logs, name_no_file
 from teilhabe.errors import ContractError, Finding, FullError, ReadingError, SourceError, TeilhabeError
+from teilhabe.kept_rows import KeptRows
 from teilhabe.office_time import spell_moment
 from teilhabe.passing_bytes import passing_folder
 from teilhabe.saying import PERSON_LEVEL, with_sentence
@@ -44,6 +45,8 @@ from teilhabe.senders import known_addresses, sender_by_content, sender_code, un
 from teilhabe.settings import Settings, number_from_environment
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from teilhabe.messages.outbox import Sent
     from teilhabe.reading.base import AnyReading
     from teilhabe.reading.confined import ConfinedReading
@@ -398,34 +401,44 @@ def _work_through(settings: Settings, contract: Contract, run_id: str | None, *,
         conn.commit()
         for delivery in unfinished:
             number = delivery.delivery_id
+            kept = KeptRows(folder / f"{number}.rows") if and_load else None
             if delivery.state != "validated":
                 attempt(
                     delivery,
                     partial(
-                        _judge_one, conn, asking, settings, contract, suite, register, rules, delivery, folder, run_id
+                        _judge_one, conn, asking, settings, contract, suite, register, rules, delivery, folder, run_id,
+                        kept,
                     ),
-                )
+                )  # fmt: skip
             if and_load and states.get(number, delivery.state) == "validated":
                 try:
                     with attempts.counted(conn, number):
-                        states[number] = _load_if_approved(conn, settings, contract, number, folder, run_id)
+                        states[number] = _load_if_approved(conn, settings, contract, number, folder, run_id, kept)
                 except Exception as error:
                     _note_error(contract, delivery, error, errors)
             (folder / delivery.sha256).unlink(missing_ok=True)
+            if kept is not None:
+                kept.drop()
         removing.sweep(settings, conn)
     _raise_first(errors)
     return states
 
 
 def _load_if_approved(
-    conn: ops.Connection, settings: Settings, contract: Contract, number: int, folder: Path, run_id: str | None
+    conn: ops.Connection,
+    settings: Settings,
+    contract: Contract,
+    number: int,
+    folder: Path,
+    run_id: str | None,
+    kept: KeptRows | None = None,
 ) -> ops.State:
     """Load what nobody has to be asked about, or what was answered with yes; the new state of the delivery."""
     delivery = ops.delivery(conn, number)
     said = ops.approval(conn, number)
     conn.commit()
     if said in (None, "publish", "accept_without_rows"):
-        _load_one(conn, settings, contract, delivery, folder, run_id)
+        _load_one(conn, settings, contract, delivery, folder, run_id, kept)
         return ops.delivery(conn, number).state
     if said == "refuse":
         with ops.step(conn, "validate", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id) as outcome:
@@ -461,18 +474,28 @@ def _load_one(
     delivery: ops.Delivery,
     folder: Path,
     run_id: str | None,
+    kept: KeptRows | None,
 ) -> None:
-    from teilhabe.reading.excluding import RowsExcluded
-
     number = delivery.delivery_id
     with ops.step(conn, "load", dataset_id=contract.dataset_id, delivery_id=number, run_id=run_id) as outcome:
-        reading = open_delivery(settings, contract, delivery, folder)
+        chunks = None if kept is None or delivery.held_back_count else kept.chunks()
+        if chunks is None:
+            chunks = _read_anew(conn, settings, contract, delivery, folder)
         conn.commit()
-        if delivery.held_back_count:
-            reading.excluded = RowsExcluded(excluded_rows.places(conn, number))
-            conn.commit()
-        outcome.rows = loading.load(conn, contract, number, reading.chunks())
+        outcome.rows = loading.load(conn, contract, number, chunks)
     log.info("delivery %s: loaded, %s rows", number, outcome.rows)
+
+
+def _read_anew(
+    conn: ops.Connection, settings: Settings, contract: Contract, delivery: ops.Delivery, folder: Path
+) -> Iterator[pa.Table]:
+    """The rows of a delivery that was judged, without those that are left out."""
+    from teilhabe.reading.excluding import RowsExcluded
+
+    reading = open_delivery(settings, contract, delivery, folder)
+    if delivery.held_back_count:
+        reading.excluded = RowsExcluded(excluded_rows.places(conn, delivery.delivery_id))
+    return reading.chunks()
 
 
 def _note_error(contract: Contract, delivery: ops.Delivery, error: Exception, errors: list[Exception]) -> None:
@@ -892,6 +915,7 @@ def _judge_one(
     delivery: ops.Delivery,
     folder: Path,
     run_id: str | None,
+    kept: KeptRows | None,
 ) -> str:
     from teilhabe import history, row_exclusion
     from teilhabe.validation import Verdict, validate
@@ -913,6 +937,7 @@ def _judge_one(
                 file_name=delivery.file_name,
                 received_at=delivery.received_at,
                 history=past,
+                kept=kept,
             )
 
         try:

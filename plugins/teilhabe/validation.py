@@ -2,10 +2,9 @@
 
 Row expectations run chunk by chunk, so memory does not grow with the file; expectations on the whole delivery run on its
 profile (one row per period). What an expectation says about a single text it says about every row with that text, so the
-distinct texts of a column are judged first, and rows only by expectations those did not satisfy. Texts found good are
-remembered for the life of the process: of a run's many small files only the first is shown to Great Expectations in full.
-The offending rows are kept as a table until the end, at most ``EVIDENCE_LIMIT`` of a rule, and spelled out only for a rule
-that was broken in the end.
+distinct texts of a column are judged (``single_texts``), and rows only by expectations about more than one text. The
+offending rows are kept as a table until the end, at most ``EVIDENCE_LIMIT`` of a rule, and spelled out only for a rule that
+was broken in the end.
 
 Expectations of scope ``observations`` (``statistical_rules``) see the whole delivery as one table, and what is known around
 it; the table is kept only when a suite has such expectations and the delivery has at most ``ROW_LIMIT`` rows.
@@ -18,22 +17,32 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from teilhabe.ahead import read_ahead
 from teilhabe.contracts import GROUP_COLUMNS, counted_measures
 from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
+from teilhabe.expectation_runs import Expectation, great_expectations, run_expectations
 from teilhabe.history import History, NoHistory
 from teilhabe.observations import ROW_LIMIT, build_context, number_in_words
 from teilhabe.periods import period_end
 from teilhabe.register import KeyCheck
 from teilhabe.saying import EMPTY, EXPECTED, FOUND, PLACE, SUBJECT, affected_rows, with_sentence
 from teilhabe.scale_rules import ValuesToKeepTheirScale
+from teilhabe.single_texts import (
+    NOT_NULL,
+    Witnesses,
+    identity,
+    is_about_one_text,
+    is_within,
+    memory,
+    remember_range,
+    side_by_side,
+)
 from teilhabe.statistical_catalogue import RULES, parse_rule
 from teilhabe.statistical_rules import Rule
 from teilhabe.wording import spell_period
@@ -43,13 +52,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from teilhabe.contracts import Contract
+    from teilhabe.kept_rows import KeptRows
     from teilhabe.observations import Context
     from teilhabe.reading.base import AnyReading
+    from teilhabe.reading.coded import Codes
     from teilhabe.reading.column_places import ColumnPlaces
     from teilhabe.reading.excluding import ExcludedRow
     from teilhabe.register import Register
-
-Scope = Literal["row", "delivery", "observations"]
 
 PROFILE_COLUMNS = ("period_code", "row_count", "territory_count", "value_count", "suppressed_count")
 """The whole delivery in one row per period: what expectations of scope ``delivery`` see."""
@@ -67,48 +76,15 @@ _ROW_TYPES = (
 )
 """Expectations that count rows; any other would see one chunk and could not fail as a row rule."""
 
-_KNOWN_LIMIT = 20_000
-"""Distinct texts of a column that are remembered as good; a column with more is judged anew in every chunk."""
 _JUDGED_ROWS = 500_000
 """Rows judged at once: Great Expectations takes its time per call, whatever it is shown."""
 _AHEAD = 1
 """Chunks read while one is judged."""
 
 _LIKE_THOUSANDS = re.compile(r"-?\d{1,3}[.,]\d{3}")
+_DECIMAL_PLACES = r"(?s)\..*[^0]"
+"""Behind the point stands more than zeros."""
 _ABOUT_KEYS = frozenset({"key.unknown", "key.ended", "key.outdated", "key.unlisted", "name.of_other_key"})
-_NOT_NULL = "expect_column_values_to_not_be_null"
-_ABOUT_ONE_TEXT = frozenset({
-    "expect_column_values_to_be_between",
-    "expect_column_values_to_be_in_set",
-    "expect_column_values_to_not_be_in_set",
-    _NOT_NULL,
-    "expect_column_values_to_match_regex",
-    "expect_column_values_to_not_match_regex",
-    "expect_column_value_lengths_to_be_between",
-    "expect_column_value_lengths_to_equal",
-})  # fmt: skip
-"""Expectations whose answer for a row depends on nothing but the text in one column."""
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """One Great Expectations expectation with what this product adds: a severity, a rule id, a German sentence."""
-
-    type: str
-    kwargs: Mapping[str, Any]
-    severity: Severity
-    rule: str
-    sentence_de: str
-    expected_de: str
-    scope: Scope = "row"
-    shown_column: str | None = None
-    """The delivered column a check is about, where the expectation looks at a computed one."""
-    loosened: Mapping[str, str] | None = None
-    """``date`` and ``reason`` of a bound that is wider than the rule asks."""
-
-    @property
-    def column(self) -> str | None:
-        return self.kwargs.get("column")
 
 
 @dataclass(frozen=True)
@@ -176,8 +152,11 @@ def validate(
     received_at: datetime,
     progress: Callable[[int], None] = lambda rows: None,
     history: History | None = None,
+    kept: KeptRows | None = None,
 ) -> Verdict:
     """Judge a delivery. Consumes the reading; ``progress`` is told the rows judged so far, ``history`` asked only if needed.
+
+    What was read is left in ``kept``.
 
     ``ReadingError`` of the reader passes through: the caller records its finding.
     """
@@ -189,7 +168,8 @@ def validate(
     checks = _Checks(contract, register, received_at.date())
     statistical = [e for e in (*agreed, *suite.expectations) if e.scope == "observations"]
     whole = _Whole(contract, wanted=bool(statistical))
-    with closing(read_ahead(_together(reading.chunks()), _AHEAD)) as chunks:
+    read = reading.chunks() if kept is None else kept.keep(reading.chunks())
+    with closing(read_ahead(_together(read), _AHEAD)) as chunks:
         for chunk in chunks:
             profile.add(chunk)
             whole.add(chunk)
@@ -243,7 +223,7 @@ def contract_expectations(contract: Contract) -> list[Expectation]:
     terms = {column.name: column.office_term or column.name for column in contract.columns}
     rules = [
         Expectation(
-            _NOT_NULL, {"column": column.name}, "critical", "column.blank",
+            NOT_NULL, {"column": column.name}, "critical", "column.blank",
             f"Die Spalte „{terms[column.name]}“ darf nicht leer sein.", "einen Eintrag",
         )
         for column in contract.columns
@@ -434,23 +414,30 @@ class _Checks:
         return chunk
 
     def _check_values(self, chunk: pa.Table, names: set[str]) -> pa.Array:
-        """Values hardly repeat, so they are looked at one by one only where a decimal point is among them."""
+        """Where what is counted has decimal places. Values hardly repeat, so they are looked at all at once."""
+        import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from teilhabe.reading.coded import plain
+        from teilhabe.reading.coded import codes, texts
+        from teilhabe.reading.thousands import like_thousands
 
-        if not pc.any(pc.match_substring(plain(chunk["value"].chunk(0)), ".")).as_py():
-            return pa.repeat("plausible", len(chunk)).dictionary_encode()
-        return _per_combination(chunk, [c for c in ("value", "measure_code") if c in names], self._value)
-
-    def _value(self, value: str, measure: str = "") -> str:
-        from teilhabe.reading.thousands import looks_like_thousands
-
-        counted = (measure or self._contract.constants.get("measure_code", "")) in self._counts
-        if not counted or not value.partition(".")[2].strip("0"):
-            return "plausible"
-        return "plausible" if looks_like_thousands(value) else "fraction"  # the reading has told of those
+        values = chunk["value"].chunk(0)
+        fractions = pc.and_not(
+            pc.match_substring_regex(values.dictionary, _DECIMAL_PLACES), like_thousands(values.dictionary)
+        )  # of those that look like thousands the reading has told
+        found = np.append(fractions.to_numpy(zero_copy_only=False).astype(bool), False)
+        own = self._contract.constants.get("measure_code", "")
+        if not found.any():
+            broken = np.zeros(len(chunk), dtype=bool)
+        elif "measure_code" in names:
+            measures = chunk["measure_code"].chunk(0)
+            counted = np.array([(measure or own) in self._counts for measure in texts(measures)])
+            broken = found[codes(values)] & counted[codes(measures)]
+        else:
+            broken = found[codes(values)] & (own in self._counts)
+        verdicts = ["plausible", "fraction"] if broken.any() else ["plausible"]
+        return pa.DictionaryArray.from_arrays(pa.array(broken.astype(np.int32)), pa.array(verdicts))
 
     def _key(self, code: str, period: str = "") -> str:
         # The register is what defines keys; it is not checked against itself.
@@ -577,10 +564,6 @@ class _Profile:
         )
 
 
-def _is_about_one_text(expectation: Expectation) -> bool:
-    return expectation.type in _ABOUT_ONE_TEXT and "row_condition" not in expectation.kwargs
-
-
 class _Judge:
     """Runs the row expectations on chunk after chunk and keeps one finding per broken rule."""
 
@@ -594,25 +577,49 @@ class _Judge:
         self._counts: Counter[int] = Counter()
         self._elements: Counter[int] = Counter()
         self._places: dict[int, list[pd.DataFrame]] = defaultdict(list)
+        self._bad: dict[int, set[str | None]] = defaultdict(set)
+        """Texts of this delivery an expectation was not satisfied with."""
         self._by_column: dict[str, list[int]] = defaultdict(list)
+        self._about_rows: list[int] = []
         for number, expectation in enumerate(self._expectations):
-            if _is_about_one_text(expectation):
+            if is_about_one_text(expectation):
                 self._by_column[expectation.kwargs["column"]].append(number)
+            else:
+                self._about_rows.append(number)
 
     def add(self, chunk: pa.Table) -> None:
-        suspects = self._suspects(chunk)
-        for number in set(range(len(self._expectations))) - suspects:
-            column = chunk[self._expectations[number].kwargs["column"]]
-            self._elements[number] += len(column) - column.null_count
-        if not suspects:
-            return
-        frame = _to_frame(chunk.select(self._needed(sorted(suspects), chunk.column_names)))
-        full = {number for number in suspects if self._kept(number) >= EVIDENCE_LIMIT}
-        for numbers, rows in ((suspects - full, True), (full, False)):
-            self._count(frame, sorted(numbers), rows=rows)
+        for column, numbers in self._by_column.items():
+            array = chunk[column].chunk(0)
+            for number in numbers:
+                is_about_gaps = self._expectations[number].type == NOT_NULL
+                self._elements[number] += len(array) - (0 if is_about_gaps else array.null_count)
+        for number, broken in self._broken_texts(chunk).items():
+            self._note_rows(number, chunk, broken)
+        if self._about_rows:
+            frame = _to_frame(chunk)
+            full = {number for number in self._about_rows if self._kept(number) >= EVIDENCE_LIMIT}
+            for some, rows in ((set(self._about_rows) - full, True), (full, False)):
+                self._count(frame, sorted(some), rows=rows)
+
+    def _note_rows(self, number: int, chunk: pa.Table, broken: Codes) -> None:
+        """Count the rows that have one of these texts, and keep the first of them."""
+        import numpy as np
+        import pyarrow as pa
+
+        from teilhabe.reading.coded import codes
+
+        array = chunk[self._expectations[number].kwargs["column"]].chunk(0)
+        is_broken = np.zeros(len(array.dictionary) + 1, dtype=bool)
+        is_broken[broken] = True
+        rows = np.flatnonzero(is_broken[codes(array)])
+        self._counts[number] += len(rows)
+        if (room := EVIDENCE_LIMIT - self._kept(number)) > 0 and len(rows):
+            columns = [name for name in self._evidence_columns(number) if name in chunk.column_names]
+            first = chunk.select(columns).take(pa.array(rows[:room])).combine_chunks()
+            self._places[number].append(_to_frame(first))
 
     def _count(self, frame: pd.DataFrame, numbers: Sequence[int], *, rows: bool) -> None:
-        """Count what breaks these rules; with ``rows`` also keep the first places of it."""
+        """Count what breaks these rules about more than one text; with ``rows`` also keep the first places of it."""
         if not numbers:
             return
         results = run_expectations(frame, [self._expectations[n] for n in numbers], rows=rows)
@@ -620,10 +627,8 @@ class _Judge:
             self._elements[number] += int(result.get("element_count", 0)) - int(result.get("missing_count") or 0)
             self._counts[number] += int(result.get("unexpected_count", 0))
             if broken := result.get("unexpected_index_list"):
-                shown = self._shown(self._expectations[number])
-                columns = ("_row_number", "_column_number", "_sheet", "territory_code", "territory_name", shown)
-                room = EVIDENCE_LIMIT - self._kept(number)
-                self._places[number].append(frame.loc[broken[:room], [c for c in dict.fromkeys(columns) if c in frame]])
+                columns = [name for name in self._evidence_columns(number) if name in frame]
+                self._places[number].append(frame.loc[broken[: EVIDENCE_LIMIT - self._kept(number)], columns])
 
     def _kept(self, number: int) -> int:
         return sum(map(len, self._places[number]))
@@ -632,35 +637,40 @@ class _Judge:
     def _shown(expectation: Expectation) -> str | None:
         return expectation.shown_column or expectation.column
 
-    def _needed(self, numbers: Sequence[int], columns: Sequence[str]) -> list[str]:
-        """The columns these expectations look at and their findings show."""
-        rules = [self._expectations[number] for number in numbers]
-        if not all(map(_is_about_one_text, rules)):
-            return list(columns)
-        needed = {"_row_number", "_column_number", "_sheet", "territory_code", "territory_name"}
-        needed |= {name for rule in rules for name in (rule.column, rule.shown_column) if name}
-        return [name for name in columns if name in needed]
+    def _evidence_columns(self, number: int) -> list[str]:
+        shown = self._shown(self._expectations[number])
+        columns = ("_row_number", "_column_number", "_sheet", "territory_code", "territory_name", shown)
+        return [name for name in dict.fromkeys(columns) if name]
 
-    def _suspects(self, chunk: pa.Table) -> set[int]:
-        """The expectations that the distinct texts of their column do not satisfy, and those about more than one text."""
-        suspects = set(range(len(self._expectations)))
-        asked: list[tuple[int, _Witnesses]] = []
+    def _broken_texts(self, chunk: pa.Table) -> dict[int, Codes]:
+        """Codes of the texts that do not satisfy an expectation about one text, for each that has some."""
+        import numpy as np
+
+        asked: list[tuple[int, Witnesses]] = []
+        found: dict[int, list[Codes]] = defaultdict(list)
         for column, numbers in self._by_column.items():
             array = chunk[column].chunk(0)
             for number in numbers:
-                witnesses = _Witnesses.of(self._expectations[number], array)
-                if witnesses.are_known:
-                    suspects.discard(number)
-                else:
+                witnesses = Witnesses.of(self._expectations[number], array, self._bad[number])
+                if len(witnesses.known_bad):
+                    found[number].append(witnesses.known_bad)
+                if not witnesses.are_known:
                     asked.append((number, witnesses))
         if asked:
             rules = [self._expectations[number] for number, _ in asked]
-            results = run_expectations(_side_by_side([w for _, w in asked]), rules)
+            results = run_expectations(side_by_side([w for _, w in asked]), rules)
             for (number, witnesses), result in zip(asked, results, strict=True):
                 if not result.get("unexpected_count"):
-                    suspects.discard(number)
                     witnesses.remember()
-        return suspects
+                    continue
+                texts, codes = witnesses.all_texts()
+                frame = side_by_side([replace(witnesses, values=texts)])
+                (told,) = run_expectations(frame, [self._expectations[number]], rows=True)
+                places = np.array(told["unexpected_index_list"], dtype=np.int64)
+                found[number].append(codes[places])
+                if witnesses.bounds is None:
+                    self._bad[number].update(texts.take(places).to_pylist())
+        return {number: np.concatenate(parts) for number, parts in found.items()}
 
     def findings(self, column_places: ColumnPlaces) -> list[tuple[str | None, Finding]]:
         """What was found, beside the column of the contract it is about."""
@@ -707,171 +717,6 @@ class _Judge:
         return self._register.instead(str(row["territory_code"]), name if isinstance(name, str) else None)
 
 
-class _Memory:
-    """What expectations have found good in this process: texts, and ranges of numbers. Keyed by type and all arguments."""
-
-    def __init__(self) -> None:
-        self.texts: dict[str, set[str | None]] = {}
-        self.ranges: dict[str, tuple[float, float]] = {}
-
-    def forget(self) -> None:
-        self.texts.clear()
-        self.ranges.clear()
-
-
-memory = _Memory()
-
-
-@dataclass(frozen=True)
-class _Witnesses:
-    """The few values of a column that decide whether an expectation holds for all of them.
-
-    Whether a column has no gaps one gap decides, whether numbers lie between bounds the smallest and the largest decide;
-    for anything else it takes every distinct text, less those known to be good.
-    """
-
-    column: str
-    key: str
-    values: pa.Array
-    bounds: tuple[float, float] | None = None
-
-    @classmethod
-    def of(cls, expectation: Expectation, array: pa.DictionaryArray) -> _Witnesses:
-        import pyarrow as pa
-
-        column = expectation.kwargs["column"]
-        key = _identity(expectation)
-        texts, missing = array.dictionary, array.null_count > 0
-        if expectation.type == _NOT_NULL:
-            texts = texts.slice(0, 1)
-        elif expectation.type == "expect_column_values_to_be_between" and column == "value":
-            return cls._of_numbers(column, key, texts)
-        if known := memory.texts.get(key):
-            left = [text for text in texts.to_pylist() if text not in known]
-            missing = missing and None not in known
-            texts = pa.array(left, pa.string())
-        if missing:
-            texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])
-        return cls(column, key, texts)
-
-    @classmethod
-    def _of_numbers(cls, column: str, key: str, texts: pa.Array) -> _Witnesses:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        if not len(texts):
-            return cls(column, key, pa.array([], pa.float64()))
-        found = pc.min_max(pc.cast(texts, pa.float64())).as_py()
-        bounds = (found["min"], found["max"])
-        if _within(bounds, memory.ranges.get(key)):
-            return cls(column, key, pa.array([], pa.float64()))
-        return cls(column, key, pa.array(bounds, pa.float64()), bounds)
-
-    @property
-    def are_known(self) -> bool:
-        return not len(self.values)
-
-    def remember(self) -> None:
-        if self.bounds is not None:
-            remember_range(self.key, self.bounds)
-            return
-        known = memory.texts.setdefault(self.key, set())
-        if len(known) + len(self.values) <= _KNOWN_LIMIT:
-            known.update(self.values.to_pylist())
-
-
-def remember_range(key: str, bounds: tuple[float, float]) -> None:
-    """Two numbers between bounds: so is every number between the two."""
-    old = memory.ranges.get(key, bounds)
-    memory.ranges[key] = (min(old[0], bounds[0]), max(old[1], bounds[1]))
-
-
-def _within(bounds: tuple[float, float], known: tuple[float, float] | None) -> bool:
-    return known is not None and known[0] <= bounds[0] and bounds[1] <= known[1]
-
-
-def _identity(expectation: Expectation) -> str:
-    return f"{expectation.type} {json.dumps(dict(expectation.kwargs), sort_keys=True)}"
-
-
-def _side_by_side(witnesses: Sequence[_Witnesses]) -> pd.DataFrame:
-    """The values to be judged, one column each; the shorter ones repeat a value, which changes nobody's verdict."""
-    import pyarrow as pa
-
-    values: dict[str, pa.Array] = {}
-    for one in witnesses:
-        there = values.get(one.column)
-        values[one.column] = one.values if there is None else _either(there, one.values)
-    length = max(map(len, values.values()))
-    padded = {
-        name: pa.concat_arrays([array, pa.repeat(array[0], length - len(array))]) if len(array) < length else array
-        for name, array in values.items()
-    }
-    frame: pd.DataFrame = pa.table(padded).to_pandas(
-        categories=[name for name, array in padded.items() if pa.types.is_string(array.type)]
-    )
-    return frame
-
-
-def _either(one: pa.Array, other: pa.Array) -> pa.Array:
-    """The values of both; what must be a number for one expectation is one for the other."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if one.type != other.type:
-        one, other = pc.cast(one, pa.float64()), pc.cast(other, pa.float64())
-    return pa.concat_arrays([one, other]).unique()
-
-
-def run_expectations(
-    frame: pd.DataFrame, expectations: Sequence[Expectation], *, rows: bool = False
-) -> list[dict[str, Any]]:
-    """Results of Great Expectations in the order of ``expectations``: counts, or with ``rows`` also the index of each row.
-
-    The index as it is, not named columns: those are looked up cell by cell, which takes longer than all of the judging.
-
-    Raises:
-        ContractError: an expectation cannot run (unknown type, wrong arguments).
-    """
-    batch_definition, suite_type = _great_expectations()
-    suite = suite_type(
-        name="teilhabe",
-        expectations=[
-            {"type": e.type, "kwargs": dict(e.kwargs), "severity": e.severity, "meta": {"number": n}}
-            for n, e in enumerate(expectations)
-        ],
-    )
-    wanted = {"result_format": "COMPLETE" if rows else "SUMMARY", "partial_unexpected_count": 0}
-    outcome = batch_definition.get_batch({"dataframe": frame}).validate(suite, result_format=wanted)
-    results: list[dict[str, Any]] = [{} for _ in expectations]
-    for result in outcome.results:
-        number = result.expectation_config.meta["number"]
-        problems = result.exception_info or {}
-        if any(p.get("raised_exception") for p in (problems, *problems.values()) if isinstance(p, dict)):
-            raise ContractError(f"Expectation {expectations[number].rule} ({expectations[number].type}) cannot run.")
-        results[number] = {**result.result, "success": result.success}
-    for expectation, given in zip(expectations, results, strict=True):
-        if not given:  # Great Expectations only logs a type it does not know
-            raise ContractError(f"Expectation {expectation.rule} ({expectation.type}) cannot run.")
-    return results
-
-
-@cache
-def _great_expectations() -> tuple[Any, Any]:
-    """An ephemeral context, once per process: importing it takes seconds."""
-    import os
-
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx
-
-    import teilhabe.statistical_expectations  # noqa: F401 - registers them
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
-    asset = context.data_sources.add_pandas("deliveries").add_dataframe_asset("chunk")
-    return asset.add_batch_definition_whole_dataframe("whole"), gx.ExpectationSuite
-
-
 def _to_frame(chunk: pa.Table) -> pd.DataFrame:
     """Texts as categories (an expectation then looks at each distinct text once), ``value`` as a number."""
     import pyarrow as pa
@@ -905,7 +750,7 @@ def _judge_profile(
     for expectation, result in zip(unsure, run_expectations(frame, unsure), strict=True):
         if result["success"]:
             if bounds := _profile_bounds(expectation, frame):
-                remember_range(_identity(expectation), bounds)
+                remember_range(identity(expectation), bounds)
             continue
         broken = run_expectations(frame, [expectation], rows=True)[0].get("unexpected_index_list") or []
         evidence = [
@@ -924,7 +769,7 @@ def _judge_profile(
 
 def _within_known(expectation: Expectation, frame: pd.DataFrame) -> bool:
     bounds = _profile_bounds(expectation, frame)
-    return bounds is not None and _within(bounds, memory.ranges.get(_identity(expectation)))
+    return bounds is not None and is_within(bounds, memory.ranges.get(identity(expectation)))
 
 
 def _profile_bounds(expectation: Expectation, frame: pd.DataFrame) -> tuple[float, float] | None:
@@ -968,12 +813,13 @@ class _Whole:
                 what=f"Mit {FOUND} ist sie zu groß, um Summen, Anteile und Vorzeiträume zu prüfen; erwartet sind {EXPECTED}.",
             )
             return
-        _great_expectations()
+        great_expectations()
         from teilhabe.statistical_expectations import judging
 
         frame = _to_frame(_joined(self._chunks))
         with judging(frame, context):
-            results = run_expectations(frame, expectations)
+            # The rules see the table that is known within; of the frame they ask its length, and hashing it all takes long.
+            results = run_expectations(frame[["_row_number"]], expectations)
         for expectation, result in zip(expectations, results, strict=True):
             if not result["success"]:
                 evidence = [Evidence(*place) for place in result["details"]["evidence"]]
@@ -997,7 +843,7 @@ def _finding(
     if name == "value" and not contract.is_headed(terms[name]):
         name = None  # where numbers stand side by side, none of their columns is called so
     sentence = PLACE + expectation.sentence_de.rstrip(".")
-    is_blank = expectation.type == _NOT_NULL and expectation.scope == "row"  # then nothing was found, as the rule says
+    is_blank = expectation.type == NOT_NULL and expectation.scope == "row"  # then nothing was found, as the rule says
     finding = Finding(
         severity=expectation.severity,
         rule=expectation.rule,

@@ -51,6 +51,22 @@ def chunk(*names: str | None, start: int = 1) -> pa.Table:
     return pa.table(columns)
 
 
+def test_an_index_of_an_older_version_is_replaced(conn: ops.Connection) -> None:
+    """Where a home was made with an entry per row; rows are found either way."""
+    number = validated(conn, 1, "eins.csv")
+    loading.load(conn, CONTRACT, number, [chunk("a")])
+    conn.execute("drop index raw.test_loading__probe_by_delivery")
+    conn.execute("create index test_loading__probe_by_delivery on raw.test_loading__probe (_delivery_id)")
+    assert loading.raw_tables_differ(conn, [CONTRACT])
+    loading.ensure_raw_tables(conn, [CONTRACT])
+    assert not loading.raw_tables_differ(conn, [CONTRACT])
+    conn.execute("set local enable_seqscan = off")
+    found = "from raw.test_loading__probe where _delivery_id = any(%s)"
+    plan = conn.execute(f"explain select 1 {found}", ([number],)).fetchall()
+    assert "test_loading__probe_by_delivery" in str(plan)
+    assert conn.execute(f"select territory_name {found}", ([number],)).fetchall() == [("a",)]
+
+
 TEXTS = [
     None,
     "NULL",

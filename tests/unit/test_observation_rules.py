@@ -7,10 +7,22 @@ from typing import Any
 
 import jinja2
 import psycopg
+import pyarrow as pa
 import pytest
 
 from teilhabe import warehouse as server
-from teilhabe.observation_rules import CONF_STATUS, OBS_STATUS, REQUIRED, RULES, TEXTS, faults
+from teilhabe.observation_rules import (
+    CONF_STATUS,
+    OBS_STATUS,
+    REQUIRED,
+    RULES,
+    TEXTS,
+    faults,
+    is_period,
+    is_text,
+    is_value,
+    wrong_places,
+)
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 
@@ -80,3 +92,14 @@ def test_every_rule_is_broken_and_kept_by_some_row() -> None:
         broken = {rule in faults({**RIGHT, **change}) for change in changes}
         assert broken == {True, False}, rule
     assert set(RIGHT) == {*TEXTS, "value"} and faults(RIGHT) == set()
+
+
+def test_a_look_at_all_texts_at_once_finds_what_a_look_at_each_finds() -> None:
+    texts = [text for given in GIVEN.values() for one in given for text in one.values() if text is not None]
+    texts = [text for text in texts if is_text(text) or "\x00" in text]  # half of a pair is in no Arrow text
+    texts += ["서울 특별시", "", "\x00", "1\n", "1e3", "NaN", "1_000", "7" * 15, "7" * 16]
+    for rule, is_right in (("value", is_value), ("period", is_period), ("text", is_text)):
+        wrong = [place for place, text in enumerate(texts) if not is_right(text)]
+        assert wrong
+        assert wrong_places(rule, pa.array(texts)) == wrong
+        assert wrong_places(rule, pa.array(["2024", "서울"]).slice(0, 1)) == []

@@ -21,6 +21,7 @@ import pytest
 from teilhabe import saying, statistical_rules, validation
 from teilhabe.contracts import Contract, load_contracts
 from teilhabe.errors import ContractError, Evidence, Finding
+from teilhabe.expectation_runs import Expectation, great_expectations, run_expectations
 from teilhabe.history import KEY_COLUMNS, NoHistory, latest
 from teilhabe.observations import Context, Table, previous_period, tiling
 from teilhabe.reading import open_reading
@@ -28,7 +29,7 @@ from teilhabe.reading.column_places import ColumnPlaces
 from teilhabe.register import Change, Facts, Lineage, Register
 from teilhabe.statistical_catalogue import RULES, parse_rule
 from teilhabe.statistical_expectations import EXPECTATIONS, judging
-from teilhabe.validation import Expectation, Suite, load_suite, run_expectations, validate
+from teilhabe.validation import Suite, load_suite, validate
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")
@@ -101,7 +102,7 @@ def judged(type_: Any, rows: Any, **given: Any) -> Seen:
     frame["_column_number"] = 3
     context = Context(contract, lineage, history, symbols, unreadable)
     expectation = Expectation(type_, kwargs, "warning", "a.b", "Satz.", "nichts", scope="observations")
-    validation._great_expectations()
+    great_expectations()
     with judging(frame, context):
         result = run_expectations(frame, [expectation])[0]
     evidence = [Evidence(*place) for place in result["details"]["evidence"]]

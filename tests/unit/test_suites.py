@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from teilhabe.contracts import Contract, load_contracts
+from teilhabe.expectation_runs import run_expectations
 from teilhabe.observations import Context
 from teilhabe.statistical_expectations import judging
-from teilhabe.validation import PROFILE_COLUMNS, contract_expectations, load_suite, run_expectations
+from teilhabe.validation import PROFILE_COLUMNS, contract_expectations, load_suite
 
 PROJECT = Path(__file__).resolve().parents[2]
 EXPECTATIONS = PROJECT / "expectations"

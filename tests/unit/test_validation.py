@@ -8,19 +8,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import great_expectations.datasource.fluent.interfaces as gx_interfaces
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from teilhabe import validation
 from teilhabe.contracts import Contract, load_contracts
-from teilhabe.errors import ContractError, Evidence, Finding, Severity
+from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
+from teilhabe.expectation_runs import Expectation, run_expectations
 from teilhabe.reading import open_reading
 from teilhabe.reading.column_places import ColumnPlaces
 from teilhabe.register import Register
-from teilhabe.validation import Expectation, Suite, Verdict, contract_expectations, load_suite, memory, validate
+from teilhabe.single_texts import memory
+from teilhabe.validation import Suite, Verdict, contract_expectations, load_suite, validate
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")
@@ -340,6 +344,81 @@ def test_what_was_found_good_is_not_judged_again(judge: Judge, monkeypatch: pyte
     assert only(judge(row(sex="unklar"), suite=rows_only)).rule == "code.unknown"
     assert only(judge(row(value="-1"), suite=rows_only)).rule == "value.negative"
     assert only(judge(row(value="-1"), suite=rows_only)).rule == "value.negative", "bad news is not remembered"
+
+
+@pytest.mark.parametrize(
+    "expectation",
+    [
+        ("expect_column_values_to_not_be_null", {"column": "value"}),
+        ("expect_column_values_to_be_between", {"column": "value", "min_value": 0, "max_value": 100}),
+        ("expect_column_values_to_be_between", {"column": "value", "min_value": 0, "strict_min": True, "mostly": 0.9}),
+        ("expect_column_values_to_be_in_set", {"column": "sex", "value_set": ["male", "total"]}),
+        ("expect_column_values_to_not_be_in_set", {"column": "sex", "value_set": ["diverse"]}),
+        ("expect_column_values_to_match_regex", {"column": "territory_code", "regex": "^03"}),
+        ("expect_column_values_to_not_match_regex", {"column": "territory_code", "regex": "^9"}),
+        ("expect_column_value_lengths_to_be_between", {"column": "age_band", "min_value": 3}),
+        ("expect_column_value_lengths_to_equal", {"column": "territory_code", "value": 8}),
+    ],
+    ids=lambda one: f"{one[0]} {one[1]['column']}",
+)
+@pytest.mark.parametrize("chunk_size", [7, 1_000])
+def test_judging_texts_finds_the_rows_that_judging_rows_finds(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch, expectation: tuple[str, dict[str, Any]], chunk_size: int
+) -> None:
+    """Great Expectations sees few texts; counts and places are those it gives for the whole table."""
+    monkeypatch.setattr(validation, "_JUDGED_ROWS", chunk_size)
+    random = Random(20240801)
+    texts: dict[str, list[str | None]] = {
+        "value": [None, "-3", "0", "7", "100", "100.5", "3000000"],
+        "sex": [None, "male", "female", "diverse", "total"],
+        "territory_code": [None, "03157001", "9", "031", "04011000"],
+        "age_band": [None, "u3", "total", "15_17"],
+    }
+    rows = [row(**{name: random.choice(known) for name, known in texts.items()}) for _ in range(60)]
+    rule = Expectation(expectation[0], expectation[1], "info", "probe", "Probe.", "etwas anderes")
+    frame = pd.DataFrame(rows)
+    frame["value"] = frame["value"].astype(float)
+    told = run_expectations(frame, [rule], rows=True)[0]
+    assert told["unexpected_index_list"], "else there is nothing to compare"
+    memory.forget()
+    found = [
+        finding for finding in judge(*rows, suite=(rule,), chunk_size=chunk_size).findings if finding.rule == "probe"
+    ]
+    assert [finding.row_count for finding in found] == [told["unexpected_count"]]
+    assert [one.row for one in found[0].evidence] == [10 + n for n in told["unexpected_index_list"][:EVIDENCE_LIMIT]]
+
+
+def test_a_text_found_bad_is_not_asked_about_in_each_chunk(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    original = gx_interfaces.Batch.validate
+
+    def watched(self: Any, suite: Any, *args: Any, **kwargs: Any) -> Any:
+        asked.extend(e.expectation_type for e in suite.expectations if e.severity == "info")
+        return original(self, suite, *args, **kwargs)
+
+    monkeypatch.setattr(validation, "_JUDGED_ROWS", 1)
+    kwargs = {"column": "age_band", "value_set": ["total"]}
+    rule = Expectation("expect_column_values_to_be_in_set", kwargs, "info", "probe", "Probe.", "alle")
+    judge(row(), suite=(rule,))
+    monkeypatch.setattr(gx_interfaces.Batch, "validate", watched)
+    finding = only(judge(*[row(age_band="u3")] * 5, suite=(rule,), chunk_size=1))
+    assert finding.row_count == 5
+    assert asked == [rule.type] * 2, "whether and which, once"
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (["5", "7.5", None], ["7,5"]),
+        (["7.250", "5.0", "8.00", "1000.5", "-0.5", "12.3456"], ["1000,5", "-0,5", "12,3456"]),
+        (["1", "2", None], []),
+    ],
+)
+def test_of_what_is_counted_there_are_no_parts(judge: Judge, values: list[str | None], found: list[str]) -> None:
+    """Zeros behind the point are none, and what looks like thousands is for the reading to tell."""
+    rows = [row(value=value, obs_status="A" if value else "M") for value in values]
+    findings = [f for f in judge(*rows, suite=()).findings if f.rule == "value.not_whole"]
+    assert [str(e.found).replace(".", ",") for f in findings for e in f.evidence] == found
 
 
 def test_through_a_real_file(judge: Judge, tmp_path: Path) -> None:

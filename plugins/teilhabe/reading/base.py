@@ -23,7 +23,7 @@ from teilhabe.contracts import (
     numbered_measures,
 )
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding
-from teilhabe.observation_rules import RULES, is_period, is_text, is_value
+from teilhabe.observation_rules import RULES, wrong_places
 from teilhabe.reading import symbols
 from teilhabe.reading.appearance import Appearance
 from teilhabe.reading.as_seen import AsSeen
@@ -232,16 +232,19 @@ class Reading(Telling, ABC):
 
     def _check_rules(self, table: pa.Table) -> None:
         """What the build would refuse, and what has no rule of its own before: the rest of ``observation_rules``."""
-        checks = [("value", "value", is_value), ("period", "period_code", is_period)]
-        checks += [("text", name, is_text) for name in self.contract.column_names]
-        for rule, name, is_right in checks:
+        checks = [
+            ("value", "value"),
+            ("period", "period_code"),
+            *(("text", name) for name in self.contract.column_names),
+        ]
+        for rule, name in checks:
             if name not in table.column_names:
                 continue
             column = coded(table[name])
-            wrong = [not is_right(text) for text in column.dictionary.to_pylist()]
-            if not any(wrong):
+            wrong = wrong_places(rule, column.dictionary)
+            if not wrong:
                 continue
-            where = pc.indices_nonzero(pc.fill_null(pa.array(wrong).take(column.indices), False)).to_pylist()
+            where = pc.indices_nonzero(pc.is_in(column.indices, pa.array(wrong, pa.int32()))).to_pylist()
             said = next(one for one in RULES if one.name == rule)
             shown_text = [
                 (column[i].as_py() or "").encode("utf-8", "replace").decode().replace("\x00", "") for i in where

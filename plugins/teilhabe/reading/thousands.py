@@ -6,8 +6,6 @@ taken for one only where the file has others that cannot be thousands.
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -21,9 +19,9 @@ _THOUSANDS = r"^-?[1-9]\d{0,2}\.\d{3}$"
 _FRACTION = r"^-?(\d+\.(\d{1,2}|\d{4,})|0\.\d{3}|\d{4,}\.\d{3})$"
 
 
-def looks_like_thousands(value: str) -> bool:
-    """Whether a converted value is one this module tells of where a whole number is counted."""
-    return re.match(_THOUSANDS, value) is not None
+def like_thousands(values: pa.Array) -> pa.BooleanArray:
+    """Which converted values are those this module tells of where a whole number is counted."""
+    return pc.match_substring_regex(values, _THOUSANDS)
 
 
 class Thousands:
@@ -43,7 +41,7 @@ class Thousands:
         texts = values.dictionary
         if not pc.any(pc.match_substring(texts, ".")).as_py():
             return
-        like = self._rows(values, pc.match_substring_regex(texts, _THOUSANDS))
+        like = self._rows(values, like_thousands(texts))
         averaged = self._among(table, self._numbered - self._counted)
         if not self._fractions and averaged.any():
             fractions = self._rows(values, pc.match_substring_regex(texts, _FRACTION))
