@@ -16,7 +16,15 @@ import psycopg
 import pytest
 
 from teilhabe.contracts import load_contracts
-from teilhabe.errors import ContractError, Finding, ReadingError, SourceError, UnreachableError, WarehouseError
+from teilhabe.errors import (
+    ContractError,
+    Finding,
+    FullError,
+    ReadingError,
+    SourceError,
+    UnreachableError,
+    WarehouseError,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAGS = PROJECT / "dags"
@@ -212,6 +220,17 @@ def test_the_operators_are_told_what_failed_and_nothing_of_a_file(
     assert text in words
     assert "Erika" not in words
     assert "deliver__x" in key
+
+
+def test_a_full_disk_is_one_alert_for_all_dags(monkeypatch: pytest.MonkeyPatch) -> None:
+    from teilhabe.airflow import runtime
+    from teilhabe.airflow.failures import tell_operators
+
+    told: list[tuple[str, str, str]] = []
+    monkeypatch.setattr(runtime, "alert", lambda *said: told.append(said))
+    tell_operators({"ti": Instance(), "exception": FullError("Der Speicherplatz ist voll (...).")})
+    assert told == [("Speicherplatz voll", "Der Speicherplatz ist voll (...).", "full")], "the key names no DAG"
+    assert decision(FullError("voll")) == "fail", "another try at once would meet the same"
 
 
 @pytest.mark.parametrize("broken", ["take_in", "archive", "follow_up", None])

@@ -134,8 +134,8 @@ def environment(settings: Settings) -> dict[str, str]:
             "enable_health_check": False,
         },
         "dag_processor": {
+            "refresh_interval": 30,
             # Contracts are read anew by each task; only a new one waits for this, and `wait_for_dags` asks for it.
-            "refresh_interval": 300,
             "min_file_process_interval": 300,
             "parsing_processes": 1,
             "print_stats_interval": 300,
@@ -172,6 +172,8 @@ def environment(settings: Settings) -> dict[str, str]:
     # Uvicorn believes X-Forwarded-For and -Proto of these; empty: of nobody.
     values["FORWARDED_ALLOW_IPS"] = ",".join(settings.trusted_proxies)
     values |= {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "SCARF_ANALYTICS": "false", "NO_COLOR": "1"}
+    # Each task warns of it, in a file of its own.
+    values["PYTHONWARNINGS"] = "ignore:GitWildMatchPattern:DeprecationWarning"
     return values
 
 
