@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -686,12 +686,18 @@ def contract_path(agencies: Path, dataset_id: str) -> Path:
 
 
 def load_contract(path: Path) -> Contract:
-    """One contract; ``ContractError`` names the file and the key that is wrong."""
+    """One contract; ``ContractError`` names the file and the key that is wrong. Read again only when its file has changed."""
     try:
-        text = path.read_text(encoding="utf-8")
+        now = path.stat()
+        return _read(path, now.st_mtime_ns, now.st_size)
     except (OSError, UnicodeDecodeError) as error:
         raise ContractError(f"{path}: cannot be read as UTF-8 text ({error}).") from error
-    return parse_contract(text, path)
+
+
+@lru_cache(maxsize=512)
+def _read(path: Path, _changed_at: int, _size: int) -> Contract:
+    """Nobody can change a contract that was read, so all share it."""
+    return parse_contract(path.read_text(encoding="utf-8"), path)
 
 
 def parse_contract(text: str, path: Path) -> Contract:

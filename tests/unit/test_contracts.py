@@ -35,6 +35,21 @@ def test_all_contracts_load_in_order() -> None:
             assert contract.measures, dataset_id
 
 
+def test_a_contract_is_read_again_when_its_file_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "state_statistics" / CONTRACT.name
+    with pytest.raises(ContractError, match="cannot be read"):
+        load_contract(path)
+    path.parent.mkdir()
+    path.write_text(TEXT, encoding="utf-8")
+    first = load_contract(path)
+    assert load_contract(path) is first
+    path.write_text(TEXT.replace(first.title_de, f"{first.title_de} (neu)"), encoding="utf-8")
+    assert load_contract(path).title_de == f"{first.title_de} (neu)"
+    path.write_text(f"{TEXT}\nkeine: so\n", encoding="utf-8")
+    with pytest.raises(ContractError, match="keine"):
+        load_contract(path)
+
+
 def test_a_contract_says_what_others_need() -> None:
     contract = load_contract(CONTRACT)
     assert contract.title_de.startswith("Bevölkerung der Gemeinden nach Geschlecht")

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from teilhabe import delivery_calendar, landing, loading, ops, saying, wording
-from teilhabe.contracts import SUFFIX, Contract, SecrecyMethod, load_contracts
+from teilhabe.contracts import Contract, SecrecyMethod, load_contracts
 from teilhabe.desk import protection, words
 from teilhabe.desk.accounts import Account, Scope
 from teilhabe.errors import Finding
@@ -53,7 +53,6 @@ class Desk:
         self.origins = frozenset(origins)
         self.now = clock
         self.upload_limit = min(UPLOAD_BYTES, landing.max_file_bytes())
-        self._contracts: tuple[Any, dict[str, Contract]] = (None, {})
         self._pages = Environment(
             loader=PackageLoader("teilhabe.desk"),
             autoescape=True,
@@ -79,12 +78,7 @@ class Desk:
         return loading.session(self.settings)
 
     def contracts(self) -> dict[str, Contract]:
-        """All contracts, read again only when one of their files has changed."""
-        paths = sorted(self.settings.agencies.glob(f"*/*{SUFFIX}"))
-        stamp = [(path, path.stat().st_mtime_ns) for path in paths]
-        if self._contracts[0] != stamp:
-            self._contracts = (stamp, load_contracts(self.settings.agencies))
-        return self._contracts[1]
+        return load_contracts(self.settings.agencies)
 
     def scope(self, account: Account) -> Scope:
         return Scope.of(account, self.contracts())
