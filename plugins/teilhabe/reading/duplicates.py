@@ -102,7 +102,8 @@ class DuplicateRows:
         evidence = [
             Evidence(
                 row["_row_number"],
-                None,
+                # Of a cell of a sheet that says another number; a row that is there twice is named as a whole.
+                str(row["_column_number"]) if sheet and severity == "critical" and row["_column_number"] else None,
                 " / ".join(self._in_words(name, str(row[name])) for name in self._key if row[name] != "total"),
                 column_number=row["_column_number"] or None,
             )

@@ -42,7 +42,7 @@ def slipped_rows(rows: Iterable[Row], width: int, reading: Reading) -> set[int]:
         reading.report.rows(
             "critical",
             "row.ragged",
-            "rechts neben der Tabelle steht noch „{found}“, und in der Zeile ist eine Zelle leer; vermutlich ist sie verrutscht",
+            "rechts neben der Tabelle steht noch „{found}“, und in der Tabelle ist eine Zelle leer; vermutlich ist die Zeile verrutscht",
             slipped[:EVIDENCE_LIMIT],
             sheet=reading.sheet,
             expected="Zahlen nur unter den Spaltenüberschriften",

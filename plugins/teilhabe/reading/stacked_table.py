@@ -209,10 +209,11 @@ class StackedTableReading(Reading):
         for header, positions in found.items():
             if len(positions) != 1:
                 rule = "header.duplicate_column" if positions else "header.missing_column"
-                what = "kommt zweimal vor" if positions else f"fehlt{instead(header, unknown)}"
+                what = "steht zweimal" if positions else "fehlt"
+                hint = "" if positions else instead(header, unknown)
                 raise self.report.error(
                     rule,
-                    f"Auf dem Blatt „{grid.sheet}“: die Spalte „{header}“ {what}.",
+                    f"Auf dem Blatt „{grid.sheet}“ {what} die Spalte „{header}“{hint}.",
                     sheet=grid.sheet,
                     row=top + 1,
                     column=header,
