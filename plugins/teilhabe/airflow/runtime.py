@@ -127,6 +127,7 @@ def send_messages() -> int:
     return sent.sent
 
 
+@discreetly()
 def tidy() -> int:
     """Apply all periods of retention; each kind that lost something is one line of the log. Returns how much went."""
     settings, now = _ready(), datetime.now(UTC)
