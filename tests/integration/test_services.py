@@ -194,6 +194,7 @@ def test_two_homes_that_want_the_same_port_get_one_each(settings: Settings, make
     with AirflowApi(other, patience=1) as stranger:
         stranger._client.event_hooks["request"].append(said.append)
         with pytest.raises(ServiceError, match="not this home's"):
+            stranger._client.headers["Authorization"] = "Bearer this-homes-secret"
             stranger.dags()
     assert said == [], "a token went to another home's server"
     with pytest.MonkeyPatch.context() as patch:
