@@ -30,8 +30,10 @@ from airflow.sdk import dag, task
 def probe():
     @task
     def add():
+        import logging
         from teilhabe.settings import get_settings
-        print("home is", get_settings().home)
+        # What a task prints is left out of its log.
+        logging.getLogger("probe").warning("home is %s", get_settings().home)
 
     add()
 
