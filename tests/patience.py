@@ -14,5 +14,5 @@ def within(seconds: float, look: Callable[[], Found]) -> Found:
     until = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < until, f"nothing within {seconds} seconds"
-        time.sleep(0.5)
+        time.sleep(0.1)
     return found
