@@ -306,7 +306,9 @@ def _kill_server(settings: Settings) -> bool:
         ((settings.home / "postgres").resolve() / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0]
     )
     try:
-        psutil.Process(pid).kill()
+        server = psutil.Process(pid)
+        server.kill()
+        server.wait(10)  # on a busy machine a killed process lives on for a moment
     except psutil.NoSuchProcess:
         return False
     return True
@@ -412,6 +414,7 @@ def home(folder: Path, settings: Settings) -> Iterator[Settings]:
         yield own
     finally:
         warehouse.discard(own)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def table(phases: list[Phase]) -> list[str]:

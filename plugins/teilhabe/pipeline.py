@@ -278,6 +278,7 @@ def archive(settings: Settings, contract: Contract, waiting: list[Waiting], cred
     A file that cannot be fetched does not keep the others waiting; the error is raised when all were tried.
     """
     store = landing.Archive(settings.archive_url)
+    store.sweep()
     wanted = {item.server for item in waiting}
     sources = {
         server.server: landing.open_source(

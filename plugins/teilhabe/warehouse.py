@@ -434,7 +434,9 @@ def _start(settings: Settings, place: _Place, programs: Path) -> Server:
             if port_attempts < 10:
                 _record_path(settings).unlink(missing_ok=True)
                 continue
-        elif ("postmaster.pid" in said or "shared memory block" in said) and time.monotonic() < stale_until:
+        elif (
+            "postmaster.pid" in said or "shared memory block" in said or "FATAL:" not in said
+        ) and time.monotonic() < stale_until:
             time.sleep(0.3)
             continue
         if time.monotonic() >= deadline or done.returncode != 0:

@@ -603,6 +603,16 @@ class TestCrash:
         ]
         assert archive.put(tmp_path / "a.csv").size == 3
 
+    def test_what_a_killed_process_left_half_written_goes_after_a_day(self, settings: Settings, tmp_path: Path) -> None:
+        archive = Archive(settings.archive_url)
+        archive.put(written(tmp_path / "a.csv", "abc"))
+        waiting = settings.home / "archive" / "waiting"
+        for name, age in (("old", 25), ("new", 1)):
+            at = datetime.now(UTC).timestamp() - age * 3600
+            os.utime(written(waiting / name, "half"), (at, at))
+        assert archive.sweep() == 1
+        assert [path.name for path in waiting.iterdir()] == ["new"]
+
 
 class TestOpenSource:
     @staticmethod

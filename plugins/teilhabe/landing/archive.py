@@ -15,9 +15,10 @@ import json
 import os
 import re
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DATASET_ID = re.compile(r"[a-z0-9][a-z0-9_]*")
 _MEMBER = ".member"
 _WHOLE = 1 << 62
+_LEFT_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,18 @@ class Archive:
         """Read an object again; TeilhabeError when it is missing or was altered."""
         with tempfile.TemporaryDirectory() as folder:
             self.local(sha256, Path(folder))
+
+    def sweep(self) -> int:
+        """Remove what killed processes left half written; returns how many. Nothing takes a day to write."""
+        if not self._is_folder:
+            return 0
+        swept = 0
+        for path in (Path(self._root) / "waiting").glob("*"):
+            with suppress(FileNotFoundError):  # it was moved to its place meanwhile, or another process sweeps
+                if time.time() - path.stat().st_mtime > _LEFT_SECONDS:
+                    path.unlink()
+                    swept += 1
+        return swept
 
     def mirror(self, to: Path) -> tuple[int, int]:
         """Copy what ``to`` does not have yet, as it is kept; returns how many files and bytes were new."""
