@@ -67,6 +67,18 @@ def test_an_index_of_an_older_version_is_replaced(conn: ops.Connection) -> None:
     assert conn.execute(f"select territory_name {found}", ([number],)).fetchall() == [("a",)]
 
 
+def test_a_question_about_one_delivery_reads_its_pages_only(conn: ops.Connection) -> None:
+    many = [chunk(*["Peine"] * 50_000)]
+    first, second = (validated(conn, 50_000, name) for name in ("a.csv", "b.csv"))
+    loading.load(conn, CONTRACT, first, many)
+    loading.load(conn, CONTRACT, second, many)
+    conn.execute("set local enable_seqscan = off")
+    query = "explain (analyze, format json) select 1 from raw.test_loading__probe where _delivery_id = any(%s)"
+    ((plan,),) = conn.execute(query, ([second],)).fetchall()
+    assert plan[0]["Plan"]["Actual Rows"] == 50_000
+    assert plan[0]["Plan"]["Rows Removed by Index Recheck"] < 10_000, "pages of both, and the last of the first"
+
+
 TEXTS = [
     None,
     "NULL",
