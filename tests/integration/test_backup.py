@@ -17,6 +17,7 @@ from teilhabe.landing import Archive
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
 from tests.flow import POPULATION, Flow, population
+from tests.patience import within
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,31 @@ def test_a_server_of_ones_own_is_not_overwritten(flow: Flow, place: Path, into: 
     with pytest.raises(TeilhabeError, match=r"database .* is not empty"):
         backup.restore(other, place, into)
     assert not into.exists()
+
+
+def test_a_backup_under_load_loses_and_doubles_nothing(flow: Flow, place: Path, into: Path) -> None:
+    """Taken while files are judged and loaded: the new home has what was done, and does the rest."""
+    contract = pipeline.contract(flow.settings, POPULATION)
+    for n in range(8):
+        numbers = population({"03157001": (200 + n, 100, 100 + n)}, 2010 + n)
+        flow.hand_in(POPULATION, numbers, f"jahr_{n}.csv", "2023-08-01")
+    flow.archive(POPULATION)
+    loaded = "select count(*) from ops.delivery where starts_with(file_name, 'jahr_') and state = 'loaded'"
+    working = threading.Thread(target=pipeline.take_in, args=(flow.settings, contract))
+    working.start()
+    within(120, lambda: flow.ask(loaded) != [(0,)])
+    made = backup.backup(flow.settings, place)
+    working.join()
+    assert flow.ask(loaded) == [(8,)]
+    backup.restore(settings_for(into), place, into)
+    again = Flow(settings_for(into), place.parent / "drafts")
+    assert made.contents["deliveries"] == again.ask("select count(*) from ops.delivery")[0][0]
+    Flow.run(again, POPULATION)
+    query = (
+        f"select d.delivery_id, d.sha256, d.state, r._row_number, r._column_number, r.value from raw.{POPULATION} as r"
+        " join ops.delivery as d on d.delivery_id = r._delivery_id where starts_with(file_name, 'jahr_') order by 1, 4, 5"
+    )
+    assert again.ask(query) == flow.ask(query) and len(flow.ask(query)) == 24
 
 
 def problems(flow: Flow, *, full: bool = False) -> dict[str, list[str]]:

@@ -24,7 +24,7 @@ import pytest
 from demo import faults, files, genesis, monitor, offices, police, register
 from demo.county import MUNICIPALITIES, County
 from demo.handout import DUPLICATE, REFUSED, Handout
-from teilhabe import checking, landing
+from teilhabe import landing
 from teilhabe import warehouse as server
 from teilhabe.airflow import metadata, services
 from teilhabe.airflow.client import AirflowApi
@@ -33,7 +33,7 @@ from teilhabe.approvals import PUBLISH, REFUSE
 from teilhabe.contracts import load_contracts
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT, settings_for
-from tests.flow import FOREIGNERS, NATURALISATIONS, Flow
+from tests.flow import FOREIGNERS, NATURALISATIONS
 from tests.flow import monitor as monitor_table
 from tests.patience import within
 
@@ -448,65 +448,6 @@ def test_a_second_run_changes_nothing(line: Line) -> None:
     assert line.sql(UNMOVED) == before
     assert all(row["count"] for row in before)
     assert line.sql("select count(*) as n from ops.build", "loader") == builds
-
-
-FIGURES = """
-    select count(*), sum(hashtextextended(i::text, 0)::numeric)::text as digest from marts.indicator_at_release({release}) as i
-"""
-
-
-def test_a_backup_under_load_becomes_a_home_equal_to_the_digit(
-    line: Line, make_home: Callable[[], Path], tmp_path: Path
-) -> None:
-    """Taken while Airflow judges and loads. What was not taken in yet is taken in by the new home: nothing is lost or doubled."""
-    into = make_home()
-    place = into.parent / "backup"
-    paths = [tmp_path / f"monat_{n:02d}.csv" for n in range(DROPPED)]
-    for n, path in enumerate(paths):
-        path.write_bytes(monitor_table([(2005 + m, "Peine", "K03157", 500 + n) for m in range(3)]))
-    line.teilhabe(
-        "deliver", NATURALISATIONS, *map(str, paths), "--received-at", "2024-02-12", "--from", "office@example"
-    )
-    names = f"file_name like 'monat_%' and dataset_id = '{NATURALISATIONS}'"
-    command = [str(Path(sys.executable).parent / "teilhabe"), "run", "--until-idle"]
-    environment = {**os.environ, "TEILHABE_HOME": str(line.settings.home), "NO_COLOR": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
-        within(300, lambda: line.sql(f"select 1 from ops.delivery where {names}", "loader"))
-        assert running.poll() is None, "it is still at work"
-        made = line.teilhabe("backup", str(place))
-        said, _ = running.communicate()
-    assert made.returncode == 0 and running.returncode in (0, 3), (made, said)
-    new = settings_for(into)
-    try:
-        done = line.teilhabe("restore", str(place), "--into", str(into))
-        assert done.returncode == 0 and "every table is equal" in done.stdout, done
-        restored = Line(new)
-        what = "delivery_id, dataset_id, file_name, sha256, received_at, received_from"
-        deliveries = restored.sql(f"select {what} from ops.delivery order by 1", "loader")
-        assert deliveries == line.sql(
-            f"select {what} from ops.delivery where delivery_id = any(array{[d['delivery_id'] for d in deliveries]}) order by 1",
-            "loader",
-        )
-        releases = restored.sql("select * from marts.release order by release_id")
-        known = {row["release_id"]: row for row in line.sql("select * from marts.release")}
-        assert releases and all(known[row["release_id"]] == row for row in releases)
-        for row in releases:
-            query = FIGURES.format(release=row["release_id"])
-            [figures] = restored.sql(query)
-            assert [figures] == line.sql(query) and figures["count"]
-        # The manifest may know of more: it lies in the archive, which is copied last.
-        checked = {one.subject: one.problems for one in checking.check(new, full=True)}
-        assert checked["archive"] == checked["raw rows"] == checked["marts"] == []
-        Flow(new, tmp_path).run(NATURALISATIONS)
-        loaded = f"""
-            select d.file_name, d.sha256, d.state, count(r.*) as rows, sum(hashtextextended(r.value || r.period_code, 0)::numeric)::text
-            from ops.delivery as d left join raw.{NATURALISATIONS} as r on r._delivery_id = d.delivery_id
-            where {names} and d.state <> 'duplicate' group by 1, 2, 3 order by 1
-        """
-        assert restored.sql(loaded, "loader") == line.sql(loaded, "loader")
-        assert len(restored.sql(loaded, "loader")) == DROPPED
-    finally:
-        server.stop(new)
 
 
 @pytest.mark.parametrize(
