@@ -135,7 +135,7 @@ def unexpected(handouts: Sequence[Handout], delivered: dict[tuple[str, str, str]
     """What the demo promises: good files are in, each faulty one came to what it had to, for its reason and no other."""
     sentences = []
     for handout in handouts:
-        found = delivered.get((handout.dataset_id, handout.name, handout.sha256))
+        found = delivered.get((handout.dataset_id, handout.kept_name, handout.sha256))
         if found is None or found.state != handout.state:
             reason = f" ({found.message})" if found and found.message else ""
             sentences.append(f"{handout.name} is {found.state if found else 'missing'}, not {handout.state}{reason}")
@@ -152,7 +152,7 @@ def _show_deliveries(handouts: Sequence[Handout], delivered: dict[tuple[str, str
     states: dict[str, Counter[str]] = defaultdict(Counter)
     days: dict[str, list[str]] = defaultdict(list)
     for handout in handouts:
-        found = delivered.get((handout.dataset_id, handout.name, handout.sha256))
+        found = delivered.get((handout.dataset_id, handout.kept_name, handout.sha256))
         states[handout.dataset_id][found.state if found else "missing"] += 1
         days[handout.dataset_id].append(f"{handout.received_at:%Y-%m-%d}")
     table = Table("dataset", "files", "loaded", "refused", "other", "first", "last",
@@ -179,7 +179,7 @@ def _show_deliveries(handouts: Sequence[Handout], delivered: dict[tuple[str, str
 def _show_faults(handouts: Sequence[Handout], delivered: dict[tuple[str, str, str], Delivered]) -> None:
     table = Table("file", "state", "rule", "what the office is told", title="Wrong on purpose – Demo: erfundene Zahlen")
     for handout in handouts:
-        found = delivered.get((handout.dataset_id, handout.name, handout.sha256))
+        found = delivered.get((handout.dataset_id, handout.kept_name, handout.sha256))
         if handout.fault and found:
             table.add_row(handout.name, found.state, handout.fault.rule or "", found.message)
     out.print(table)

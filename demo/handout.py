@@ -14,6 +14,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from openpyxl import Workbook
 
+from teilhabe.wording import UNNAMED_FILE
+
 DEMO_NOTE = "Demo: erfundene Zahlen, keine amtliche Statistik."
 DOMAIN = "demo.teilhabe.example"
 """Whatever is handed in from here is shown as demo everywhere."""
@@ -47,6 +49,12 @@ class Handout:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def kept_name(self) -> str:
+        """What the warehouse calls it: of a file about persons not even the name is kept."""
+        about_persons = self.fault is not None and self.fault.rule == "file.person_level"
+        return UNNAMED_FILE if about_persons else self.name
 
     @property
     def address(self) -> str:

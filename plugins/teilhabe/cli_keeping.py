@@ -13,7 +13,7 @@ from rich.table import Table
 from teilhabe.settings import get_settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from teilhabe.terminal import Console
 
 
 def add_to(app: typer.Typer, out: Console) -> None:

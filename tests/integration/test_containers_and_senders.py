@@ -185,7 +185,8 @@ def test_a_hostile_zip_is_refused_as_a_whole(flow: Flow, content: bytes, rule: s
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(landing.Archive, "put"), (landing.Archive, "record"), (ops, "register"), (ops, "set_state")]
+    ("owner", "name"),
+    [(landing.Archive, "put_member"), (landing.Archive, "record"), (ops, "register"), (ops, "set_state")],
 )
 @pytest.mark.parametrize("calls", [1, 2])
 def test_killed_between_the_files_of_a_zip_the_next_run_finishes(

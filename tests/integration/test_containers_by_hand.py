@@ -86,7 +86,9 @@ class Deployment:
         done = subprocess.run(
             words, check=False, env=environ, cwd=self.project, capture_output=True, text=True, **account()
         )
-        assert may_fail or done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        log = self.home(service) / "log" / "airflow-start.log"
+        said = log.read_text()[-3000:] if done.returncode and log.exists() else ""
+        assert may_fail or done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}{said}"
         return done
 
     def start(self, component: str) -> None:

@@ -182,7 +182,7 @@ def differences(found: list[Any], expected: list[Any]) -> dict[str, list[Any]]:
 
 def test_what_became_of_the_files(flow: Flow, handouts: list[Handout]) -> None:
     found = flow.ask("select file_name, state from ops.delivery where container_id is null")
-    assert differences(found, [(h.name, h.state) for h in handouts]) == {}
+    assert differences(found, [(h.kept_name, h.state) for h in handouts]) == {}
     assert sum(h.state == REFUSED for h in handouts) > 25
 
 
@@ -198,7 +198,7 @@ def test_one_verdict_for_each_file_that_was_refused_or_remarked_on(flow: Flow, h
         " inner join ops.incident as i using (incident_id)"
         " where d.state = 'loaded' and e.action in ('opened', 'reopened') and i.rule not like 'calendar.%%' and i.severity <> 'info'"
     )
-    expected = [h.name for h in handouts if h.state == REFUSED and h.received_at.date() >= FIRST]
+    expected = [h.kept_name for h in handouts if h.state == REFUSED and h.received_at.date() >= FIRST]
     expected += [name for (name,) in remarked]
     told = flow.ask(
         "select d.file_name from ops.message as m inner join ops.message_delivery using (message_id)"
@@ -214,7 +214,7 @@ def test_everybody_else_is_thanked_once_a_day_and_dataset(flow: Flow, handouts: 
     )
     assert max(Counter(number for number, _ in told).values()) == 1, "one message speaks of a file"
     in_year = [h for h in handouts if h.received_at.date() >= FIRST]
-    assert differences([name for _, name in told], [h.name for h in in_year if h.state != DUPLICATE]) == {}
+    assert differences([name for _, name in told], [h.kept_name for h in in_year if h.state != DUPLICATE]) == {}
     receipts = messages(flow, "receipt")
     senders = flow.ask(
         "select distinct d.dataset_id, d.sender_code, (m.composed_at at time zone 'Europe/Berlin')::date from ops.message as m"

@@ -322,10 +322,12 @@ def test_status_as_agreed(line: Line) -> None:
     state = json.loads(done.stdout)
     assert set(state) == {
         "deliveries", "due", "incidents", "build", "inbox", "contradictions", "list_contradictions", "is_demo",
+        "no_room",
     }  # fmt: skip
     build = state["build"]
     assert (build["state"], build["failed_since"], build["reason"]) == ("succeeded", None, None)
     assert state["inbox"] == [], "everything handed in was fetched"
+    assert not state["no_room"]
     assert state["is_demo"] is True, "most files are the demo's"
     assert len(state["deliveries"]) == len(HANDOUTS) + DROPPED
     for entry in state["deliveries"]:

@@ -532,13 +532,13 @@ class TestArchiveInAnObjectStore:
         archive = Archive("s3://amt/archive", login)
         (tmp_path / "a.csv").write_bytes(BODY)
         kept = archive.put(tmp_path / "a.csv")
-        path = kept.uri.removeprefix("s3://")
-        before = store.info(path)["LastModified"], store.info(path)["ETag"]
+        path = kept.uri.removeprefix("s3://") + ".zst"
+        before, whole = (store.info(path)["LastModified"], store.info(path)["ETag"]), store.cat_file(path)
         assert archive.put(tmp_path / "a.csv") == kept
         assert (store.info(path, refresh=True)["LastModified"], store.info(path)["ETag"]) == before
-        store.pipe_file(path, BODY[:10])
+        store.pipe_file(path, whole[:10])
         archive.put(tmp_path / "a.csv")
-        assert store.cat_file(path) == BODY
+        assert store.cat_file(path) == whole
         store.invalidate_cache()
         assert store.find("amt/archive/waiting") == []
 
@@ -549,8 +549,10 @@ class TestArchiveInAnObjectStore:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "amt")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
         (tmp_path / "a.csv").write_text("abc")
-        kept = Archive("s3://amt/archive").put(tmp_path / "a.csv")
-        assert store.cat_file(kept.uri) == b"abc"
+        archive = Archive("s3://amt/archive")
+        kept = archive.put(tmp_path / "a.csv")
+        assert store.exists(f"{kept.uri}.zst")
+        assert archive.local(kept.sha256, tmp_path / "work").read_bytes() == b"abc"
 
     def test_a_missing_object_is_named(self, store: Any, login: Credentials, tmp_path: Path) -> None:
         with pytest.raises(TeilhabeError, match="has no object"):

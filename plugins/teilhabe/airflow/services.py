@@ -167,6 +167,7 @@ def environment(settings: Settings) -> dict[str, str]:
     values["TEILHABE_ARCHIVE_URL"] = settings.archive_url
     if settings.warehouse_url:
         values["TEILHABE_WAREHOUSE_URL"] = settings.warehouse_url
+        values["TEILHABE_WAREHOUSE_PASSWORD_FILE"] = ""  # where there is one, the address has its password already
     values["TEILHABE_PUBLIC_URL"] = settings.public_url or ""
     values["TEILHABE_TRUSTED_PROXIES"] = ",".join(settings.trusted_proxies)
     # Uvicorn believes X-Forwarded-For and -Proto of these; empty: of nobody.
