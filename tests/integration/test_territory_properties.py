@@ -275,7 +275,7 @@ def test_with_all_lists_every_number_is_there_and_right(tables: Tables, seed: in
     assert check(world, rows) > len(wanted)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [*range(14), 17, 19, 27, 31, 38])
 def test_whatever_is_missing_a_number_is_right_or_absent(tables: Tables, seed: int) -> None:
     """Lists of some years are missing (in these no unit cedes a part and stays: nothing would tell of that)."""
     world = World(100 + seed)

@@ -2,13 +2,13 @@
 
 -- Units of the chosen state of which nobody can tell what they were made of before a day: numbers up to `to_date` have no
 -- converted value. Two editions of the register differ and no list of changes says why: a unit is new in the later one, or it
--- has more or less land than before while others in its state came and went. Surveys move borders too, by far less than any
--- unit that ended; land no edition states is no proof that a unit stayed the same.
+-- has more or less land than what the lists made of the units before, while others in its state came and went. Surveys move
+-- borders too, by far less than any unit that ended; land no edition states is no proof that a unit stayed the same.
 -- The same holds where a list names who got a part of a unit, but not how much; and where an office has numbers under the key of a
 -- municipality that stands in no register and no list, and is gone by an edition: one of its county took it in, who knows which - or
 -- it went to another county, so the number of its own is not to be trusted either. Who else might have got it, nothing tells.
 {% set county, municipality = 0.005, 0.02 %}
-with coverage as (
+with recursive coverage as (
     select
         level,
         state_code,
@@ -135,6 +135,131 @@ gone as (
         )
 ),
 
+-- What lists say became of the land of a municipality; what several got without the list stating how much goes nobody knows where.
+told as (
+    select
+        old_code,
+        new_code,
+        effective_date,
+        sum(area_m2) over of_unit / 1000000 as area_km2,
+        case
+            when count(*) over of_unit = 1 then 1
+            when count(area_m2) over of_unit = count(*) over of_unit then area_m2 / nullif(sum(area_m2) over of_unit, 0)
+        end as share
+    from {{ ref('int_territory__succession') }}
+    where level = 'municipality' and new_code is not null
+    window of_unit as (partition by old_code, effective_date)
+),
+
+-- The land of the earlier edition as the lists carry it to the later one. A unit that came between the two without a word has the
+-- land it gave by the list, out of that of its county. Who went without a word is still there.
+carried as (
+    select
+        pieces.edition_before,
+        pieces.edition_date,
+        land.territory_code as old_code,
+        false as is_of_county,
+        land.territory_code,
+        pieces.edition_before as day,
+        land.area_km2
+    from pieces
+    inner join land
+        on
+            pieces.state_code = left(land.territory_code, 2)
+            and pieces.edition_before = land.edition_date
+            and land.level = 'municipality'
+    union all
+    select
+        gaps.edition_before,
+        gaps.edition_date,
+        gaps.territory_code,
+        true,
+        gaps.territory_code,
+        first_gift.effective_date - 1,
+        first_gift.area_km2
+    from gaps
+    cross join lateral (
+        select
+            told.effective_date,
+            told.area_km2
+        from told
+        where
+            told.old_code = gaps.territory_code
+            and told.effective_date > gaps.day
+            and told.effective_date <= gaps.edition_date
+        order by told.effective_date
+        limit 1
+    ) as first_gift
+    where gaps.is_beginning and gaps.level = 'municipality'
+    union all
+    select
+        carried.edition_before,
+        carried.edition_date,
+        carried.old_code,
+        carried.is_of_county,
+        told.new_code,
+        told.effective_date,
+        carried.area_km2 * told.share
+    from carried
+    inner join told
+        on
+            carried.territory_code = told.old_code
+            and told.effective_date = (
+                select min(onward.effective_date)
+                from {{ ref('int_territory__succession') }} as onward
+                where
+                    onward.level = 'municipality'
+                    and onward.old_code = carried.territory_code
+                    and onward.new_code is not null
+                    and onward.effective_date > carried.day
+                    and onward.effective_date <= carried.edition_date
+            )
+),
+
+expected as (
+    select
+        unit.level,
+        unit.territory_code,
+        carried.edition_before,
+        carried.edition_date,
+        case
+            when count(*) = count(carried.area_km2) then sum(carried.area_km2 * unit.sign)
+        end as area_km2
+    from carried
+    -- who went without a word went with its county, if that went into one
+    left join {{ ref('int_territory__succession') }} as county
+        on
+            left(carried.territory_code, 5) = county.old_code
+            and county.level = 'county'
+            and county.factor = 1
+            and county.new_code <> county.old_code
+            and carried.day < county.effective_date
+            and carried.edition_date >= county.effective_date
+    cross join lateral (
+        values
+        ('municipality', carried.territory_code, 1),
+        ('county', coalesce(county.new_code, left(carried.territory_code, 5)), 1),
+        ('county', case when carried.is_of_county then left(carried.old_code, 5) end, -1)
+    ) as unit (level, territory_code, sign)
+    where
+        unit.territory_code is not null
+        -- what came out of a county's land and stayed in it makes no difference to the county
+        and not (
+            unit.level = 'county' and carried.is_of_county
+            and left(carried.territory_code, 5) = left(carried.old_code, 5)
+        )
+        and not exists (
+            select 1 from {{ ref('int_territory__succession') }} as onward
+            where
+                onward.level = 'municipality'
+                and onward.old_code = carried.territory_code
+                and onward.new_code is not null
+                and onward.effective_date > carried.day
+                and onward.effective_date <= carried.edition_date
+        )
+    group by unit.level, unit.territory_code, carried.edition_before, carried.edition_date
+),
+
 doubts as (
     select
         level,
@@ -145,44 +270,45 @@ doubts as (
     where is_beginning
     union all
     select
-        land_before.level,
-        land_before.territory_code,
+        expected.level,
+        expected.territory_code,
         pieces.edition_date - 1,
         'other_land_than_before'
     from pieces
-    inner join land as land_before
+    inner join expected
         on
-            pieces.state_code = left(land_before.territory_code, 2)
-            and pieces.edition_before = land_before.edition_date
-    inner join land as land_after
+            pieces.state_code = left(expected.territory_code, 2)
+            and pieces.edition_before = expected.edition_before
+            and pieces.edition_date = expected.edition_date
+    inner join land
         on
-            land_before.level = land_after.level
-            and land_before.territory_code = land_after.territory_code
-            and pieces.edition_date = land_after.edition_date
-    -- what lists say of a unit between the two explains its land; then only who came and went in its county counts
-    cross join lateral (
-        select count(*) > 0 as is_explained
-        from {{ ref('int_territory__succession') }} as known
-        where
-            known.level = land_before.level
-            and land_before.territory_code in (known.old_code, known.new_code)
-            and known.kind <> 'unknown'
-            and known.effective_date > pieces.edition_before
-            and known.effective_date <= pieces.edition_date
-    ) as told
+            expected.level = land.level
+            and expected.territory_code = land.territory_code
+            and pieces.edition_date = land.edition_date
     where
         coalesce(
-            case
-                when not told.is_explained
-                    then
-                        abs(land_after.area_km2 - land_before.area_km2) > least(
-                            pieces.smallest_km2 / 2,
-                            land_before.area_km2
-                            * case land_before.level when 'county' then {{ county }} else {{ municipality }} end
-                        )
-            end,
-            left(land_before.territory_code, 5) = any(pieces.county_codes)
+            abs(land.area_km2 - expected.area_km2) > least(
+                pieces.smallest_km2 / 2,
+                expected.area_km2 * case expected.level when 'county' then {{ county }} else {{ municipality }} end
+            ),
+            left(expected.territory_code, 5) = any(pieces.county_codes)
         )
+    union all
+    -- the share of a county that changed hands is one of all its people: of those of a county who came and went without a word nobody
+    -- knows how many it had that day
+    select
+        shared.level,
+        shared.new_code,
+        shared.effective_date - 1,
+        'unknown_share'
+    from {{ ref('int_territory__succession') }} as shared
+    inner join pieces
+        on
+            left(shared.old_code, 2) = pieces.state_code
+            and shared.effective_date > pieces.edition_before
+            and shared.effective_date <= pieces.edition_date
+            and shared.old_code = any(pieces.county_codes)
+    where shared.level = 'county' and shared.method in ('factor_population', 'factor_area') and shared.factor <> 0
     union all
     select
         unit.level,
