@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import building, dbt_reading, pipeline
+from teilhabe import building, dbt_reading, loading, ops, pipeline, schema
 from teilhabe import warehouse as warehouse_module
 from teilhabe.settings import Settings, get_settings
 from tests import dbt as forks
@@ -113,6 +113,16 @@ def warehouse(make_home: Callable[[], Path]) -> Iterator[Settings]:
     warehouse_module.provision(settings)
     yield settings
     warehouse_module.stop(settings)
+
+
+@pytest.fixture
+def conn(warehouse: Settings) -> Iterator[ops.Connection]:
+    """The loader on the shared server. What a test does not commit is rolled back: others read the same tables."""
+    with loading.session(warehouse) as connection:
+        schema.install(connection)
+        connection.commit()
+        yield connection
+        connection.rollback()
 
 
 @pytest.fixture(scope="session")

@@ -190,30 +190,31 @@ def headings_swapped(content: bytes, random: Random) -> bytes:
     return _joined(rows, sign)
 
 
-@mutation("csv")
-def digit_changed(content: bytes, random: Random) -> bytes:
+def _with_number(content: bytes, random: Random, pattern: str, change: Callable[[str], str]) -> bytes:
+    """One cell of a row of data that looks like ``pattern`` is changed."""
     rows, sign = _fields(content)
     row = rows[_data_row(rows, random)]
-    places = [n for n, cell in enumerate(row) if re.fullmatch(r"[\d.,]+", cell)]
-    if places:
+    if places := [n for n, cell in enumerate(row) if re.fullmatch(pattern, cell)]:
         n = random.choice(places)
-        at = random.choice([i for i, letter in enumerate(row[n]) if letter.isdigit()] or [0])
-        row[n] = row[n][:at] + str(random.randrange(10)) + row[n][at + 1 :]
+        row[n] = change(row[n])
     return _joined(rows, sign)
+
+
+@mutation("csv")
+def digit_changed(content: bytes, random: Random) -> bytes:
+    def change(cell: str) -> str:
+        at = random.choice([i for i, letter in enumerate(cell) if letter.isdigit()] or [0])
+        return cell[:at] + str(random.randrange(10)) + cell[at + 1 :]
+
+    return _with_number(content, random, r"[\d.,]+", change)
 
 
 @mutation("csv")
 def number_written_otherwise(content: bytes, random: Random) -> bytes:
-    rows, sign = _fields(content)
-    row = rows[_data_row(rows, random)]
-    places = [n for n, cell in enumerate(row) if re.fullmatch(r"\d+", cell)]
-    if places:
-        n = random.choice(places)
-        ways = ("{}.000", "{},000", "{},5", "{}.5", "1.{}", "1'{}", "-{}", "\u2212{}", "({})", "{}-", "{}*", "{} r", "\u00a0{}",
-                "{}e3", "{}%", "0x{}", "{}/2", "={}", "'{}", "ca. {}", "{} Tsd.", "\uff11{}", "{}\u00b2", "{}\u200b",
-                "{}\x1b[0m")  # fmt: skip
-        row[n] = random.choice(ways).format(row[n])
-    return _joined(rows, sign)
+    ways = ("{}.000", "{},000", "{},5", "{}.5", "1.{}", "1'{}", "-{}", "\u2212{}", "({})", "{}-", "{}*", "{} r", "\u00a0{}",
+            "{}e3", "{}%", "0x{}", "{}/2", "={}", "'{}", "ca. {}", "{} Tsd.", "\uff11{}", "{}\u00b2", "{}\u200b",
+            "{}\x1b[0m")  # fmt: skip
+    return _with_number(content, random, r"\d+", lambda cell: random.choice(ways).format(cell))
 
 
 @mutation("csv")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 
 from teilhabe import ops
 from teilhabe.errors import Finding
-from teilhabe.landing import Archived, ManifestEntry, RemoteFile
+from teilhabe.landing import Archived, RemoteFile
 from teilhabe.landing.base import TooLargeError
 from teilhabe.saying import with_sentence
 
@@ -16,22 +15,6 @@ def stand_in(file: RemoteFile, source: str, error: TooLargeError) -> Archived:
     """What is recorded of bytes nobody has read: a digest of what identifies the file at its source, and its size there."""
     said = f"{source}\n{file.fingerprint or file.key}\n{error.size}"
     return Archived(hashlib.sha256(said.encode(errors="replace")).hexdigest(), "", error.size)
-
-
-def entry(dataset_id: str, received_at: datetime, file: RemoteFile, source: str, kept: Archived) -> ManifestEntry:
-    """Its entry in the manifest, which says that there is no object."""
-    return ManifestEntry(
-        dataset_id=dataset_id,
-        received_at=received_at,
-        sha256=kept.sha256,
-        size=kept.size,
-        original_name=file.name,
-        sender=file.sender,
-        source=source,
-        period=file.period,
-        arrival=file.fingerprint or None,
-        is_kept=False,
-    )
 
 
 def finding(file: RemoteFile, error: TooLargeError) -> Finding:

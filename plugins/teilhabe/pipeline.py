@@ -644,13 +644,17 @@ def _archive_one(
     with ops.step(conn, "archive", dataset_id=contract.dataset_id) as outcome:
         local = folder / "fetched"
         local.unlink(missing_ok=True)
+        too_large: Finding | None = None
         try:
             source.fetch(file, local)
         except landing.TooLargeError as error:
-            return _refuse_too_large(conn, contract, source, item, store, rules, outcome, error)
-        removing.needs_bytes(conn)
-        kept = store.put(local)
+            kept, layout = oversized.stand_in(file, item.server, error), None
+            too_large = oversized.finding(file, error)
+        else:
+            removing.needs_bytes(conn)
+            kept, layout = store.put(local), _container_kind(local, file.name)
         arrival = landing.arrival(file, datetime.now(UTC))
+        problem = too_large or arrival.problem
         entry = landing.ManifestEntry(
             dataset_id=contract.dataset_id,
             received_at=ops.not_before(conn, contract.dataset_id, arrival.at) if arrival.by_own_clock else arrival.at,
@@ -661,6 +665,7 @@ def _archive_one(
             source=item.server,
             period=file.period,
             arrival=file.fingerprint or None,
+            is_kept=bool(kept.uri),
         )
         delivery = _register(
             conn,
@@ -671,58 +676,21 @@ def _archive_one(
             source=item.server,
             source_fingerprint=file.fingerprint or None,
             sender_code=sender_code(contract, file.sender, item.server, file.key, file.name),
-            layout=_container_kind(local, file.name),
+            layout=layout,
             by_own_clock=arrival.by_own_clock,
         )
         _note_duplicate(conn, delivery, outcome)
         is_not_kept = removing.follow_first(conn, delivery, datetime.now(UTC))
-        if arrival.problem and delivery.state == "received":
-            ops.record_findings(conn, delivery.delivery_id, [arrival.problem])
+        if problem and delivery.state == "received":
+            ops.record_findings(conn, delivery.delivery_id, [problem])
             ops.set_state(conn, delivery.delivery_id, "quarantined")
             delivery = ops.delivery(conn, delivery.delivery_id)
-            outcome.status, outcome.message = "refused", arrival.problem.rule
+            outcome.status, outcome.message = "refused", problem.rule
         conn.commit()
         source.acknowledge(file)
         if is_not_kept:
             removing.sweep(settings, conn)
     return delivery
-
-
-def _refuse_too_large(
-    conn: ops.Connection,
-    contract: Contract,
-    source: landing.Source,
-    item: Waiting,
-    store: landing.Archive,
-    rules: str,
-    outcome: ops.Outcome,
-    error: landing.TooLargeError,
-) -> ops.Delivery:
-    """A verdict without reading: recorded and told as any other, and the file does not wait for ever."""
-    file = item.file
-    arrival = landing.arrival(file, datetime.now(UTC))
-    at = ops.not_before(conn, contract.dataset_id, arrival.at) if arrival.by_own_clock else arrival.at
-    kept = oversized.stand_in(file, item.server, error)
-    entry = oversized.entry(contract.dataset_id, at, file, item.server, kept)
-    delivery = _register(
-        conn,
-        entry,
-        kept,
-        store.record(entry),
-        rules,
-        source=item.server,
-        source_fingerprint=file.fingerprint or None,
-        sender_code=sender_code(contract, file.sender, item.server, file.key, file.name),
-        by_own_clock=arrival.by_own_clock,
-    )
-    _note_duplicate(conn, delivery, outcome)
-    if delivery.state == "received":
-        ops.record_findings(conn, delivery.delivery_id, [oversized.finding(file, error)])
-        ops.set_state(conn, delivery.delivery_id, "quarantined")
-        outcome.status, outcome.message = "refused", ops.TOO_LARGE
-    conn.commit()
-    source.acknowledge(file)
-    return ops.delivery(conn, delivery.delivery_id)
 
 
 def _register(

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from teilhabe import landing, loading, ops, schema
+from teilhabe import landing, ops
 from teilhabe.errors import Finding
 from teilhabe.explaining_uncounted import about_uncounted_deliveries
 from teilhabe.settings import Settings
 
 DATASET = "state_statistics__naturalisations"
 AT = datetime(2024, 4, 20, 9, 30, tzinfo=UTC)
-
-
-@pytest.fixture
-def conn(warehouse: Settings) -> Iterator[ops.Connection]:
-    with loading.session(warehouse) as connection:
-        schema.install(connection)
-        connection.commit()
-        yield connection
 
 
 def arrive(conn: ops.Connection, state: ops.State, year: str, **columns: Any) -> int:

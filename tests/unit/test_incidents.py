@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from threading import Thread
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import consequences, delivery_calendar, incidents, loading, ops, schema
+from teilhabe import consequences, delivery_calendar, incidents, loading, ops
 from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.errors import Evidence, Finding, IncidentError, TeilhabeError
 from teilhabe.incidents import Change
@@ -104,15 +103,6 @@ class Office:
     def day(self, text: str) -> datetime:
         self.clock = datetime.fromisoformat(f"{text}T09:00").replace(tzinfo=UTC)
         return self.clock
-
-
-@pytest.fixture
-def conn(warehouse: Settings) -> Iterator[ops.Connection]:
-    with loading.session(warehouse) as connection:
-        schema.install(connection)
-        connection.commit()
-        yield connection
-        connection.rollback()
 
 
 def monthly(*senders: str) -> Contract:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from teilhabe import loading, ops, schema
+from teilhabe import ops, schema
 from teilhabe.contracts import load_contracts
 from teilhabe.errors import Evidence, Finding
-from teilhabe.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 AT = datetime(2023, 10, 20, 9, 30, tzinfo=UTC)
-
-
-@pytest.fixture
-def conn(warehouse: Settings) -> Iterator[ops.Connection]:
-    with loading.session(warehouse) as connection:
-        schema.install(connection)
-        connection.commit()
-        yield connection
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import pytest
 from rich.console import Console
 
-from teilhabe import build_status, delivery_calendar, incidents, loading, ops, schema, status_view
+from teilhabe import build_status, delivery_calendar, incidents, ops, status_view
 from teilhabe import warehouse as server
 from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.delivery_calendar import Standing
@@ -23,16 +22,6 @@ ANY = next(iter(load_contracts(PROJECT / "agencies").values()))
 TODAY = date(2024, 5, 20)
 NOW = datetime(2024, 5, 20, 9, tzinfo=UTC)
 LENGEDE, ILSEDE = "03157005", "03157009"
-
-
-@pytest.fixture
-def conn(warehouse: Settings) -> Iterator[ops.Connection]:
-    """What a test writes is rolled back: the calendar of the shared server is one table."""
-    with loading.session(warehouse) as connection:
-        schema.install(connection)
-        connection.commit()
-        yield connection
-        connection.rollback()
 
 
 def contract(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from teilhabe import housekeeping, loading, ops, removing, retention, schema
+from teilhabe import housekeeping, ops, removing, retention
 from teilhabe.errors import ContractError
 from teilhabe.landing import Archive
 from teilhabe.settings import Settings
@@ -19,14 +18,6 @@ from teilhabe.settings import Settings
 NOW = datetime.now(UTC)
 LONG_AGO = NOW + timedelta(days=20 * 365)
 """A moment at which everything that is there now is over its period."""
-
-
-@pytest.fixture
-def conn(warehouse: Settings) -> Iterator[ops.Connection]:
-    with loading.session(warehouse) as connection:
-        schema.install(connection)
-        connection.commit()
-        yield connection
 
 
 def arrive(settings: Settings, conn: ops.Connection, tmp_path: Path, state: ops.State, dataset: str) -> Any:

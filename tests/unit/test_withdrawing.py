@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from teilhabe import loading, ops, schema
+from teilhabe import ops
 from teilhabe.errors import TeilhabeError
 from teilhabe.landing import FolderSource, RemoteFile, arrival, dataset_inbox, hand_in
 from teilhabe.settings import Settings
@@ -18,14 +17,6 @@ from teilhabe.withdrawing import told, withdraw
 
 AT = datetime(2024, 4, 20, 9, 30, tzinfo=UTC)
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def conn(warehouse: Settings) -> Iterator[ops.Connection]:
-    with loading.session(warehouse) as connection:
-        schema.install(connection)
-        connection.commit()
-        yield connection
 
 
 @pytest.fixture
