@@ -22,12 +22,15 @@ from unittest.mock import patch
 
 from fastapi.testclient import TestClient
 
-from teilhabe import delivery_calendar, loading, schema, warehouse
-from teilhabe.contracts import Calendar, Contract, load_contracts
+from teilhabe.contract import delivery_calendar
+from teilhabe.contract.contracts import Calendar, Contract, load_contracts
 from teilhabe.desk import matrix, queries
 from teilhabe.desk.accounts import Account, Scope
 from teilhabe.desk.app import create_app
 from teilhabe.desk.core import Desk
+from teilhabe.ops import schema
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, get_settings
 
 NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)

@@ -25,7 +25,9 @@ from typing import Any
 from demo import files
 from demo.county import SEED
 from demo.handout import LOADED, Handout
-from teilhabe import landing, loading, warehouse
+from teilhabe import landing
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, get_settings
 
 LATEST = "housing__accommodation"

@@ -26,7 +26,9 @@ from rich.table import Table
 
 from bench import data
 from bench.variants import VARIANTS
-from teilhabe import loading, schema, warehouse
+from teilhabe.ops import schema
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, get_settings
 
 LABELS = {

@@ -18,9 +18,13 @@ from typing import Any
 
 import psycopg
 
-from teilhabe import housekeeping, loading, ops, pipeline, retention, warehouse
-from teilhabe.code_version import code_version
+from teilhabe import ops
+from teilhabe.keeping import housekeeping, retention
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, get_settings
+from teilhabe.system.code_version import code_version
 
 POLLS_A_DAY = 96
 RESULT = Path(__file__).parent / "results" / "polling.md"

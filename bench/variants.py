@@ -18,10 +18,12 @@ from typing import Any
 
 from bench import data
 from bench.memory import peak_memory
-from teilhabe import loading, ops, warehouse
-from teilhabe.contracts import Contract
-from teilhabe.kept_rows import KeptRows
-from teilhabe.reading.base import AnyReading
+from teilhabe import ops
+from teilhabe.contract.contracts import Contract
+from teilhabe.raw import loading
+from teilhabe.raw.kept_rows import KeptRows
+from teilhabe.reading.layouts.base import AnyReading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, get_settings
 
 _BLOCK = 1 << 20
@@ -119,7 +121,7 @@ def ours_confined(settings: Settings, path: Path) -> Iterator[Prepared]:
 def _judged_and_loaded(
     settings: Settings, path: Path, reading: Callable[[Contract, Path], AnyReading]
 ) -> Iterator[Prepared]:
-    from teilhabe.validation import validate
+    from teilhabe.validation.verdict import validate
 
     contract, suite, register = data.contract(), data.suite(), data.register()
     with _raw_table(settings, contract) as conn:

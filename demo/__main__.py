@@ -20,12 +20,14 @@ from rich.table import Table
 from demo import files
 from demo.county import COUNTY, MUNICIPALITIES
 from demo.handout import LOADED, Handout
-from teilhabe import landing, loading, warehouse
+from teilhabe import landing
 from teilhabe.airflow import running, services
-from teilhabe.cli import dsn_without_password, out, prepare, progress_lines
+from teilhabe.cli.app import dsn_without_password, out, prepare, progress_lines
 from teilhabe.errors import TeilhabeError
 from teilhabe.messages.outbox import FOLDER
 from teilhabe.messages.policy import FILE
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, get_settings
 
 _NOT_BY_MUNICIPALITY = ("ARB-05", "SPB-01", "SPB-02")

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from demo.handout import after
-from teilhabe.contracts import Contract, load_contracts
-from teilhabe.periods import period_end
+from teilhabe.codes.periods import period_end
+from teilhabe.contract.contracts import Contract, load_contracts
 
 AGENCIES = Path(__file__).resolve().parents[1] / "agencies"
 

@@ -14,7 +14,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from openpyxl import Workbook
 
-from teilhabe.wording import UNNAMED_FILE
+from teilhabe.codes.wording import UNNAMED_FILE
 
 DEMO_NOTE = "Demo: erfundene Zahlen, keine amtliche Statistik."
 DOMAIN = "demo.teilhabe.example"

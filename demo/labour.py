@@ -10,7 +10,7 @@ from demo.calendar import received
 from demo.county import COUNTY, DISTRICTS, MONTHS, MUNICIPALITIES, YEARS, County, protected, split
 from demo.genesis import employees
 from demo.handout import DEMO_NOTE, Handout, book, saved, semicolons
-from teilhabe.wording import MONTHS as MONTH_NAMES
+from teilhabe.codes.wording import MONTHS as MONTH_NAMES
 
 MONTHLY = "employment_agency__unemployed_municipal"
 WORKBOOK = "employment_agency__municipal_workbook"

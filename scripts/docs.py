@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from teilhabe import building, delivery_calendar, pages
-from teilhabe.cli import prepare
+from teilhabe.building import building
+from teilhabe.cli.app import prepare
+from teilhabe.contract import delivery_calendar
+from teilhabe.offices import pages
 from teilhabe.settings import get_settings
 
 

@@ -14,8 +14,12 @@ from typing import Any
 
 import pytest
 
-from teilhabe import building, dbt_reading, loading, ops, pipeline, schema
-from teilhabe import warehouse as warehouse_module
+from teilhabe import ops
+from teilhabe.building import building, dbt_reading
+from teilhabe.ops import schema
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
+from teilhabe.server import warehouse as warehouse_module
 from teilhabe.settings import Settings, get_settings
 from tests import dbt as forks
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["dbt.cli.main", "dbt.adapters.postgres", "teilhabe.dbt_run"])
+_FORKS.set_forkserver_preload(["dbt.cli.main", "dbt.adapters.postgres", "teilhabe.building.dbt_run"])
 
 
 def run(
     module: str, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """``python -m module arguments...`` in ``folder``; ``module`` is ``dbt.cli.main`` or ``teilhabe.dbt_run``."""
+    """``python -m module arguments...`` in ``folder``; ``module`` is ``dbt.cli.main`` or ``teilhabe.building.dbt_run``."""
     with TemporaryDirectory() as kept:
         said = [Path(kept) / name for name in ("stdout", "stderr")]
         process = _FORKS.Process(target=_child, args=(module, list(arguments), folder, dict(environment), *said))
@@ -36,8 +36,8 @@ def _child(module: str, arguments: list[str], folder: Path, environment: dict[st
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    if module == "teilhabe.dbt_run":
-        from teilhabe import dbt_run
+    if module == "teilhabe.building.dbt_run":
+        from teilhabe.building import dbt_run
 
         code = dbt_run.main(Path(arguments[0]), arguments[1:])
     else:

@@ -8,7 +8,7 @@ from typing import Any
 
 import openpyxl
 
-from teilhabe.templates import NOTES
+from teilhabe.offices.templates import NOTES
 
 TEXTS = {"Schlüssel": ("------", "890000", "435*00"), "Vereinsnummer": ("0001", "0002", "0003")}
 """What people write where nothing can be chosen and anything would not do."""

@@ -9,7 +9,10 @@ from typing import Any
 
 from psycopg import sql
 
-from teilhabe import building, loading, ops, releasing, warehouse
+from teilhabe import ops
+from teilhabe.building import building, releasing
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests import dbt
 from tests.conftest import PROJECT

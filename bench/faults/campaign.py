@@ -24,10 +24,15 @@ from typing import Any
 
 import psutil
 
-from teilhabe import backup, checking, landing, loading, ops, pipeline, releasing, warehouse
+from teilhabe import landing, ops
+from teilhabe.building import releasing
 from teilhabe.errors import TeilhabeError
+from teilhabe.keeping import backup, checking
 from teilhabe.messages import outbox
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
 from teilhabe.reading import confined
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -189,7 +194,7 @@ class House:
         if left != [(0,)]:
             found.append(f"{left[0][0]} messages are in between")
         with loading.session(self.settings) as conn:
-            from teilhabe import incidents
+            from teilhabe.ops import incidents
 
             if waiting := incidents.unfollowed(conn):
                 found.append(f"{len(waiting)} verdicts were told to nobody")
@@ -206,8 +211,8 @@ def run(
     """Every phase with so many kills, one after the other in one home."""
     import great_expectations  # noqa: F401 - read once, not in every process
 
-    from teilhabe import row_exclusion, validation  # noqa: F401
     from teilhabe.messages import compose  # noqa: F401
+    from teilhabe.validation import row_exclusion, verdict  # noqa: F401
 
     house = House(settings, seed)
     phases = []

@@ -25,15 +25,16 @@ import pyarrow as pa
 
 from bench.hostile import mutations, oracle
 from bench.hostile.files import PROJECT, Base
-from teilhabe import row_exclusion
-from teilhabe.contracts import Contract, load_contracts
+from teilhabe.contract.contracts import Contract, load_contracts
 from teilhabe.errors import ReadingError, TeilhabeError
 from teilhabe.landing import mime
-from teilhabe.reading import ReadingContext, confined, containers
+from teilhabe.reading import ReadingContext, confined
 from teilhabe.reading.confined import KilledError
-from teilhabe.reading.excluding import RowsExcluded
-from teilhabe.register import Register, baseline
-from teilhabe.validation import Suite, Verdict, load_suite, validate
+from teilhabe.reading.files import containers
+from teilhabe.reading.layouts.excluding import RowsExcluded
+from teilhabe.validation import row_exclusion
+from teilhabe.validation.register import Register, baseline
+from teilhabe.validation.verdict import Suite, Verdict, load_suite, validate
 
 SECONDS = 60.0
 """Of computing outside the child that reads, which has limits of its own; by the clock a busy machine takes longer."""

@@ -27,7 +27,9 @@ from typing import Any
 from bench.warehouse import questions, server
 from bench.warehouse.country import Country, Delivery
 from bench.warehouse.server import Measured
-from teilhabe import building, loading, warehouse
+from teilhabe.building import building
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, get_settings
 
 _HERE = Path(__file__).parent

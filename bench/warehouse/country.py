@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from teilhabe.reading.coded import constant
+from teilhabe.columns.coded import constant
 
 MONTHLY = "employment_agency__municipal_workbook"
 YEARLY = "state_statistics__population"

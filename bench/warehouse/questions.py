@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.warehouse.country import CELLS, Country, month_code
-from teilhabe import warehouse
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 
 _SEED = 7

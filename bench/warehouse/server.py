@@ -15,8 +15,11 @@ from typing import Any
 import psutil
 
 from bench.warehouse.country import Delivery
-from teilhabe import building, loading, schema, warehouse
-from teilhabe.contracts import load_contracts
+from teilhabe.building import building
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.ops import schema
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 
 _BATCH = 1 << 30

@@ -63,7 +63,7 @@
 {%- endmacro %}
 
 {#
-  SQL expression: fingerprint of the model's own text, of the macros it is made with (plugins/teilhabe/macros.py) and of the
+  SQL expression: fingerprint of the model's own text, of the macros it is made with (plugins/teilhabe/building/macros.py) and of the
   rules it names that concern all partitions alike. A dbt run by hand does not know the macros: it computes everything anew, and so does the next build.
 #}
 {% macro rules_digest() %}

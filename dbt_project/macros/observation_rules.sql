@@ -1,6 +1,6 @@
 {#
   Predicate: a row of observations breaks a rule every observation has to keep. The same rules are asked when a file is judged
-  (plugins/teilhabe/observation_rules.py), so that nothing reaches a build that breaks one; a test holds both against each other.
+  (plugins/teilhabe/validation/rules/observation_rules.py), so that nothing reaches a build that breaks one; a test holds both against each other.
 #}
 {% macro breaks_a_rule(row) %}
     {{ row }}.measure_code is null or {{ row }}.territory_code is null or {{ row }}.period_code is null

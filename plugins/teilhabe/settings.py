@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from teilhabe import office_time
+from teilhabe.codes import office_time
 from teilhabe.errors import ContractError, TeilhabeError
 
 

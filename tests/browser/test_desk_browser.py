@@ -21,11 +21,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
-from teilhabe import delivery_calendar, landing, loading, pipeline, warehouse
+from teilhabe import landing
 from teilhabe.airflow import accounts, rights, services
 from teilhabe.airflow.client import AirflowApi
+from teilhabe.contract import delivery_calendar
 from teilhabe.desk.app import create_app
 from teilhabe.errors import ContractError
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.flow import FOREIGNERS, POPULATION, Flow, monitor, population

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pytest
 import python_calamine
 
-from teilhabe.contracts import Contract, load_contracts
+from teilhabe.contract.contracts import Contract, load_contracts
 from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import ReadingContext, open_reading
 

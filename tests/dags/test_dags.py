@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe.contracts import load_contracts
+from teilhabe.contract.contracts import load_contracts
 from teilhabe.errors import (
     ContractError,
     Finding,

@@ -11,10 +11,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from teilhabe import backup, checking, loading, locks, pipeline, schema, warehouse
 from teilhabe.errors import TeilhabeError
+from teilhabe.keeping import backup, checking
 from teilhabe.landing import Archive
+from teilhabe.ops import schema
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
+from teilhabe.system import locks
 from tests.conftest import settings_for
 from tests.flow import POPULATION, Flow, population
 from tests.patience import within

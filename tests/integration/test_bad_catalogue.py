@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe import warehouse
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests import dbt as forks
 

@@ -34,14 +34,15 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP as Protocol
 from aiosmtpd.smtp import AuthResult
 
-from teilhabe import loading, schema
-from teilhabe import warehouse as postgres
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing import Credentials
 from teilhabe.landing.names_allowed import may_be_plain
 from teilhabe.messages import outbox
 from teilhabe.messages.channels import Drop, File, Outgoing, Refused, Smtp, Unavailable, Uncertain, Webhook, signature
 from teilhabe.messages.policy import Policy, load_policy
+from teilhabe.ops import schema
+from teilhabe.raw import loading
+from teilhabe.server import warehouse as postgres
 from teilhabe.settings import Settings
 from tests.authority import Authority, make_authority
 from tests.conftest import PROJECT, settings_for

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from teilhabe import building, loading, ops, warehouse
-from teilhabe.contracts import load_contracts
+from teilhabe import ops
+from teilhabe.building import building
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.integration.test_dbt_star import offences, population, register_edition

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from teilhabe import landing, ops, pipeline
+from teilhabe import landing, ops
+from teilhabe.pipeline import pipeline
 from teilhabe.settings import Settings
 from tests.flow import FOREIGNERS, POPULATION, Flow, copied, monitor, population
 

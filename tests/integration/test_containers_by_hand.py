@@ -21,9 +21,9 @@ import psutil
 import pytest
 import yaml
 
-from teilhabe import warehouse
 from teilhabe.airflow.containers import SECRETS
 from teilhabe.airflow.processes import COMPONENTS
+from teilhabe.server import warehouse
 from tests.conftest import PROJECT, settings_for
 from tests.flow import PEINE, POPULATION, population
 from tests.patience import within

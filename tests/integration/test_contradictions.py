@@ -15,10 +15,11 @@ from fastapi import Request
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from teilhabe import cli, contradictions
+from teilhabe.cli import app as cli
 from teilhabe.desk.accounts import Account
 from teilhabe.desk.app import create_app
 from teilhabe.errors import ContractError
+from teilhabe.findings import contradictions
 from teilhabe.landing import Credentials
 from teilhabe.messages import alerts, outbox
 from teilhabe.settings import Settings

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe import building, warehouse
+from teilhabe.building import building
+from teilhabe.server import warehouse
 from tests.conftest import PROJECT, settings_for
 from tests.flow import Flow
 

@@ -9,8 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe import loading, ops, releasing, warehouse
-from teilhabe.contracts import load_contracts
+from teilhabe import ops
+from teilhabe.building import releasing
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.star import GROUP, MUNICIPALITIES, Rows, Star, cell

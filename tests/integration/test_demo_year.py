@@ -17,11 +17,13 @@ import pytest
 
 from demo import files
 from demo.handout import DUPLICATE, REFUSED, Handout
-from teilhabe import landing, loading, pipeline
-from teilhabe.contracts import load_contracts
-from teilhabe.delivery_calendar import DueEntry, due_entries
+from teilhabe import landing
+from teilhabe.codes.holidays import add_working_days, working_day
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.delivery_calendar import DueEntry, due_entries
 from teilhabe.errors import ContractError
-from teilhabe.holidays import add_working_days, working_day
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.flow import Flow, copied

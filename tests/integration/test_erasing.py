@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe import backup, checking, erasing, landing, loading, ops, pipeline, removing, warehouse, wording
+from teilhabe import landing, ops
+from teilhabe.codes import wording
 from teilhabe.errors import SourceError
+from teilhabe.keeping import backup, checking, erasing, removing
 from teilhabe.landing import Archive
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
 from tests.flow import FOREIGNERS, POPULATION, Flow, monitor, population

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe import building
-from teilhabe import warehouse as server
-from teilhabe.contracts import load_contracts
+from teilhabe.building import building
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.server import warehouse as server
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.flow import Flow

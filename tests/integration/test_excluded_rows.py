@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from teilhabe import deciding, incidents, loading, ops, pipeline
+from teilhabe import ops
+from teilhabe.decisions import deciding
 from teilhabe.errors import TeilhabeError
-from teilhabe.explaining_excluded_rows import about_excluded_rows
+from teilhabe.explaining.excluded_rows import about_excluded_rows
+from teilhabe.ops import incidents
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, monitor, population
 
@@ -126,7 +130,7 @@ def test_a_key_completed_from_the_register_stays_what_it_was_when_judged(
     def gone(*_: object) -> None:
         raise AssertionError("the register must not be asked again")
 
-    monkeypatch.setattr("teilhabe.unit_names.from_warehouse", gone)
+    monkeypatch.setattr("teilhabe.validation.unit_names.from_warehouse", gone)
     assert flow.load(FOREIGNERS) == [number]
     assert ("03", "77") in flow.raw(FOREIGNERS, "territory_code", "value")
 

@@ -21,13 +21,17 @@ import openpyxl
 import pytest
 from typer.testing import CliRunner
 
-from teilhabe import cli, incidents, loading, ops, pipeline
+from teilhabe import ops
+from teilhabe.cli import app as cli
+from teilhabe.decisions.withdrawing import withdraw
 from teilhabe.errors import EVIDENCE_SHOWN, ContractError
 from teilhabe.landing import Credentials
 from teilhabe.messages import alerts, compose, outbox
 from teilhabe.messages.policy import load_policy
+from teilhabe.ops import incidents
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
 from teilhabe.settings import Settings
-from teilhabe.withdrawing import withdraw
 from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, copied, monitor, population
 
 NOON = datetime(2030, 3, 5, 11, 0, tzinfo=UTC)

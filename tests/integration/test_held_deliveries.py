@@ -9,9 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe import building, held_deliveries, loading, macros, ops
-from teilhabe.contracts import load_contracts
+from teilhabe import ops
+from teilhabe.building import building, held_deliveries, macros
+from teilhabe.contract.contracts import load_contracts
 from teilhabe.errors import WarehouseError
+from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.star import GROUP, Rows, Star
@@ -141,7 +143,7 @@ def test_of_those_nothing_names_only_the_last_is_held(star: Star, monkeypatch: p
 
 def test_a_row_marts_does_not_take_names_its_delivery(star: Star) -> None:
     """Foreign keys hold in ``marts`` alone, so what breaks one is seen when it is published."""
-    from teilhabe import warehouse
+    from teilhabe.server import warehouse
 
     with warehouse.connect("transformer", star.settings, autocommit=True) as conn:
         rows = conn.execute("select measure_key, delivery_id from candidate.fct_observation_vintage limit 1").fetchall()

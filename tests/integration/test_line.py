@@ -25,12 +25,12 @@ from demo import faults, files, genesis, monitor, offices, police, register
 from demo.county import MUNICIPALITIES, County
 from demo.handout import DUPLICATE, REFUSED, Handout
 from teilhabe import landing
-from teilhabe import warehouse as server
 from teilhabe.airflow import metadata, services
 from teilhabe.airflow.client import AirflowApi
 from teilhabe.airflow.rights import ADMIN
-from teilhabe.approvals import PUBLISH, REFUSE
-from teilhabe.contracts import load_contracts
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.decisions.approvals import PUBLISH, REFUSE
+from teilhabe.server import warehouse as server
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT, settings_for
 from tests.flow import FOREIGNERS, NATURALISATIONS

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from psycopg.rows import dict_row
 
-from teilhabe import explain_view, explaining, warehouse
 from teilhabe.errors import TeilhabeError
-from teilhabe.explaining import Question
+from teilhabe.explaining import explanation
+from teilhabe.explaining import view as explain_view
+from teilhabe.explaining.explanation import Question
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests.integration.test_dbt_star import (
     accommodation,
@@ -103,12 +105,12 @@ def lineage(star: Star, code: str, territory: str, period: str, basis: str = "as
 
 
 def told(star: Star, code: str, territory: str, period: str, **said: Any) -> str:
-    return "\n".join(explain_view.lines(explaining.explain(star.settings, Question(code, territory, period, **said))))
+    return "\n".join(explain_view.lines(explanation.explain(star.settings, Question(code, territory, period, **said))))
 
 
 def refused(star: Star, code: str, territory: str, period: str, **said: Any) -> str:
     with pytest.raises(TeilhabeError) as error:
-        explaining.explain(star.settings, Question(code, territory, period, **said))
+        explanation.explain(star.settings, Question(code, territory, period, **said))
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -339,7 +341,7 @@ def test_explain_tells_what_was_said_before_and_at_a_day(star: Star) -> None:
 
 
 def test_explain_compares_definitions_and_keeps_to_the_one_asked_for(star: Star) -> None:
-    found = explaining.explain(star.settings, Question("DEM-02", COUNTY, "2022-12-31"))
+    found = explanation.explain(star.settings, Question("DEM-02", COUNTY, "2022-12-31"))
     assert found["definition"]["definition_version"] == 1
     assert [d["definition_version"] for d in found["other_definitions"]] == [2]
     [value] = found["values"]
@@ -383,4 +385,4 @@ def test_explain_needs_no_more_than_the_analyst_may_read(star: Star) -> None:
             "select current_user, has_schema_privilege('intermediate', 'usage') or has_schema_privilege('staging', 'usage')"
         ).fetchall()
     assert (role, below) == ("teilhabe_analyst", False)
-    assert explaining.explain(star.settings, Question("DEM-01", COUNTY, "2022-12-31"))["values"]
+    assert explanation.explain(star.settings, Question("DEM-01", COUNTY, "2022-12-31"))["values"]

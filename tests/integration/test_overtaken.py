@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 
-from teilhabe import loading, ops, pipeline, validation, withdrawing
+from teilhabe import ops
+from teilhabe.decisions import withdrawing
 from teilhabe.errors import Finding, WarehouseError
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
 from teilhabe.reading import confined
 from teilhabe.settings import Settings
+from teilhabe.validation import verdict as validation
 from tests.conftest import settings_for
 from tests.flow import POPULATION, Flow, copied, day, population
 

@@ -19,9 +19,14 @@ from typing import Any, NoReturn
 import psutil
 import pytest
 
-from teilhabe import approvals, checking, landing, loading, ops, pipeline, validation
+from teilhabe import landing, ops
+from teilhabe.decisions import approvals
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
+from teilhabe.keeping import checking
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
 from teilhabe.settings import Settings
+from teilhabe.validation import verdict
 from tests.conftest import PROJECT
 from tests.flow import FOREIGNERS, NATURALISATIONS, PEINE, POPULATION, Flow, monitor, no_credentials, population
 
@@ -502,7 +507,7 @@ def test_a_file_over_the_limit_at_a_source_that_keeps_it_is_told_once_and_fetche
 def test_one_failing_delivery_does_not_hold_up_the_others(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
     flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 1)]), "a.csv", at="2023-05-01")
     flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 2)]), "b.csv", at="2023-05-02")
-    original = validation.validate
+    original = verdict.validate
 
     def failing(*args: Any, file_name: str, **kwargs: Any) -> Any:
         if file_name == "a.csv":
@@ -510,7 +515,7 @@ def test_one_failing_delivery_does_not_hold_up_the_others(flow: Flow, monkeypatc
         return original(*args, file_name=file_name, **kwargs)
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr(validation, "validate", failing)
+        patch.setattr(verdict, "validate", failing)
         flow.archive(FOREIGNERS)
         flow.judge(FOREIGNERS)
     assert flow.states(FOREIGNERS) == ["failed", "validated"]
@@ -527,7 +532,7 @@ def test_one_failing_delivery_does_not_hold_up_the_others(flow: Flow, monkeypatc
         (landing.Archive, "record"),
         (ops, "register"),
         (landing.FolderSource, "acknowledge"),
-        (validation, "validate"),
+        (verdict, "validate"),
         (ops, "record_findings"),
         (loading, "copy"),
     ],
@@ -562,12 +567,12 @@ def test_what_takes_its_process_with_it_three_times_is_refused_and_stops_nothing
 ) -> None:
     flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 1)]), "a.csv", at="2023-05-01")
     flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 2)]), "b.csv", at="2023-05-02")
-    original = validation.validate
+    original = verdict.validate
 
     def validate(*args: Any, **kwargs: Any) -> Any:
         return killed() if kwargs["file_name"] == "a.csv" else original(*args, **kwargs)
 
-    monkeypatch.setattr(validation, "validate", validate)
+    monkeypatch.setattr(verdict, "validate", validate)
     for _ in range(ops.MOST_ATTEMPTS):
         with pytest.raises(Killed):
             flow.run(FOREIGNERS)
@@ -627,7 +632,7 @@ def test_two_loads_at_once_load_once(flow: Flow) -> None:
 
 
 LOAD = """
-from teilhabe import pipeline
+from teilhabe.pipeline import pipeline
 from teilhabe.settings import get_settings
 settings = get_settings()
 pipeline.load(settings, pipeline.contract(settings, "state_statistics__population"))

@@ -14,8 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe import building, loading, ops, releasing, warehouse
+from teilhabe import ops
+from teilhabe.building import building, releasing
 from teilhabe.errors import WarehouseError
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -28,10 +28,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from teilhabe import loading, pipeline, warehouse
 from teilhabe.airflow import accounts, metadata, processes, services
 from teilhabe.airflow.rights import AUTOMATION, roles_for
 from teilhabe.desk import protection
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.patience import within

@@ -16,10 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe import loading, pipeline, reporting, room
 from teilhabe.airflow import running
 from teilhabe.errors import FullError
+from teilhabe.landing import room
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
 from teilhabe.settings import Settings
+from teilhabe.status import reporting
 from tests.flow import POPULATION, Flow, population
 
 

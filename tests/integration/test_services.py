@@ -14,10 +14,10 @@ import httpx
 import psutil
 import pytest
 
-from teilhabe import warehouse
 from teilhabe.airflow import processes, services
 from teilhabe.airflow.client import AirflowApi
 from teilhabe.errors import ServiceError
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
 from tests.patience import within

@@ -31,7 +31,7 @@ import httpx
 import paramiko
 import pytest
 
-from teilhabe import landing, loading, pipeline
+from teilhabe import landing
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.landing import Archive, Credentials, MailSource, ManifestEntry, settled
 from teilhabe.landing.s3 import S3Source
@@ -39,6 +39,8 @@ from teilhabe.landing.sftp import SftpSource
 from teilhabe.landing.web import WebSource
 from teilhabe.messages import outbox
 from teilhabe.messages.policy import load_policy
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from tests.authority import Authority, make_authority
 from tests.conftest import PROJECT, settings_for

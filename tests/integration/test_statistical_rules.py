@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import warehouse
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests.star import GROUP, MUNICIPALITIES, Rows, Star, cell
 
@@ -545,7 +545,7 @@ def test_a_list_and_a_register_rebuild_what_they_touch(county: County, dataset: 
 def test_a_build_of_everything_in_several_passes_gives_the_same_tables(
     county: County, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", logger="teilhabe.building")
+    caplog.set_level("INFO", logger="teilhabe.building.building")
     [[rows]] = county.ask("select sum(row_count) from ops.delivery where state = 'loaded'", role="loader")
     county.build(force=True, build_rows=int(rows) * 2 // 3)
     assert "pass 2 of 2" in caplog.text

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 import python_calamine
 
-from teilhabe import warehouse
-from teilhabe.contracts import load_contracts
+from teilhabe.contract.contracts import load_contracts
 from teilhabe.reading import open_reading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.star import Star

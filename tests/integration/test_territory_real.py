@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 import python_calamine
 
-from teilhabe import warehouse as warehouse_module
-from teilhabe.contracts import load_contracts
+from teilhabe.contract.contracts import load_contracts
 from teilhabe.reading import open_reading
+from teilhabe.server import warehouse as warehouse_module
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.models import CHANGE, DBT, EDITION, OBSERVATION, Tables

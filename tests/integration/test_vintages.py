@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import python_calamine
 
-from teilhabe import building
-from teilhabe import warehouse as server
+from teilhabe.building import building
+from teilhabe.server import warehouse as server
 from teilhabe.settings import Settings
 from tests.flow import Flow
 

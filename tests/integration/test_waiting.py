@@ -15,22 +15,19 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe import (
-    building,
-    landing,
-    loading,
-    locks,
-    pipeline,
-    releasing,
-    reporting,
-    schema,
-    validation,
-    warehouse,
-)
+from teilhabe import landing
+from teilhabe.building import building, releasing
 from teilhabe.errors import ContractError, WarehouseError
 from teilhabe.messages import compose, outbox
 from teilhabe.messages.policy import load_policy
+from teilhabe.ops import schema
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
+from teilhabe.status import reporting
+from teilhabe.system import locks
+from teilhabe.validation import verdict
 from tests.flow import FOREIGNERS, POPULATION, Flow, monitor, population
 
 GUARD = 120
@@ -121,14 +118,14 @@ def a_build(flow: Flow, patch: pytest.MonkeyPatch) -> Iterator[Pause]:
 def a_judgement(flow: Flow, patch: pytest.MonkeyPatch) -> Iterator[Pause]:
     """A big file is being read and judged, and what was delivered before has been looked at."""
     pause = Pause()
-    validate = validation.validate
+    validate = verdict.validate
 
-    def slowly(contract: Any, *arguments: Any, **said: Any) -> validation.Verdict:
+    def slowly(contract: Any, *arguments: Any, **said: Any) -> verdict.Verdict:
         said["history"].values(contract, contract.dataset_id, ["2021-12-31"])
         pause.here()
         return validate(contract, *arguments, **said)
 
-    patch.setattr(validation, "validate", slowly)
+    patch.setattr(verdict, "validate", slowly)
     waiting_file(flow)
     yield pause
 
@@ -289,16 +286,16 @@ def test_tables_in_use_are_changed_when_they_are_free(flow: Flow) -> None:
 def test_a_conflict_while_judging_is_tried_again(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
     """Great Expectations says only that an expectation cannot run; that the database broke off must not get lost."""
     waiting_file(flow)
-    validate, tried = validation.validate, []
+    validate, tried = verdict.validate, []
 
-    def once(contract: Any, *arguments: Any, **said: Any) -> validation.Verdict:
+    def once(contract: Any, *arguments: Any, **said: Any) -> verdict.Verdict:
         tried.append(contract.dataset_id)
         if len(tried) == 1:
             said["history"].error = psycopg.errors.DeadlockDetected("deadlock detected")
             raise ContractError("Expectation x cannot run.")
         return validate(contract, *arguments, **said)
 
-    monkeypatch.setattr(validation, "validate", once)
+    monkeypatch.setattr(verdict, "validate", once)
     states = pipeline.take_in(flow.settings, pipeline.contract(flow.settings, POPULATION))
     assert (len(tried), list(states.values())) == (2, ["loaded"])
 
@@ -306,11 +303,11 @@ def test_a_conflict_while_judging_is_tried_again(flow: Flow, monkeypatch: pytest
 def test_what_goes_on_in_conflict_is_told_by_its_name(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting_file(flow)
 
-    def never(*arguments: Any, **said: Any) -> validation.Verdict:
+    def never(*arguments: Any, **said: Any) -> verdict.Verdict:
         said["history"].error = psycopg.errors.DeadlockDetected("deadlock detected")
         raise ContractError("Expectation x cannot run.")
 
-    monkeypatch.setattr(validation, "validate", never)
+    monkeypatch.setattr(verdict, "validate", never)
     with pytest.raises(psycopg.errors.DeadlockDetected):
         pipeline.take_in(flow.settings, pipeline.contract(flow.settings, POPULATION))
     assert flow.states(POPULATION) == ["failed"]

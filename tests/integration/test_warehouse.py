@@ -22,8 +22,8 @@ import psutil
 import psycopg
 import pytest
 
-from teilhabe import warehouse as w
 from teilhabe.errors import WarehouseError
+from teilhabe.server import warehouse as w
 from teilhabe.settings import Settings, get_settings
 from tests.conftest import settings_for
 
@@ -149,7 +149,7 @@ class TestLifecycle:
 
     def test_a_start_that_was_killed_half_way_leaves_nothing_in_the_way(self, settings: Settings) -> None:
         starter = subprocess.Popen(
-            [sys.executable, "-c", "from teilhabe import warehouse; warehouse.ensure_running()"],
+            [sys.executable, "-c", "from teilhabe.server import warehouse; warehouse.ensure_running()"],
             env={**os.environ, "TEILHABE_HOME": str(settings.home)},
         )
         draft = settings.home / "postgres" / "data.new"
@@ -160,7 +160,7 @@ class TestLifecycle:
         assert w.ensure_running(settings).pid
 
     def test_many_starters_at_once_start_one_server(self, settings: Settings) -> None:
-        program = "from teilhabe import warehouse; print(warehouse.ensure_running().pid); warehouse.provision()"
+        program = "from teilhabe.server import warehouse; print(warehouse.ensure_running().pid); warehouse.provision()"
         command = [sys.executable, "-c", program]
         environ = {**os.environ, "TEILHABE_HOME": str(settings.home)}
         # Captured pipes: a server that kept them open would keep communicate() waiting for ever.
@@ -172,7 +172,7 @@ class TestLifecycle:
         assert len({out for out, _ in answers}) == 1
 
     def test_the_server_outlives_the_process_group_of_its_starter(self, settings: Settings) -> None:
-        program = "from teilhabe import warehouse; import time; warehouse.ensure_running(); print('up', flush=True); time.sleep(600)"
+        program = "from teilhabe.server import warehouse; import time; warehouse.ensure_running(); print('up', flush=True); time.sleep(600)"
         environ = {**os.environ, "TEILHABE_HOME": str(settings.home)}
         starter = subprocess.Popen(
             [sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE, start_new_session=True

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from teilhabe import building, explain_view, explaining, loading, ops
-from teilhabe.contracts import load_contracts
+from teilhabe import ops
+from teilhabe.building import building
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.explaining import explanation, view
+from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.star import GROUP, Rows, Star, cell
@@ -180,8 +183,8 @@ def test_what_counts_follows_withdrawals_and_new_versions(star: Star) -> None:
     then = "select value from marts.observation_as_of('2024-04-03') where territory_code = '03157999'"
     assert star.ask(then) == [(13,)]
 
-    asked = explaining.Question("SIO-01", "03157", "2018", category="total")
-    told = "\n".join(explain_view.lines(explaining.explain(star.settings, replace(asked, as_of=date(2024, 4, 1)))))
+    asked = explanation.Question("SIO-01", "03157", "2018", category="total")
+    told = "\n".join(view.lines(explanation.explain(star.settings, replace(asked, as_of=date(2024, 4, 1)))))
     assert f"delivery {only}, test.csv" in told
     assert "withdrawn 2024-05-01 02:00 CEST: falscher Stand" in told
 

@@ -11,7 +11,7 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
-from teilhabe.contracts import Contract, parse_contract
+from teilhabe.contract.contracts import Contract, parse_contract
 from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import ReadingContext, open_reading
 

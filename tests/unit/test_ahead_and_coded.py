@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from teilhabe import loading
-from teilhabe.ahead import read_ahead
-from teilhabe.reading.coded import coded, combinations, filled, texts
+from teilhabe.columns.ahead import read_ahead
+from teilhabe.columns.coded import coded, combinations, filled, texts
+from teilhabe.raw import loading
 
 
 def test_a_missing_text_is_a_missing_code_wherever_it_was_missing() -> None:

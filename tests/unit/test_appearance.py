@@ -9,9 +9,10 @@ import pytest
 from reading_examples import example, read, refused
 
 from teilhabe.errors import ReadingError
-from teilhabe.reading import kinds, open_reading
-from teilhabe.reading.labels import instead, unmarked
-from teilhabe.reading.number_formats import look
+from teilhabe.reading import open_reading
+from teilhabe.reading.cells.labels import instead, unmarked
+from teilhabe.reading.files import kinds
+from teilhabe.reading.files.number_formats import look
 from tests import faults_workbook as faults
 
 TABLE = example(
@@ -163,7 +164,7 @@ def test_a_key_column_that_was_reworded_is_named(tmp_path: Path) -> None:
 
 def test_old_workbooks_look_as_they_are(real_files: Path) -> None:
     """An official list in the old format, with footnote marks in its cells."""
-    from teilhabe.reading import appearance_xls
+    from teilhabe.reading.files import appearance_xls
 
     looks = appearance_xls.of_workbook(real_files / "territorial_changes" / "2012.xls")
     texts = set(looks["Gebietsaenderungen 2012"].texts.values())

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from teilhabe import approvals
-from teilhabe.contracts import Contract, load_contracts
+from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.decisions import approvals
 from teilhabe.errors import Evidence, Finding
 from teilhabe.ops import Question
 from tests.conftest import PROJECT

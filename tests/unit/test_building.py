@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from teilhabe import building, held_deliveries, macros, ops
+from teilhabe import ops
+from teilhabe.building import building, held_deliveries, macros
 from teilhabe.settings import Settings, prepare_home
 
 EVERYTHING = ["--exclude-resource-type", "unit_test"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe.contracts import AGE_BAND, NATIONALITIES, SEXES, measure_codes
+from teilhabe.contract.contracts import AGE_BAND, NATIONALITIES, SEXES, measure_codes
 
 PROJECT = Path(__file__).resolve().parents[2]
 SEEDS = PROJECT / "dbt_project" / "seeds"

@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from teilhabe import cli, reporting, warehouse
+from teilhabe.cli import app
+from teilhabe.server import warehouse
+from teilhabe.status import reporting
 from tests.conftest import PROJECT
 
 
 def teilhabe(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "teilhabe.cli", *arguments]
+        [sys.executable, "-m", "teilhabe.cli.app", *arguments]
         if not (program := Path(sys.executable).parent / "teilhabe").exists()
         else [str(program), *arguments],
         env={**os.environ, "TEILHABE_HOME": str(home), "NO_COLOR": "1", **environment},
@@ -52,7 +54,7 @@ def test_help_names_every_command_and_starts_nothing(home: Path) -> None:
 
 def test_help_needs_no_heavy_library(home: Path) -> None:
     program = (
-        "import sys; import teilhabe.cli\n"
+        "import sys; import teilhabe.cli.app\n"
         "heavy = {'airflow', 'great_expectations', 'dbt', 'pandas', 'pyarrow'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )
@@ -198,14 +200,14 @@ def test_what_comes_from_the_demo_says_so(
     }
     state["build"] = {"failed_since": None, "reason": None, "running_since": None, "waiting": []}
     answer = SimpleNamespace(description=[SimpleNamespace(name="n")], fetchall=lambda: [(1,)])
-    monkeypatch.setattr(cli, "_ensure_warehouse", lambda settings: None)
+    monkeypatch.setattr(app, "_ensure_warehouse", lambda settings: None)
     monkeypatch.setattr(reporting, "status", lambda settings, now: state)
     monkeypatch.setattr(reporting, "holds_demo", lambda settings: is_demo)
     monkeypatch.setattr(warehouse, "connect", lambda *_: nullcontext(SimpleNamespace(execute=lambda query: answer)))
 
-    cli.status(limit=30)
+    app.status(limit=30)
     assert capsys.readouterr().out.startswith("Demo: erfundene Zahlen\n") is is_demo
-    cli.status(as_json=True, limit=30)
+    app.status(as_json=True, limit=30)
     assert json.loads(capsys.readouterr().out) == state
-    cli.sql("select 1 as n", as_csv=True)
+    app.sql("select 1 as n", as_csv=True)
     assert capsys.readouterr() == ("n\n1\n", "Demo: erfundene Zahlen\n" if is_demo else "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe.code_version import code_version
+from teilhabe.system.code_version import code_version
 from tests.conftest import settings_for
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe import naming
-from teilhabe.contracts import SUFFIX, load_contract, load_contracts, parse_contract
+from teilhabe.contract import naming
+from teilhabe.contract.contracts import SUFFIX, load_contract, load_contracts, parse_contract
 from teilhabe.errors import ContractError
-from teilhabe.reading.labels import normalise
+from teilhabe.reading.cells.labels import normalise
 
 PROJECT = Path(__file__).resolve().parents[2]
 AGENCIES = PROJECT / "agencies"

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from teilhabe.contracts import Contract, load_contracts, measure_codes
+from teilhabe.codes.periods import period_end
+from teilhabe.contract.contracts import Contract, load_contracts, measure_codes
 from teilhabe.errors import Finding
-from teilhabe.periods import period_end
 from teilhabe.reading import open_reading
-from teilhabe.validation import load_suite
+from teilhabe.validation.verdict import load_suite
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")

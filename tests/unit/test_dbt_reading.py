@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe import building, dbt_reading, dbt_run
+from teilhabe.building import building, dbt_reading, dbt_run
 
 
 def test_a_home_begins_with_what_set_up_has_read_and_keeps_its_own(
@@ -28,7 +28,7 @@ def test_a_home_begins_with_what_set_up_has_read_and_keeps_its_own(
 
 _ADDRESSES = """
 from dbt.adapters.postgres.connections import PostgresCredentials
-from teilhabe import dbt_run
+from teilhabe.building import dbt_run
 
 dbt_run._read_alike_for_all_servers()
 for host, port, database in (("127.0.0.1", 17432, "teilhabe"), ("db.example", 5432, "teilhabe"), ("127.0.0.1", 17432, "other")):

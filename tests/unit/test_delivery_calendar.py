@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from teilhabe import delivery_calendar
-from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
-from teilhabe.delivery_calendar import due_entries
-from teilhabe.holidays import working_day
-from teilhabe.periods import period_end
+from teilhabe.codes.holidays import working_day
+from teilhabe.codes.periods import period_end
+from teilhabe.contract import delivery_calendar
+from teilhabe.contract.contracts import Calendar, Contract, Sender, load_contracts
+from teilhabe.contract.delivery_calendar import due_entries
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")

@@ -20,12 +20,17 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from teilhabe import delivery_calendar, landing, list_contradictions, loading, ops, pipeline, schema
-from teilhabe import warehouse as server
+from teilhabe import landing, ops
+from teilhabe.contract import delivery_calendar
+from teilhabe.contract.senders import sender_code
 from teilhabe.desk import matrix, protection, queries
 from teilhabe.desk.accounts import Account, Scope, senders_of_roles
 from teilhabe.desk.app import create_app
-from teilhabe.senders import sender_code
+from teilhabe.findings import list_contradictions
+from teilhabe.ops import schema
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
+from teilhabe.server import warehouse as server
 from teilhabe.settings import Settings, secret
 from tests.conftest import settings_for
 from tests.flow import Flow

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from teilhabe.airflow.failures import tell_operators
-from teilhabe.discretion import discreet, discreetly, in_logs, name_no_file
 from teilhabe.errors import ContractError, Finding, ReadingError, SourceError
+from teilhabe.system.discretion import discreet, discreetly, in_logs, name_no_file
 
 
 class Skip(Exception):

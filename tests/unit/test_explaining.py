@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from teilhabe import explaining
+from teilhabe.explaining import explanation
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from teilhabe import explaining
     ],
 )
 def test_a_reference_date_is_named_to_whoever_asks_for_the_year(there: list[str], asked: str, named: list[str]) -> None:
-    assert explaining._of_that_time([{"period_code": code} for code in there], asked) == named
+    assert explanation._of_that_time([{"period_code": code} for code in there], asked) == named

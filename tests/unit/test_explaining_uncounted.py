@@ -12,7 +12,7 @@ import pytest
 
 from teilhabe import landing, ops
 from teilhabe.errors import Finding
-from teilhabe.explaining_uncounted import about_uncounted_deliveries
+from teilhabe.explaining.uncounted import about_uncounted_deliveries
 from teilhabe.settings import Settings
 
 DATASET = "state_statistics__naturalisations"

@@ -11,14 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from teilhabe import row_exclusion
-from teilhabe.contracts import load_contracts
+from teilhabe.codes.periods import period_end
+from teilhabe.contract.contracts import load_contracts
 from teilhabe.errors import Finding, ReadingError
-from teilhabe.periods import period_end
 from teilhabe.reading import ReadingContext, open_reading
-from teilhabe.reading.excluding import RowsExcluded
-from teilhabe.register import Register, baseline
-from teilhabe.validation import Suite, load_suite, validate
+from teilhabe.reading.layouts.excluding import RowsExcluded
+from teilhabe.validation import row_exclusion
+from teilhabe.validation.register import Register, baseline
+from teilhabe.validation.verdict import Suite, load_suite, validate
 from tests.faults_of_content import DISSOLVED, KINDS
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ import pytest
 from rich.progress import Progress
 from rich.table import Table
 
-from teilhabe import harmless
-from teilhabe.terminal import Console
+from teilhabe.cli.terminal import Console
+from teilhabe.system import harmless
 
 PROJECT = Path(__file__).parents[2]
 UNSEEN = (

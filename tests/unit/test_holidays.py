@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from teilhabe.holidays import add_working_days, next_working_day, working_day
+from teilhabe.codes.holidays import add_working_days, next_working_day, working_day
 
 
 @pytest.mark.parametrize(

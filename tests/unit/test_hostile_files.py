@@ -18,12 +18,13 @@ from typing import Any
 import openpyxl
 import pytest
 
-from teilhabe.contracts import load_contracts
+from teilhabe.contract.contracts import load_contracts
 from teilhabe.errors import Finding, ReadingError, SourceError
-from teilhabe.reading import Reading, ReadingContext, containers, guard, hostile, open_reading
-from teilhabe.reading import workbook as inspected
+from teilhabe.reading import Reading, ReadingContext, open_reading
+from teilhabe.reading.files import containers, guard, hostile
+from teilhabe.reading.files import workbook as inspected
+from teilhabe.reading.files.source import Source
 from teilhabe.reading.report import MAX_KINDS, Report
-from teilhabe.reading.source import Source
 from tests.faults_workbook import as_ods
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -12,12 +12,16 @@ from typing import Any
 
 import pytest
 
-from teilhabe import consequences, delivery_calendar, incidents, loading, ops
-from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
+from teilhabe import ops
+from teilhabe.contract import delivery_calendar
+from teilhabe.contract.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.errors import Evidence, Finding, IncidentError, TeilhabeError
-from teilhabe.incidents import Change
+from teilhabe.findings import consequences
+from teilhabe.ops import incidents
+from teilhabe.ops.incidents import Change
+from teilhabe.raw import loading
 from teilhabe.settings import Settings
-from teilhabe.statistical_catalogue import RULES
+from teilhabe.validation.rules.statistical_catalogue import RULES
 from tests.conftest import PROJECT
 
 CONTRACTS = load_contracts(PROJECT / "agencies")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from teilhabe.kept_rows import KeptRows
+from teilhabe.raw.kept_rows import KeptRows
 
 
 def chunk(*texts: str | None) -> pa.Table:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from reading_examples import example, read, text
 
-from teilhabe.unit_names import UnitNames, resolver
+from teilhabe.validation.unit_names import UnitNames, resolver
 
 UNITS = [
     ("03", "Niedersachsen"),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe.contracts import NATIONALITIES, SEXES, load_contracts
-from teilhabe.wording import code_words
+from teilhabe.codes.wording import code_words
+from teilhabe.contract.contracts import NATIONALITIES, SEXES, load_contracts
 
 PROJECT = Path(__file__).resolve().parents[2]
 SEEDS = PROJECT / "dbt_project" / "seeds"

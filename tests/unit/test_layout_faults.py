@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from teilhabe.contracts import load_contracts
+from teilhabe.contract.contracts import load_contracts
 from teilhabe.errors import Finding, ReadingError
+from teilhabe.offices.templates import write_template
 from teilhabe.reading import open_reading
-from teilhabe.templates import write_template
 from tests import faults_of_layout as layout
 from tests import faults_workbook as workbook
 from tests.faults_workbook import Place

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from teilhabe import status_view
-from teilhabe.list_contradictions import ListContradiction
+from teilhabe.findings.list_contradictions import ListContradiction
+from teilhabe.status import view
 
 FEHRBELLIN: dict[str, Any] = {
     "territory_code": "12068117", "territory_name": "Fehrbellin", "effective_date": date(2024, 1, 1),
@@ -56,7 +56,7 @@ def test_a_steward_reads_list_unit_day_and_what_contradicts(differing: dict[str,
 
 def test_status_tells_them_with_the_lists_and_not_beside_other_datasets() -> None:
     state = {"list_contradictions": [ListContradiction(**FEHRBELLIN).as_json()] * 25}
-    told = list(status_view._list_contradictions(state))
+    told = list(view._list_contradictions(state))
     assert len(told) == 21
     assert "Fehrbellin (12068117) zum 01.01.2024" in told[0]
     assert told[-1].startswith("… 25 contradictions in lists")

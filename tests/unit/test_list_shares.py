@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe import warehouse as warehouse_module
+from teilhabe.server import warehouse as warehouse_module
 from teilhabe.settings import Settings
 from tests.models import CHANGE, DBT, EDITION, Tables
 

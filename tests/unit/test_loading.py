@@ -9,10 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from teilhabe import loading, ops, schema
-from teilhabe import warehouse as server
-from teilhabe.contracts import Contract, load_contracts
+from teilhabe import ops
+from teilhabe.contract.contracts import Contract, load_contracts
 from teilhabe.errors import WarehouseError
+from teilhabe.ops import schema
+from teilhabe.raw import loading
+from teilhabe.server import warehouse as server
 from teilhabe.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -14,9 +14,9 @@ from typing import Any
 import openpyxl
 import pytest
 
-from teilhabe import saying
-from teilhabe.contracts import Contract, load_contracts, parse_contract
+from teilhabe.contract.contracts import Contract, load_contracts, parse_contract
 from teilhabe.errors import ContractError, Evidence, Finding
+from teilhabe.findings import saying
 from teilhabe.messages import compose, evidence
 from teilhabe.messages.examples import example
 from teilhabe.messages.policy import Policy, load_policy
@@ -380,7 +380,7 @@ def test_a_policy_names_only_what_differs(make_policy: Callable[..., Policy], po
     ],
 )
 def test_nobody_is_written_to_in_quiet_hours(policy: Policy, now: str, then: str) -> None:
-    from teilhabe.delivery_calendar import OFFICE_TIME
+    from teilhabe.contract.delivery_calendar import OFFICE_TIME
 
     at = datetime.fromisoformat(now).replace(tzinfo=OFFICE_TIME).astimezone(UTC)
     assert policy.next_moment(at) == datetime.fromisoformat(then).replace(tzinfo=OFFICE_TIME)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from teilhabe import building
+from teilhabe.building import building
 from tests.conftest import settings_for
 
 

@@ -10,8 +10,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from teilhabe import warehouse as server
-from teilhabe.observation_rules import (
+from teilhabe.server import warehouse as server
+from teilhabe.settings import Settings
+from teilhabe.validation.rules.observation_rules import (
     CONF_STATUS,
     OBS_STATUS,
     REQUIRED,
@@ -23,7 +24,6 @@ from teilhabe.observation_rules import (
     is_value,
     wrong_places,
 )
-from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 
 RIGHT: dict[str, str | None] = {

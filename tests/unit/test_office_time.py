@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe import landing, office_time
-from teilhabe import warehouse as warehouse_module
+from teilhabe import landing
+from teilhabe.codes import office_time
 from teilhabe.errors import ContractError, TeilhabeError
+from teilhabe.server import warehouse as warehouse_module
 from teilhabe.settings import Settings, get_settings
 from tests.models import macro
 
@@ -63,7 +64,7 @@ def test_moments_for_people_say_their_zone() -> None:
 
 def test_another_zone_is_a_setting() -> None:
     assert office_time.zone_of({}).key == "Europe/Berlin"
-    code = "from datetime import date; from teilhabe.office_time import end_of_day; print(end_of_day(date(2025, 5, 5)))"
+    code = "from datetime import date; from teilhabe.codes.office_time import end_of_day; print(end_of_day(date(2025, 5, 5)))"
     told = subprocess.run(
         [sys.executable, "-c", code],
         env={"TEILHABE_TIMEZONE": "Europe/Lisbon"},

@@ -16,13 +16,13 @@ import openpyxl
 import pytest
 from reading_examples import Result, read, refused, text, workbook
 
-from teilhabe.contracts import load_contracts
-from teilhabe.reading.enclosures import enclosed
-from teilhabe.reading.grid import is_numbering
-from teilhabe.reading.headings import day_above, find_day, headings, square_metres, without_mark
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.reading.cells.headings import day_above, find_day, headings, square_metres, without_mark
+from teilhabe.reading.files.enclosures import enclosed
+from teilhabe.reading.files.grid import is_numbering
+from teilhabe.reading.files.source import Source
+from teilhabe.reading.layouts.table_names import name_of
 from teilhabe.reading.report import Report
-from teilhabe.reading.source import Source
-from teilhabe.reading.table_names import name_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from teilhabe import ops, schema
-from teilhabe.contracts import load_contracts
+from teilhabe import ops
+from teilhabe.contract.contracts import load_contracts
 from teilhabe.errors import Evidence, Finding
+from teilhabe.ops import schema
 
 PROJECT = Path(__file__).resolve().parents[2]
 AT = datetime(2023, 10, 20, 9, 30, tzinfo=UTC)

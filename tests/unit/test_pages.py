@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe import pages
-from teilhabe.contracts import Contract, load_contracts
+from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.offices import pages
 from teilhabe.settings import get_settings
-from teilhabe.validation import load_suite
+from teilhabe.validation.verdict import load_suite
 
 PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS = replace(get_settings({}), project=PROJECT)

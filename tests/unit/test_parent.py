@@ -11,12 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from teilhabe import dbt_run
+from teilhabe.building import dbt_run
 from tests.patience import within
 
 ASKS = (
-    "import os, sys; from teilhabe import building, settings;"
-    "building._in_a_process_of_its_own([sys.executable, '-m', 'teilhabe.dbt_run', sys.argv[1]], settings.get_settings(), os.environ)"
+    "import os, sys; from teilhabe import settings; from teilhabe.building import building;"
+    "building._in_a_process_of_its_own([sys.executable, '-m', 'teilhabe.building.dbt_run', sys.argv[1]], "
+    "settings.get_settings(), os.environ)"
 )
 NEVER_ENDS = """
 import signal
@@ -48,7 +49,7 @@ def test_a_killed_build_leaves_no_dbt(environment: dict[str, str], tmp_path: Pat
     try:
         within(120, (tmp_path / "ready").exists)
         [dbt] = psutil.Process(asking.pid).children()
-        assert dbt.is_running() and "teilhabe.dbt_run" in dbt.cmdline()
+        assert dbt.is_running() and "teilhabe.building.dbt_run" in dbt.cmdline()
     finally:
         asking.kill()
         asking.wait()
@@ -57,6 +58,6 @@ def test_a_killed_build_leaves_no_dbt(environment: dict[str, str], tmp_path: Pat
 
 
 def test_a_dbt_whose_build_has_ended_before_it_began_does_nothing(environment: dict[str, str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "teilhabe.dbt_run", str(tmp_path)]
+    command = [sys.executable, "-m", "teilhabe.building.dbt_run", str(tmp_path)]
     done = subprocess.run(command, env={**environment, dbt_run.PARENT: "1"}, check=False)
     assert done.returncode == -signal.SIGKILL and not (tmp_path / "ready").exists()

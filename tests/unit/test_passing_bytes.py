@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe.passing_bytes import passing_folder, sweep
+from teilhabe.landing.passing_bytes import passing_folder, sweep
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from teilhabe.periods import period_end
+from teilhabe.codes.periods import period_end
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
-from teilhabe import reading
-from teilhabe.contracts import load_contracts
+from teilhabe.contract.contracts import load_contracts
 from teilhabe.errors import Finding, ReadingError
-from teilhabe.reading import ReadingContext, open_reading
+from teilhabe.reading import ReadingContext, open_reading, report
+from teilhabe.reading.layouts import base, tidy_csv
 
 PROJECT = Path(__file__).resolve().parents[2]
 FIXTURES = PROJECT / "tests" / "fixtures" / "reading"
@@ -276,7 +276,7 @@ def test_a_key_that_is_none(read: Read) -> None:
 
 
 def test_evidence_is_capped_and_the_count_complete(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (reading.base, reading.report, reading.tidy_csv):
+    for module in (base, report, tidy_csv):
         monkeypatch.setattr(module, "EVIDENCE_LIMIT", 200)
     rows = "".join(f"{1000 + n},Musterkreis,Insgesamt,Anzahl,K03998,viele\n" for n in range(1000))
     finding = read(MINIMUM_INCOME, fixture("tidy_minimum_income.csv") + rows).finding("value.not_a_number")

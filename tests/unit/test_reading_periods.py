@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from teilhabe.contracts import Validity
-from teilhabe.reading.keys import complete, is_date, probable_key, probable_label
-from teilhabe.reading.labels import normalise
-from teilhabe.reading.periods import find_periods, is_valid, parse_period, periods_in_name
+from teilhabe.contract.contracts import Validity
+from teilhabe.reading.cells.keys import complete, is_date, probable_key, probable_label
+from teilhabe.reading.cells.labels import normalise
+from teilhabe.reading.cells.periods import find_periods, is_valid, parse_period, periods_in_name
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from teilhabe.contracts import NumberFormat, Regime, SymbolRules
-from teilhabe.reading.grid import Grid, joined_header
-from teilhabe.reading.labels import normalise
-from teilhabe.reading.periods import parse_period
-from teilhabe.reading.symbols import convert
-from teilhabe.reading.territory import from_genesis
+from teilhabe.codes.territory import from_genesis
+from teilhabe.contract.contracts import NumberFormat, Regime, SymbolRules
+from teilhabe.reading.cells.labels import normalise
+from teilhabe.reading.cells.periods import parse_period
+from teilhabe.reading.cells.symbols import convert
+from teilhabe.reading.files.grid import Grid, joined_header
 
 
 def converted(

@@ -10,11 +10,12 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
-from teilhabe.contracts import load_contracts
+from teilhabe.codes.territory import with_lost_zero
+from teilhabe.contract.contracts import load_contracts
 from teilhabe.errors import Finding, ReadingError
-from teilhabe.reading import open_reading, text
-from teilhabe.reading.territory import with_lost_zero
-from teilhabe.reading.text import Records
+from teilhabe.reading import open_reading
+from teilhabe.reading.files import text
+from teilhabe.reading.files.text import Records
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")

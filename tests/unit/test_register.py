@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from teilhabe.reading.territory import from_regional_key
-from teilhabe.register import Baseline, Change, Facts, Lineage, Register, _ends, normalise
+from teilhabe.codes.territory import from_regional_key
+from teilhabe.validation.register import Baseline, Change, Facts, Lineage, Register, _ends, normalise
 
 PEINE = [
     ("03", "Niedersachsen"),

@@ -9,13 +9,17 @@ from typing import Any
 
 from rich.console import Console
 
-from teilhabe import build_status, delivery_calendar, incidents, ops, status_view
-from teilhabe import warehouse as server
-from teilhabe.contracts import Calendar, Contract, Sender, load_contracts
-from teilhabe.delivery_calendar import Standing
+from teilhabe import ops
+from teilhabe.building import build_status
+from teilhabe.contract import delivery_calendar
+from teilhabe.contract.contracts import Calendar, Contract, Sender, load_contracts
+from teilhabe.contract.delivery_calendar import Standing
 from teilhabe.errors import Finding
-from teilhabe.reporting import status
+from teilhabe.ops import incidents
+from teilhabe.server import warehouse as server
 from teilhabe.settings import Settings
+from teilhabe.status import view
+from teilhabe.status.reporting import status
 from tests.conftest import PROJECT
 
 ANY = next(iter(load_contracts(PROJECT / "agencies").values()))
@@ -240,13 +244,13 @@ def test_a_failed_build_and_what_waits_for_it_are_told() -> None:
         "contradictions": [],
         "list_contradictions": [],
     }
-    text = " ".join(shown(status_view.overview(state)).split())
+    text = " ".join(shown(view.overview(state)).split())
     assert "held a__b (delivery 3): c.csv - Die Prüfung is_observation nimmt diese Lieferung nicht an." in text
     assert "the last build failed (no build has succeeded since 20" in text
     assert "2 deliveries wait): dbt build failed in dim_x: [no]" in text
     assert "in the inbox: a__b, 2 file(s)" in text
     assert "Der Speicherplatz ist voll (seit heute)." in text
-    assert "the last build failed" not in shown(status_view.overview({**state, **BUILT}))
+    assert "the last build failed" not in shown(view.overview({**state, **BUILT}))
 
 
 def test_how_the_warehouse_stands(conn: Any) -> None:
@@ -300,7 +304,7 @@ def test_a_thousand_deliveries_are_one_line_per_dataset() -> None:
         for n in range(1000, 0, -1)
     ]
     state = {"deliveries": deliveries, "due": [owed(name, "delivered") for name in names], "incidents": [], **BUILT}
-    text = shown(status_view.overview(state))
+    text = shown(view.overview(state))
     assert len(text.splitlines()) < 45
     assert all(name in text for name in names)
     assert "1,000 deliveries, 0 incidents open; 35 delivered." in text
@@ -313,7 +317,7 @@ def test_of_several_municipalities_the_worst_is_shown_and_those_overdue_are_name
         owed("housing__accommodation", "delivered", sender=LENGEDE, sender_name="Lengede"),
         owed("housing__accommodation", "overdue", sender=ILSEDE, sender_name="Ilsede", missing=["2024-01"]),
     ]
-    text = shown(status_view.overview({"deliveries": [], "due": due, "incidents": [], **BUILT}))
+    text = shown(view.overview({"deliveries": [], "due": due, "incidents": [], **BUILT}))
     assert "overdue (1 of 2 here)" in text
     assert "03157009 Ilsede" in text
     assert "03157005 Lengede" not in text
@@ -329,7 +333,7 @@ def incident(**said: Any) -> dict[str, Any]:
 
 def test_open_incidents_are_sentences_and_brackets_in_them_are_no_markup() -> None:
     silent = incident(delivery_id=None, state="reopened", sender=LENGEDE, period="2024-01", severity="warning")
-    text = shown(status_view.overview({"deliveries": [], "due": [], "incidents": [incident(), silent], **BUILT}))
+    text = shown(view.overview({"deliveries": [], "due": [], "incidents": [incident(), silent], **BUILT}))
     assert "open a__b (delivery 7): Datei „[red]x[/red].csv“: leer." in text
     assert "reopened a__b (03157005, 2024-01): Datei" in text
     assert "2 incidents open" in text
@@ -337,17 +341,17 @@ def test_open_incidents_are_sentences_and_brackets_in_them_are_no_markup() -> No
 
 def test_single_deliveries_newest_first_of_one_dataset() -> None:
     state = {"deliveries": [delivery(n, "loaded", f"{n}.csv", dataset_id=f"a__{n % 2}") for n in (4, 3, 2, 1)]}
-    text = shown(status_view.deliveries(state, 1, "a__1"))
+    text = shown(view.deliveries(state, 1, "a__1"))
     assert "3.csv" in text
     assert not any(name in text for name in ("4.csv", "2.csv", " 1.csv"))
     assert "… and 1 more" in text
-    assert shown(status_view.deliveries({"deliveries": []}, 30)).strip() == "No deliveries yet."
+    assert shown(view.deliveries({"deliveries": []}, 30)).strip() == "No deliveries yet."
 
 
 def test_a_withdrawn_delivery_says_why_and_no_longer_counts() -> None:
     taken_back = delivery(1, "withdrawn", periods=["2024-03"], withdrawal_reason="falscher [red]Monat")
     state = {"deliveries": [taken_back], "due": [], "incidents": [], **BUILT}
-    text = shown(status_view.deliveries(state, 5), width=240)
+    text = shown(view.deliveries(state, 5), width=240)
     assert "withdrawn" in text
     assert "falscher [red]Monat" in text
-    assert "2024-03" not in shown(status_view.overview(state)), "its period is not the last one that is here"
+    assert "2024-03" not in shown(view.overview(state)), "its period is not the last one that is here"

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from teilhabe import housekeeping, ops, removing, retention
+from teilhabe import ops
 from teilhabe.errors import ContractError
+from teilhabe.keeping import housekeeping, removing, retention
 from teilhabe.landing import Archive
 from teilhabe.settings import Settings
 

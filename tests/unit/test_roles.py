@@ -10,10 +10,10 @@ import pytest
 from authlib.integrations.flask_client import OAuth
 from flask_appbuilder import const
 
-from teilhabe import pipeline
 from teilhabe.airflow import rights, services
 from teilhabe.airflow.rights import COUNTY, HAND_IN, READ, WAIVE, office_role, roles_for
 from teilhabe.errors import ContractError, TeilhabeError
+from teilhabe.pipeline import pipeline
 from teilhabe.settings import Settings, get_settings
 from tests.conftest import PROJECT, settings_for
 

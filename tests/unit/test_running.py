@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from teilhabe import pipeline
 from teilhabe.airflow import running
-from teilhabe.contracts import load_contracts
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.pipeline import pipeline
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 

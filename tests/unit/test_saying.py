@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from teilhabe import saying
 from teilhabe.errors import Evidence, Finding
-from teilhabe.saying import say
+from teilhabe.findings import saying
+from teilhabe.findings.saying import say
 
 SUM = Finding(
     "critical",

@@ -10,14 +10,14 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from teilhabe import naming
-from teilhabe.contracts import Contract, contract_path, load_contract
+from teilhabe.contract import naming
+from teilhabe.contract.contracts import Contract, contract_path, load_contract
 from teilhabe.errors import ReadingError, TeilhabeError
-from teilhabe.proposing import propose
+from teilhabe.onboarding.proposing import propose
+from teilhabe.onboarding.scaffold import new_dataset
 from teilhabe.reading import open_reading
-from teilhabe.scaffold import new_dataset
 from teilhabe.settings import Settings, get_settings
-from teilhabe.validation import load_suite
+from teilhabe.validation.verdict import load_suite
 
 PROJECT = Path(__file__).resolve().parents[2]
 DELIVERIES = PROJECT / "tests" / "fixtures" / "deliveries"

@@ -13,10 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from teilhabe import about, checking, cli, loading, schema
-from teilhabe import warehouse as server
-from teilhabe.contracts import contract_path, load_contract
+from teilhabe.cli import about
+from teilhabe.cli import app as cli
+from teilhabe.contract.contracts import contract_path, load_contract
 from teilhabe.errors import WarehouseError
+from teilhabe.keeping import checking
+from teilhabe.ops import schema
+from teilhabe.raw import loading
+from teilhabe.server import warehouse as server
 from teilhabe.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -228,15 +232,15 @@ def test_numbers_have_no_gaps_and_released_ones_are_not_edited() -> None:
     for part in schema.PARTS:
         assert [m.number for m in schema.migrations(part)] == list(range(1, len(schema.migrations(part)) + 1))
     files = {
-        str(path.relative_to(PROJECT / "plugins/teilhabe/migrations")): path
-        for path in (PROJECT / "plugins/teilhabe/migrations").rglob("*.sql")
+        str(path.relative_to(PROJECT / "plugins/teilhabe/ops/migrations")): path
+        for path in (PROJECT / "plugins/teilhabe/ops/migrations").rglob("*.sql")
     }
     for name, digest in RELEASED.items():
         assert hashlib.sha256(files[name].read_bytes()).hexdigest() == digest, f"{name} was released: write another one"
 
 
 def test_tables_change_by_migrations_alone() -> None:
-    replaceable = (PROJECT / "plugins/teilhabe/ops.sql").read_text(encoding="utf-8")
+    replaceable = (PROJECT / "plugins/teilhabe/ops/ops.sql").read_text(encoding="utf-8")
     assert not re.findall(r"(?im)^\s*(?:create|alter|drop) (?:unique )?(?:table|index|sequence)\b.*$", replaceable)
 
 

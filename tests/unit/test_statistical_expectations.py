@@ -18,18 +18,20 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from teilhabe import saying, statistical_rules, validation
-from teilhabe.contracts import Contract, load_contracts
+from teilhabe.contract.contracts import Contract, load_contracts
 from teilhabe.errors import ContractError, Evidence, Finding
-from teilhabe.expectation_runs import Expectation, great_expectations, run_expectations
-from teilhabe.history import KEY_COLUMNS, NoHistory, latest
-from teilhabe.observations import Context, Table, previous_period, tiling
+from teilhabe.findings import saying
 from teilhabe.reading import open_reading
-from teilhabe.reading.column_places import ColumnPlaces
-from teilhabe.register import Change, Facts, Lineage, Register
-from teilhabe.statistical_catalogue import RULES, parse_rule
-from teilhabe.statistical_expectations import EXPECTATIONS, judging
-from teilhabe.validation import Suite, load_suite, validate
+from teilhabe.reading.layouts.column_places import ColumnPlaces
+from teilhabe.validation import verdict as validation
+from teilhabe.validation.expectation_runs import Expectation, great_expectations, run_expectations
+from teilhabe.validation.history import KEY_COLUMNS, NoHistory, latest
+from teilhabe.validation.observations import Context, Table, previous_period, tiling
+from teilhabe.validation.register import Change, Facts, Lineage, Register
+from teilhabe.validation.rules import statistical_rules
+from teilhabe.validation.rules.statistical_catalogue import RULES, parse_rule
+from teilhabe.validation.statistical_expectations import EXPECTATIONS, judging
+from teilhabe.validation.verdict import Suite, load_suite, validate
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")

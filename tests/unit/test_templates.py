@@ -9,12 +9,12 @@ from typing import Any
 import openpyxl
 import pytest
 
-from teilhabe.contracts import Contract, Table, load_contracts
+from teilhabe.contract.contracts import Contract, Table, load_contracts
 from teilhabe.errors import Finding, TeilhabeError
+from teilhabe.offices.templates import NOTES, template_layout, write_template
 from teilhabe.reading import open_reading
-from teilhabe.register import Register
-from teilhabe.templates import NOTES, template_layout, write_template
-from teilhabe.validation import load_suite, validate
+from teilhabe.validation.register import Register
+from teilhabe.validation.verdict import load_suite, validate
 from tests.filled_forms import cells_of, filled, header_row
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -16,15 +16,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from teilhabe import validation
-from teilhabe.contracts import Contract, load_contracts
+from teilhabe.contract.contracts import Contract, load_contracts
 from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
-from teilhabe.expectation_runs import Expectation, run_expectations
 from teilhabe.reading import open_reading
-from teilhabe.reading.column_places import ColumnPlaces
-from teilhabe.register import Register
-from teilhabe.single_texts import memory
-from teilhabe.validation import Suite, Verdict, contract_expectations, load_suite, validate
+from teilhabe.reading.layouts.column_places import ColumnPlaces
+from teilhabe.validation import verdict as validation
+from teilhabe.validation.expectation_runs import Expectation, run_expectations
+from teilhabe.validation.register import Register
+from teilhabe.validation.single_texts import memory
+from teilhabe.validation.verdict import Suite, Verdict, contract_expectations, load_suite, validate
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from teilhabe import ops
+from teilhabe.decisions.withdrawing import told, withdraw
 from teilhabe.errors import TeilhabeError
 from teilhabe.landing import FolderSource, RemoteFile, arrival, dataset_inbox, hand_in
 from teilhabe.settings import Settings
-from teilhabe.withdrawing import told, withdraw
 
 AT = datetime(2024, 4, 20, 9, 30, tzinfo=UTC)
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)

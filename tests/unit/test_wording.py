@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from teilhabe import wording
-from teilhabe.contracts import load_contracts
-from teilhabe.contradictions import _german
-from teilhabe.statistical_rules import _about
+from teilhabe.codes import wording
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.findings.contradictions import _german
+from teilhabe.validation.rules.statistical_rules import _about
 from tests.conftest import PROJECT
 
 

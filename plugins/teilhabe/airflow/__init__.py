@@ -1,1 +1,1 @@
-"""Everything of the package that knows Airflow."""
+"""Everything that knows Airflow: its services, accounts and rights, and the DAGs that `dags/` asks for."""

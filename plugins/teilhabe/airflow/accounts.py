@@ -13,11 +13,11 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from teilhabe import warehouse
 from teilhabe.airflow import metadata, processes, services
 from teilhabe.airflow.client import PASSWORD_FILE
 from teilhabe.airflow.rights import ADMIN, ALWAYS, AUTOMATION, DELIVERIES, HAND_IN, READ, Role, is_of_office
 from teilhabe.errors import ServiceError, TeilhabeError
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, get_settings, secret
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from teilhabe.airflow.deliveries import RETRIES
 from teilhabe.airflow.names import APPROVALS_DAG
-from teilhabe.approvals import PUBLISH, REFUSE
+from teilhabe.decisions.approvals import PUBLISH, REFUSE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

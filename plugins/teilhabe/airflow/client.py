@@ -13,10 +13,10 @@ import httpx
 import jwt
 import tenacity
 
-from teilhabe import warehouse
 from teilhabe.airflow import processes
 from teilhabe.airflow.rights import AUTOMATION
 from teilhabe.errors import ServiceError
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, secret
 
 PASSWORD_FILE = "airflow_admin.password"  # noqa: S105 - the name of a file

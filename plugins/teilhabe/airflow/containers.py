@@ -12,10 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from teilhabe import pipeline, warehouse
 from teilhabe.airflow import metadata, services
 from teilhabe.airflow.processes import COMPONENTS
 from teilhabe.errors import TeilhabeError
+from teilhabe.pipeline import pipeline
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, get_settings, prepare_home, secret
 
 HAND_OUT = "TEILHABE_HAND_OUT"

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 
-from teilhabe import warehouse
 from teilhabe.airflow import processes
 from teilhabe.airflow.rights import AUTOMATION
 from teilhabe.errors import ServiceError
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 
 SLOTS = 4

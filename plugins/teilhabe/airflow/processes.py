@@ -14,8 +14,8 @@ from typing import IO
 
 import psutil
 
-from teilhabe import warehouse
 from teilhabe.errors import ServiceError
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings
 
 COMPONENTS: dict[str, tuple[str, ...]] = {

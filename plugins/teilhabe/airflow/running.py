@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from teilhabe import build_status, building, loading, ops, pipeline, room
+from teilhabe import ops
 from teilhabe.airflow import processes, services
 from teilhabe.airflow.client import AirflowApi
 from teilhabe.airflow.names import WAREHOUSE_DAG, delivery_dag_id
-from teilhabe.contracts import Contract
+from teilhabe.building import build_status, building
+from teilhabe.contract.contracts import Contract
 from teilhabe.errors import ServiceError
+from teilhabe.landing import room
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
 from teilhabe.settings import Settings
 
 _LOOK_SECONDS = 0.5

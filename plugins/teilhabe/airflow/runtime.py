@@ -12,14 +12,20 @@ from typing import Any
 from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
-from teilhabe import approvals, building, housekeeping, loading, ops, pipeline, retention, schema
+from teilhabe import ops
 from teilhabe.airflow.names import WAREHOUSE_CONNECTION, delivery_dag_id
-from teilhabe.discretion import discreetly
+from teilhabe.building import building
+from teilhabe.decisions import approvals
 from teilhabe.errors import ContractError, TeilhabeError
+from teilhabe.keeping import housekeeping, retention
 from teilhabe.landing import Credentials
 from teilhabe.messages import alerts
 from teilhabe.messages.policy import load_policy
+from teilhabe.ops import schema
+from teilhabe.pipeline import pipeline
+from teilhabe.raw import loading
 from teilhabe.settings import Settings, get_settings
+from teilhabe.system.discretion import discreetly
 
 log = logging.getLogger(__name__)
 

@@ -28,14 +28,14 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import httpx
 import psutil
 
-from teilhabe import warehouse
 from teilhabe.airflow import metadata, processes
 from teilhabe.airflow.client import JWT_ALGORITHM, JWT_AUDIENCE, JWT_KEY, PASSWORD_FILE
 from teilhabe.airflow.processes import Recorded
 from teilhabe.airflow.rights import ADMIN
+from teilhabe.codes.office_time import OFFICE_TIME
 from teilhabe.errors import ContractError, ServiceError, WarehouseError
 from teilhabe.landing import Credentials
-from teilhabe.office_time import OFFICE_TIME
+from teilhabe.server import warehouse
 from teilhabe.settings import Settings, home_lock, prepare_home, secret
 
 _ATTEMPTS = 10
@@ -513,12 +513,12 @@ def _warm_up() -> None:
     """
     import great_expectations  # noqa: F401
 
-    import teilhabe.building
-    import teilhabe.pipeline
-    import teilhabe.reading.readers
-    import teilhabe.register
-    import teilhabe.statistical_expectations
-    import teilhabe.validation  # noqa: F401
+    import teilhabe.building.building
+    import teilhabe.pipeline.pipeline
+    import teilhabe.reading.layouts.readers
+    import teilhabe.validation.register
+    import teilhabe.validation.statistical_expectations
+    import teilhabe.validation.verdict  # noqa: F401
 
 
 def _leave_with(work: Callable[[], object]) -> NoReturn:

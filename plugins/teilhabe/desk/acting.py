@@ -13,16 +13,18 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.datastructures import FormData
 from starlette.datastructures import UploadFile as ReceivedFile
 
-from teilhabe import deciding, incidents, landing, ops, withdrawing
-from teilhabe.contracts import Contract
+from teilhabe import landing, ops
+from teilhabe.codes.periods import period_end
+from teilhabe.contract.contracts import Contract
+from teilhabe.decisions import deciding, withdrawing
 from teilhabe.desk import protection, queries
 from teilhabe.desk.accounts import READ_ONLY, Account
 from teilhabe.desk.core import FORM_BYTES, Desk, airflow_page, root_of
 from teilhabe.desk.reading import delivery_page, incident_page
 from teilhabe.errors import IncidentError, TeilhabeError
 from teilhabe.landing.base import CHUNK_BYTES, base_name
-from teilhabe.passing_bytes import passing_folder
-from teilhabe.periods import period_end
+from teilhabe.landing.passing_bytes import passing_folder
+from teilhabe.ops import incidents
 from teilhabe.settings import number_from_environment
 
 NOTE_CHARACTERS = 4000

@@ -12,11 +12,15 @@ from fastapi import Request, status
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from teilhabe import delivery_calendar, landing, loading, ops, saying, wording
-from teilhabe.contracts import Contract, SecrecyMethod, load_contracts
+from teilhabe import landing, ops
+from teilhabe.codes import wording
+from teilhabe.contract import delivery_calendar
+from teilhabe.contract.contracts import Contract, SecrecyMethod, load_contracts
 from teilhabe.desk import protection, words
 from teilhabe.desk.accounts import Account, Scope
 from teilhabe.errors import Finding
+from teilhabe.findings import saying
+from teilhabe.raw import loading
 from teilhabe.settings import Settings, secret
 
 Clock = Callable[[], datetime]

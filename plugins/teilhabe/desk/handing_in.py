@@ -11,13 +11,14 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response, status
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.background import BackgroundTask
 
-from teilhabe import templates, wording
-from teilhabe.contracts import Contract
+from teilhabe.codes import wording
+from teilhabe.contract.contracts import Contract
 from teilhabe.desk import queries
 from teilhabe.desk.accounts import Account
 from teilhabe.desk.core import Desk
 from teilhabe.errors import TeilhabeError
-from teilhabe.passing_bytes import passing_folder
+from teilhabe.landing.passing_bytes import passing_folder
+from teilhabe.offices import templates
 
 AHEAD = timedelta(days=92)
 ROWS = 100

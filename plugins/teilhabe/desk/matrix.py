@@ -11,8 +11,8 @@ from html import escape
 
 from markupsafe import Markup
 
-from teilhabe import wording
-from teilhabe.contracts import Contract
+from teilhabe.codes import wording
+from teilhabe.contract.contracts import Contract
 from teilhabe.desk import words
 from teilhabe.desk.queries import Cell, Window
 

@@ -13,7 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from teilhabe import delivery_calendar, ops
+from teilhabe import ops
+from teilhabe.contract import delivery_calendar
 
 if TYPE_CHECKING:
     from teilhabe.settings import Settings

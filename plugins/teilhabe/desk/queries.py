@@ -14,7 +14,7 @@ from psycopg.rows import class_row, dict_row
 
 from teilhabe import ops
 from teilhabe.desk.accounts import Scope
-from teilhabe.reading import persons
+from teilhabe.reading.files import persons
 
 Row = dict[str, Any]
 

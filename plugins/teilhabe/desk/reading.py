@@ -17,15 +17,19 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response,
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.background import BackgroundTask
 
-from teilhabe import contradictions, excluded_rows, harmless, landing, list_contradictions, warehouse
+from teilhabe import landing
 from teilhabe.airflow.names import APPROVALS_DAG
-from teilhabe.contracts import Contract
+from teilhabe.contract.contracts import Contract
 from teilhabe.desk import handing_in, matrix, metrics, queries, words
 from teilhabe.desk.accounts import Account
 from teilhabe.desk.core import Desk, root_of
 from teilhabe.errors import TeilhabeError
-from teilhabe.incidents import last_waiver_day
-from teilhabe.passing_bytes import passing_folder
+from teilhabe.findings import contradictions, list_contradictions
+from teilhabe.landing.passing_bytes import passing_folder
+from teilhabe.ops import excluded_rows
+from teilhabe.ops.incidents import last_waiver_day
+from teilhabe.server import warehouse
+from teilhabe.system import harmless
 
 PAGE_ROWS = 50
 EXCLUDED_SHOWN = 20

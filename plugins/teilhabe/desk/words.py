@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from teilhabe import wording
-from teilhabe.office_time import OFFICE_TIME, spell_moment
+from teilhabe.codes import wording
+from teilhabe.codes.office_time import OFFICE_TIME, spell_moment
 
 CELL_STATES = {
     "delivered": "geliefert",

@@ -1,4 +1,4 @@
-"""Landing: files come from offices and servers and are kept as received, forever.
+"""Files come from offices and servers and are kept as received.
 
 The order is always the same: ``settled(source)`` says what may be taken, ``source.fetch`` brings it, ``Archive.put``
 and ``Archive.record`` keep it, and only then ``source.acknowledge`` lets go of the original. A crash anywhere between

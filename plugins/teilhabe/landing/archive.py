@@ -1,6 +1,6 @@
 """The archive: bytes as received, named by their SHA-256, with one manifest entry per arrival.
 
-They stay until their time is over or somebody erases them (``teilhabe.removing``); the entry of the arrival stays, without names.
+They stay until their time is over or somebody erases them (``teilhabe.keeping.removing``); the entry of the arrival stays, without names.
 
 Below the archive's address lie ``objects/<first two digits>/<sha256>`` with an ending that says how the bytes are kept, and
 ``manifest/<dataset_id>/<received_at>-<sha256[:12]>-<n>.json``. Folder and object store behave alike. The SHA-256 is that of the
@@ -26,9 +26,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from teilhabe import room
 from teilhabe.errors import ContractError, ReadingError, SourceError, TeilhabeError
-from teilhabe.landing import compressed
+from teilhabe.landing import compressed, room
 from teilhabe.landing.base import CHUNK_BYTES, Credentials, private_dirs, sync_folder, write_stream
 from teilhabe.landing.s3 import s3_options
 
@@ -266,7 +265,8 @@ class Archive:
             return None
 
     def _from_container(self, sha256: str, path: str, to: Path) -> Path:
-        from teilhabe.reading import confined, containers
+        from teilhabe.reading import confined
+        from teilhabe.reading.files import containers
 
         said = self._read_json(path)
         with tempfile.TemporaryDirectory(dir=to.parent) as folder:

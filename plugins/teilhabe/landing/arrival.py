@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from teilhabe.codes.office_time import moment_in_office, spell_moment, stamp
 from teilhabe.errors import Finding, TeilhabeError
+from teilhabe.findings.saying import with_sentence
 from teilhabe.landing.base import RemoteFile
-from teilhabe.office_time import moment_in_office, spell_moment, stamp
-from teilhabe.saying import with_sentence
 
 RULE = "delivery.received_in_future"
 

@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from teilhabe import room
 from teilhabe.errors import SourceError, TeilhabeError
+from teilhabe.landing import room
 from teilhabe.settings import number_from_environment
 
 DEFAULT_SETTLE_SECONDS = 2.0

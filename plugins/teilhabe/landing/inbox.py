@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from teilhabe.codes.office_time import moment_in_office
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.landing.arrival import stated
 from teilhabe.landing.base import (
@@ -36,7 +37,6 @@ from teilhabe.landing.base import (
     sync_folder,
     write_stream,
 )
-from teilhabe.office_time import moment_in_office
 from teilhabe.settings import Settings
 
 TICKET_FILE = "delivery.json"

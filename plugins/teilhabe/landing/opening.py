@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from teilhabe.contract.senders import PLACE
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing.base import Credentials, Source
 from teilhabe.landing.inbox import FolderSource, dataset_inbox
@@ -16,7 +17,6 @@ from teilhabe.landing.mail import MailSource
 from teilhabe.landing.s3 import S3Source
 from teilhabe.landing.sftp import SftpSource
 from teilhabe.landing.web import WebSource
-from teilhabe.senders import PLACE
 from teilhabe.settings import Settings
 
 _SFTP_PORT = 22

@@ -1,1 +1,1 @@
-"""Messages to the offices and the operators: what they say, when they may go out, how they get there - each of them once."""
+"""Messages to offices and operators: what they say, when they may go out, how they get there - each of them once."""

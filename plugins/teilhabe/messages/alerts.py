@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from teilhabe import contradictions, loading
+from teilhabe.findings import contradictions
 from teilhabe.messages import compose, outbox
 from teilhabe.messages.policy import load_alert_policy
+from teilhabe.raw import loading
 
 if TYPE_CHECKING:
     from teilhabe import ops
-    from teilhabe.contracts import Contract
+    from teilhabe.contract.contracts import Contract
     from teilhabe.messages.outbox import Sent
     from teilhabe.messages.policy import GetCredentials, Policy
     from teilhabe.settings import Settings

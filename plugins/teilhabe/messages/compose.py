@@ -16,18 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
 
-from teilhabe import delivery_calendar, ops, removing, saying, wording
+from teilhabe import ops
+from teilhabe.codes import wording
+from teilhabe.codes.office_time import spell_moment
+from teilhabe.contract import delivery_calendar
 from teilhabe.errors import Finding
-from teilhabe.incidents import HELD, WITHDRAWN_ON
+from teilhabe.findings import saying
+from teilhabe.keeping import removing
 from teilhabe.messages import evidence
 from teilhabe.messages.rendering import Kind, Text, plain, render
-from teilhabe.office_time import spell_moment
-from teilhabe.reading import persons
+from teilhabe.ops.incidents import HELD, WITHDRAWN_ON
+from teilhabe.reading.files import persons
 
 if TYPE_CHECKING:
-    from teilhabe.contracts import Contract
-    from teilhabe.incidents import Change
+    from teilhabe.contract.contracts import Contract
     from teilhabe.messages.policy import Channel, Policy, Recipient
+    from teilhabe.ops.incidents import Change
 
 log = logging.getLogger(__name__)
 
@@ -728,7 +732,7 @@ def _facts(conn: ops.Connection, delivery: ops.Delivery) -> tuple[list[str], boo
 
 def _reply_by(policy: Policy, due: Iterable[date | None], now: datetime) -> date:
     """The earliest day to come agreed for one of the incidents, else ``reply_days`` from now; a working day."""
-    from teilhabe.holidays import next_working_day
+    from teilhabe.codes.holidays import next_working_day
 
     today = delivery_calendar.today(now)
     agreed = [day for day in due if day is not None and day > today]

@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teilhabe import landing, saying
-from teilhabe.contracts import Contract
+from teilhabe import landing
+from teilhabe.contract.contracts import Contract
 from teilhabe.errors import ReadingError
-from teilhabe.harmless import is_formula
-from teilhabe.reading import confined, persons
-from teilhabe.reading.labels import normalise
+from teilhabe.findings import saying
+from teilhabe.reading import confined
+from teilhabe.reading.cells.labels import normalise
+from teilhabe.reading.files import persons
+from teilhabe.reading.files.source import Source, cell_text
 from teilhabe.reading.report import Report
-from teilhabe.reading.source import Source, cell_text
+from teilhabe.system.harmless import is_formula
 
 if TYPE_CHECKING:
     from openpyxl import Workbook

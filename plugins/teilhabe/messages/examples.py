@@ -11,15 +11,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teilhabe import delivery_calendar, wording
+from teilhabe.codes import wording
+from teilhabe.codes.office_time import spell_moment
+from teilhabe.contract import delivery_calendar
 from teilhabe.errors import Evidence, Finding
 from teilhabe.messages import compose, evidence
 from teilhabe.messages.rendering import Kind, Text, render
-from teilhabe.office_time import spell_moment
 from teilhabe.ops import Delivery
 
 if TYPE_CHECKING:
-    from teilhabe.contracts import Contract
+    from teilhabe.contract.contracts import Contract
     from teilhabe.messages.policy import Policy, Recipient
 
 _FILE = "Beispiel.csv"

@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from teilhabe import landing
-from teilhabe.contracts import load_contracts
+from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.senders import known_addresses
 from teilhabe.errors import TeilhabeError
 from teilhabe.landing.base import matches
 from teilhabe.messages import compose, outbox
 from teilhabe.messages.policy import load_alert_policy
-from teilhabe.senders import known_addresses
 
 if TYPE_CHECKING:
     from teilhabe import ops

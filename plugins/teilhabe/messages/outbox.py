@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import dict_row
 
-from teilhabe import landing, loading, ops
-from teilhabe.contracts import Contract, contract_path, load_contract
+from teilhabe import landing, ops
+from teilhabe.contract.contracts import Contract, contract_path, load_contract
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.messages import compose
 from teilhabe.messages.channels import (
@@ -37,6 +37,7 @@ from teilhabe.messages.channels import (
     Uncertain,
     Webhook,
 )
+from teilhabe.raw import loading
 from teilhabe.settings import secret
 
 if TYPE_CHECKING:

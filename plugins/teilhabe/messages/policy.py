@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError
 
-from teilhabe import agreed
-from teilhabe.contracts import MAIL_ADDRESS, Strict
+from teilhabe.codes.office_time import OFFICE_TIME
+from teilhabe.contract.contracts import MAIL_ADDRESS, Strict
 from teilhabe.errors import ContractError
 from teilhabe.landing import Credentials
-from teilhabe.office_time import OFFICE_TIME
 from teilhabe.settings import Settings
+from teilhabe.system import agreed
 
 if TYPE_CHECKING:
-    from teilhabe.contracts import Contract
+    from teilhabe.contract.contracts import Contract
 
 FILE = "follow_up.yml"
 _DESCRIBED = "docs/reference/messages.md"
@@ -174,7 +174,7 @@ class Policy(Strict):
 
     @staticmethod
     def _is_quiet_day(local: datetime, quiet: QuietHours) -> bool:
-        from teilhabe.holidays import working_day
+        from teilhabe.codes.holidays import working_day
 
         if local.weekday() > 4:
             return quiet.weekends

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from teilhabe.errors import ContractError
+from teilhabe.findings.saying import number
 from teilhabe.messages.policy import TEXTS, Policy
-from teilhabe.saying import number
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -1,4 +1,4 @@
-"""Reading: from the delivered bytes to a tidy table of text. One reader per layout, never per file."""
+"""From the delivered bytes to a tidy table of text: one reader per layout, never per file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from teilhabe.errors import ReadingError
 from teilhabe.reading.report import Report
 
 if TYPE_CHECKING:
-    from teilhabe.contracts import Contract
-    from teilhabe.reading.base import Reading, ReadingContext
-    from teilhabe.reading.source import Source
+    from teilhabe.contract.contracts import Contract
+    from teilhabe.reading.files.source import Source
+    from teilhabe.reading.layouts.base import Reading, ReadingContext
 
 __all__ = ["Reading", "ReadingContext", "open_reading"]
 
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> Any:
     """``Reading`` and ``ReadingContext``, for whoever needs the classes themselves."""
     if name not in __all__:
         raise AttributeError(name)
-    from teilhabe.reading import base
+    from teilhabe.reading.layouts import base
 
     return getattr(base, name)
 
@@ -38,11 +38,11 @@ def open_reading(
 
     Raises ``ReadingError`` (one German sentence for the office) when none does or the file is damaged.
     """
-    from teilhabe.reading import guard, kinds
-    from teilhabe.reading.base import ReadingContext
-    from teilhabe.reading.readers import READERS
-    from teilhabe.reading.source import Source
-    from teilhabe.reading.table_names import name_of
+    from teilhabe.reading.files import guard, kinds
+    from teilhabe.reading.files.source import Source
+    from teilhabe.reading.layouts.base import ReadingContext
+    from teilhabe.reading.layouts.readers import READERS
+    from teilhabe.reading.layouts.table_names import name_of
 
     report = Report(file_name)
     if not path.stat().st_size:
@@ -102,7 +102,7 @@ def _codes(layout: Any) -> list[str]:
 
 def recognises(layout: Any, source: Source) -> bool:
     """Whether the bytes look like a layout."""
-    from teilhabe.reading.readers import READERS
+    from teilhabe.reading.layouts.readers import READERS
 
     try:
         return READERS[layout.reader].refuses(layout, source) is None

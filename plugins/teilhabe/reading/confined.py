@@ -31,16 +31,21 @@ from teilhabe.reading.report import Report
 from teilhabe.settings import number_from_environment
 
 if TYPE_CHECKING:
-    from teilhabe.contracts import Contract
-    from teilhabe.reading.base import ReadingContext
-    from teilhabe.reading.column_places import ColumnPlaces
-    from teilhabe.reading.duplicates import Hashes
-    from teilhabe.reading.excluding import RowsExcluded
+    from teilhabe.contract.contracts import Contract
+    from teilhabe.reading.layouts.base import ReadingContext
+    from teilhabe.reading.layouts.column_places import ColumnPlaces
+    from teilhabe.reading.layouts.duplicates import Hashes
+    from teilhabe.reading.layouts.excluding import RowsExcluded
 
 TOO_COSTLY = "file.too_costly"
 
 _MB = 1_000_000
-_MODULES = ("teilhabe.reading.confined", "teilhabe.reading.readers", "teilhabe.messages.evidence", "pyarrow.csv")
+_MODULES = (
+    "teilhabe.reading.confined",
+    "teilhabe.reading.layouts.readers",
+    "teilhabe.messages.evidence",
+    "pyarrow.csv",
+)
 """What the waiting process has read before the first job comes."""
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from teilhabe.reading import confined_process as p; p.main()"
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from teilhabe.parent import end_with
+from teilhabe.system.parent import end_with
 
 if TYPE_CHECKING:
     import pyarrow as pa

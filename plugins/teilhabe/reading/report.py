@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from teilhabe.codes.wording import spell_period
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding, ReadingError, Severity
-from teilhabe.saying import PLACE, affected_rows, say
-from teilhabe.wording import spell_period
+from teilhabe.findings.saying import PLACE, affected_rows, say
 
 MAX_KINDS = 500
 """Findings of different kinds before the reading ends: nobody reads more, and a hostile file could make millions."""

@@ -1,0 +1,1 @@
+"""From raw to marts: dbt, and the release that publishes what it built."""

@@ -1,0 +1,1 @@
+"""What an office agreed to deliver: datasets, layouts, senders, and when it is due."""

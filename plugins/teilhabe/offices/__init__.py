@@ -1,0 +1,1 @@
+"""What offices are handed: forms to fill in and the page that says what was agreed."""

@@ -1,0 +1,1 @@
+"""A new dataset, proposed from one of its files."""

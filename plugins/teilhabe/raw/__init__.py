@@ -1,0 +1,1 @@
+"""Raw tables: what was delivered, as text, append-only."""

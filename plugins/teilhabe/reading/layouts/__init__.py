@@ -1,0 +1,1 @@
+"""One module per layout that a contract can name, and what they share."""

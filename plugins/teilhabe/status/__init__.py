@@ -1,0 +1,1 @@
+"""How things stand, for the people who run them."""

@@ -1,0 +1,1 @@
+"""What every process needs, whatever it does: locks with an end, texts that do no harm, a parent it dies with."""
