@@ -69,23 +69,22 @@ class Star:
                 )
         return delivery_id
 
-    def dbt(self, *arguments: str, fails: bool = False) -> str:
+    def dbt(self, *arguments: str, fails: bool = False, project: Path = PROJECT / "dbt_project") -> str:
         """Run dbt by hand; the output, when it ended as expected."""
         environment = {
             **os.environ,
             **warehouse.dbt_environment(self.settings),
-            "DBT_PROFILES_DIR": str(PROJECT / "dbt_project"),
+            "DBT_PROFILES_DIR": str(project),
             "DBT_TARGET_PATH": str(self.work / "target"),
             "DBT_LOG_PATH": str(self.work / "logs"),
         }
-        done = dbt.run("dbt.cli.main", arguments, PROJECT / "dbt_project", environment)
+        done = dbt.run("dbt.cli.main", arguments, project, environment)
         assert (done.returncode != 0) is fails, done.stdout[-6000:]
         return done.stdout
 
     def build_by_hand(self) -> None:
         """Everything, the tests of the code itself included, by dbt alone, and published."""
-        self.dbt("build", "--select", "tag:staging")
-        self.dbt("build", "--exclude", "tag:staging")
+        self.dbt("build")
         self.publish()
 
     def build(self, *, force: bool = False, build_rows: int = Settings.build_rows) -> int:

@@ -62,13 +62,9 @@
     concat_ws(' until ', {{ contents }}.delivery_id, extract(epoch from {{ contents }}.known_until))
 {%- endmacro %}
 
-{#
-  SQL expression: fingerprint of the model's own text, of the macros it is made with (plugins/teilhabe/building/macros.py) and of the
-  rules it names that concern all partitions alike. A dbt run by hand does not know the macros: it computes everything anew, and so does the next build.
-#}
+{# SQL expression: fingerprint of the code (code_digest.sql) and of the rules the model names that concern all partitions alike. #}
 {% macro rules_digest() %}
-    {%- set macros = fromjson(env_var('TEILHABE_MACROS_OF_MODELS', '{}')) %}
-    '{{ local_md5(model.raw_code ~ macros.get(model.name, '')) }}'
+    (select code.digest from {{ model_code() }} as code where code.model = '{{ model.name }}')
     {%- for rule in (config.get('meta') or {}).get('rules', []) if rule != 'territory' %}
     || (select rule.digest from {{ ref('int_rule__digest') }} as rule where rule.rule_code = '{{ rule }}')
     {%- endfor %}

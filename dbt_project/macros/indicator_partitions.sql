@@ -67,16 +67,11 @@
     ) / (1 + {{ z * z }} / {{ n }}))::numeric
 {%- endmacro %}
 
-{# Query of (measure, period): the cells of the stale partitions of indicators, as codes or as keys. #}
-{% macro cells_of_stale(keyed=false) %}
+{# Query of (measure, period): the cells of the stale partitions of indicators. #}
+{% macro cells_of_stale() %}
     select distinct
-        {% if keyed %}
-        {{ surrogate_key(['needed.measure_code']) }} as measure_key,
-        {{ surrogate_key(['needed.cell_period_code']) }} as period_key
-        {% else %}
         needed.measure_code,
         needed.cell_period_code
-        {% endif %}
     from ({{ stale_partitions() }}) as stale
     inner join {{ ref('int_indicator__periods') }} as needed
         on
@@ -85,9 +80,9 @@
 {% endmacro %}
 
 {# Predicate "this observation may be a cell of a stale partition", so that the index on measure and period serves it. #}
-{% macro may_be_cell(columns, keyed=false) %}
+{% macro may_be_cell(columns) %}
     {% if not execute %}{{ return('true') }}{% endif %}
-    {{ return(in_rows(columns, cells_of_stale(keyed), 500)) }}
+    {{ return(in_rows(columns, cells_of_stale(), 500)) }}
 {% endmacro %}
 
 {# How far a number is from what was delivered, the furthest first: territorial_method of a result is that of its worst cell. #}

@@ -1,11 +1,14 @@
 {# The observation contract: names and types every staging model of observations yields, in this order. #}
-{% macro observation_columns() %}
-    {{ return([
-        'measure_code', 'territory_code', 'period_code', 'nationality', 'sex', 'age_band', 'category', 'value',
-        'obs_status', 'conf_status', 'dataset_id', 'delivery_id', 'row_number', 'column_number', 'known_from',
-        'territory_name_delivered', 'category_name',
-    ]) }}
+{% macro observation_shape() %}
+    {{ return({
+        'measure_code': 'text', 'territory_code': 'text', 'period_code': 'text', 'nationality': 'text', 'sex': 'text',
+        'age_band': 'text', 'category': 'text', 'value': 'numeric', 'obs_status': 'text', 'conf_status': 'text',
+        'dataset_id': 'text', 'delivery_id': 'bigint', 'row_number': 'integer', 'column_number': 'integer',
+        'known_from': 'timestamp with time zone', 'territory_name_delivered': 'text', 'category_name': 'text',
+    }) }}
 {% endmacro %}
+
+{% macro observation_columns() %}{{ return(observation_shape().keys() | list) }}{% endmacro %}
 
 {# What identifies one number: measure x territory x period x group x category. #}
 {% macro key_columns() %}

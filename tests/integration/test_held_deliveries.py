@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 
 from teilhabe import ops
-from teilhabe.building import building, held_deliveries, macros
+from teilhabe.building import building, held_deliveries
 from teilhabe.contract.contracts import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.raw import loading
@@ -158,21 +159,26 @@ def test_a_row_marts_does_not_take_names_its_delivery(star: Star) -> None:
         assert rows[0][1] in set(held_deliveries._named(conn, error, []))
 
 
-def test_a_macro_that_changes_recomputes_what_it_feeds(star: Star, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The partitions of the models made with it, without a new delivery and without a change of the models' own texts."""
+def test_code_that_changes_recomputes_what_it_feeds(star: Star, tmp_path: Path) -> None:
+    """The partitions of all models made with a macro or another model, in a dbt run by hand too; a comment feeds nothing."""
+    project = tmp_path / "dbt_project"
+    shutil.copytree(PROJECT / "dbt_project", project, ignore=shutil.ignore_patterns("target", "logs"))
 
-    def digests() -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        state = "select model, digest from intermediate.build_state where model like 'fct!_%' escape '!'"
-        for model, digest in star.ask(state, "transformer"):
-            found.setdefault(model, set()).add(digest)
-        return found
+    def digests(**where: Path) -> dict[str, str]:
+        star.dbt("run", "--select", "dim_framework", **where)
+        return dict(star.ask("select model, digest from intermediate.model_code", "transformer"))
 
-    star.build()
     before = digests()
-    known = macros.digests_of_models(PROJECT / "dbt_project")
-    monkeypatch.setattr(macros, "digests_of_models", lambda project: {**known, "fct_revision": "another"})
-    star.build()
-    after = digests()
-    assert {model for model in before if before[model] != after[model]} == {"fct_revision"}
-    assert not before["fct_revision"] & after["fct_revision"], "all its partitions"
+    for name, old, new in (
+        ("macros/indicator_partitions.sql", "1.959963984540054", "1.96"),
+        ("macros/reports.sql", "{#", "{# Otherwise said: "),
+        ("models/intermediate/int_observation__totaled.sql", "select", "select  "),
+    ):
+        path = project / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    after = digests(project=project)
+    changed = {model for model in before if before[model] != after[model]}
+    assert {"fct_indicator_vintage", "fct_indicator_comparison", "fct_observation_vintage"} <= changed
+    assert {"int_observation__rekeyed", "int_observation__contested", "fct_revision"} <= before.keys() - changed

@@ -47,6 +47,30 @@ def test_every_layer_is_a_group_and_only_the_published_one_is_public(models: lis
         assert (model["group"], model["access"]) == (layer, access), model["name"]
 
 
+def test_a_layer_reads_only_itself_and_those_before_it(manifest: dict[str, Any]) -> None:
+    """Seeds belong to the first; marts may read marts, intermediate may not."""
+    layers = {"staging": 0, "intermediate": 1, "marts": 2}
+    layer_of = {
+        key: 0 if node["resource_type"] == "seed" else layers[node["fqn"][1]]
+        for key, node in manifest["nodes"].items()
+        if node["resource_type"] in ("model", "seed")
+    }
+    upwards = {
+        f"{key} reads {parent}"
+        for key, layer in layer_of.items()
+        for parent in manifest["nodes"][key].get("depends_on", {}).get("nodes", [])
+        if layer_of.get(parent, 0) > layer
+    }
+    assert not upwards
+
+
+def test_every_staging_model_of_observations_leads_to_the_union(manifest: dict[str, Any]) -> None:
+    """Named as parents, so that dbt knows order and lineage from the first build on."""
+    united = set(manifest["nodes"]["model.teilhabe.int_observation__unioned"]["depends_on"]["nodes"])
+    marked = {k for k, n in manifest["nodes"].items() if n.get("config", {}).get("meta", {}).get("observations")}
+    assert len(marked) >= 30 and marked <= united
+
+
 def test_published_tables_have_contracts_with_keys(models: list[dict[str, Any]]) -> None:
     """Wide views take their columns from the catalogue; everything else is a promise."""
     tables = [m for m in models if m["fqn"][1] == "marts" and m["config"]["materialized"] == "incremental"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from teilhabe.building import observation_union
 from teilhabe.contract import naming
 from teilhabe.contract.contracts import Contract, contract_path, load_contract
 from teilhabe.errors import ReadingError, TeilhabeError
@@ -86,11 +87,15 @@ def test_contract_suite_model_and_fixture_are_written_and_only_the_catalogue_gro
         "dbt_project/models/staging/office/stg_office__numbers.sql",
         "dbt_project/models/staging/office/stg_office__numbers.yml",
         "tests/fixtures/deliveries/office__numbers.csv",
+        "dbt_project/macros/observation_models.sql",
     }
     catalogue = settings.dbt_project / "seeds" / "measures.csv"
-    assert [p for p, content in before.items() if p.read_bytes() != content] == [catalogue]
+    union = observation_union.path(settings.dbt_project)
+    assert {p for p, content in before.items() if p.read_bytes() != content} <= {catalogue, union}
     assert catalogue.read_bytes().startswith(before[catalogue])
-    assert set(made.files) == (after - set(before)) | {catalogue}
+    assert set(made.files) == (after - set(before)) | {catalogue, union}
+    assert "ref('stg_office__numbers')" in union.read_text(encoding="utf-8")
+    assert observation_union.is_current(settings.dbt_project)
     contract = load_contract(contract_path(settings.agencies, "office__numbers"))
     assert load_suite(settings.expectations, contract).expectations
 
@@ -132,7 +137,7 @@ def test_the_fixture_has_the_structure_but_not_the_numbers_and_no_remarks(settin
 def test_nothing_is_written_in_a_dry_run(settings: Settings, tmp_path: Path) -> None:
     before = {p: p.read_bytes() for p in settings.project.rglob("*") if p.is_file()}
     made = new_dataset(settings, "office", "numbers", file(tmp_path, WIDE), dry_run=True)
-    assert len(made.files) == 6 and made.rows == 4
+    assert len(made.files) == 7 and made.rows == 4
     assert {p: p.read_bytes() for p in settings.project.rglob("*") if p.is_file()} == before
 
 

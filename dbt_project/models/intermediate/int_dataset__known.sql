@@ -10,6 +10,9 @@ with known as (
 )
 
 select
-    dataset_id,
-    split_part(dataset_id, '__', 1) as agency_code
+    known.dataset_id,
+    split_part(known.dataset_id, '__', 1) as agency_code,
+    contract.number_deviation
 from known
+left join {{ source('ops', 'dataset') }} as contract
+    on known.dataset_id = contract.dataset_id

@@ -11,7 +11,7 @@
     'indicators': ['int_indicator__definitions', 'int_indicator__terms'],
     'comparisons': ['int_indicator__definitions', 'indicator_targets'],
     'revision_reasons': ['revision_reasons'],
-    'deviations': ['dim_dataset'],
+    'deviations': ['int_dataset__known'],
 } %}
 {% for rule, relations in rules.items() %}
 select

@@ -127,19 +127,17 @@ selections as materialized (
         selection_id,
         measure_code,
         cell_period_code,
-        {{ surrogate_key(['measure_code']) }} as measure_key,
-        {{ surrogate_key(['cell_period_code']) }} as cell_period_key,
         nationality,
         sex,
         age_band,
         category,
-        dataset_rule = 'any' or role = 'numerator' as is_resolved
+        dataset_rule = 'any' or role = 'numerator' as is_chosen
     from needed
 ),
 
 selected as materialized (
-    {% for relation, is_resolved in [
-        (ref('int_observation__resolved'), true), (ref('int_observation__candidates'), false),
+    {% for relation, is_chosen in [
+        (ref('int_observation__chosen'), true), (ref('int_observation__candidates'), false),
     ] %}
     select
         selections.selection_id,
@@ -157,23 +155,17 @@ selected as materialized (
         observed.known_from,
         observed.known_until,
         observed.is_derived,
-        {{ '0' if is_resolved else 'observed.source_priority' }} as source_priority
+        {{ '0' if is_chosen else 'observed.source_priority' }} as source_priority
     from selections
     inner join {{ relation }} as observed
         on
-            {% if is_resolved %}
-            selections.measure_key = observed.measure_key
-            and selections.cell_period_key = observed.period_key
-            {% else %}
             selections.measure_code = observed.measure_code
             and selections.cell_period_code = observed.period_code
-            {% endif %}
             and {{ selected_by('selections', 'observed') }}
             {% if is_incremental() %}
-            and {{ may_be_cell('observed.measure_key, observed.period_key', keyed=true) if is_resolved
-                else may_be_cell('observed.measure_code, observed.period_code') }}
+            and {{ may_be_cell('observed.measure_code, observed.period_code') }}
             {% endif %}
-    where {{ '' if is_resolved else 'not ' }}selections.is_resolved
+    where {{ '' if is_chosen else 'not ' }}selections.is_chosen
     {{ 'union all' if not loop.last }}
     {% endfor %}
 ),

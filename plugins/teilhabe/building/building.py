@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from teilhabe import ops
-from teilhabe.building import dbt_run, held_deliveries, macros, releasing
+from teilhabe.building import dbt_run, held_deliveries, macros, observation_union, releasing
 from teilhabe.contract.contracts import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.raw import loading
@@ -162,7 +162,7 @@ def _passes(
 
 def _pass_ends(settings: Settings, *, anew: bool) -> list[int | None]:
     """Last delivery of each pass: none of them takes in more than ``settings.build_rows`` rows, or it is one delivery."""
-    datasets = [name.removeprefix("stg_") for name in observation_models(settings)]
+    datasets = [name.removeprefix("stg_") for name in observation_union.models(settings.dbt_project)]
     with warehouse.connect("transformer", settings) as conn:
         [[held]] = conn.execute("select to_regclass('intermediate.int_delivery__contents')").fetchall()
         waits = "true"
@@ -200,7 +200,7 @@ def _models_version(settings: Settings) -> str:
 
 def _reading_version(settings: Settings) -> str:
     """Fingerprint of how rows of deliveries become observations, its second line."""
-    return macros.digest_of_reading(settings.dbt_project, macros.digests_of_models(settings.dbt_project))
+    return macros.digest_of_reading(settings.dbt_project)
 
 
 def _reads_otherwise(settings: Settings) -> bool:
@@ -265,14 +265,12 @@ def run_dbt(settings: Settings, arguments: Sequence[str], target: Path, environm
     quiet = ["--quiet", "--no-use-colors", "--log-level-file", "info"]
     command = [str(target), *quiet, *arguments]
     # A correction no longer needed is told, see `needless_corrections`; it must not hold up everybody's numbers.
-    variables: dict[str, Any] = {"observation_models": observation_models(settings), "repaired_corrections": "warn"}
-    command += ["--vars", json.dumps(variables)]
+    command += ["--vars", json.dumps({"repaired_corrections": "warn"})]
     environment = {
         **environment,
         "DBT_TARGET_PATH": str(target),
         "DBT_PROFILES_DIR": str(settings.dbt_project),
         "DO_NOT_TRACK": "1",
-        "TEILHABE_MACROS_OF_MODELS": json.dumps(macros.digests_of_models(settings.dbt_project)),
         "TEILHABE_TERRITORIAL_STATE": settings.territorial_state.isoformat() if settings.territorial_state else "",
     }
     done = _in_a_process_of_its_own(
@@ -307,13 +305,6 @@ def needless_corrections(settings: Settings) -> list[str]:
     for (message,) in rows:
         log.warning("%s", message)
     return [message for (message,) in rows]
-
-
-def observation_models(settings: Settings) -> list[str]:
-    """Staging models that yield observations, by what their yml says: so a new dataset is nobody's list entry."""
-    marked = re.compile(r"\bobservations:\s*true\b")
-    files = settings.dbt_project.glob("models/staging/*/stg_*.yml")
-    return sorted(path.stem for path in files if marked.search(path.read_text(encoding="utf-8")))
 
 
 def _failure(arguments: Sequence[str], nodes: Sequence[Node], output: str, code: int) -> str:

@@ -1,6 +1,6 @@
-"""Which macros of the dbt project feed which model, and a fingerprint of them: a macro that changes makes new numbers.
+"""Fingerprint of what reads deliveries: the texts of the models that do, and of the macros they use.
 
-dbt tells a model's own text only. What a macro calls, and what a strategy runs, is found in the texts themselves.
+A macro that a model calls is found in the texts themselves: dbt notes only those called while it parses.
 """
 
 from __future__ import annotations
@@ -16,31 +16,27 @@ _STRATEGY = re.compile(r"incremental_strategy\s*=\s*'(\w+)'")
 _LENGTH = 16
 
 
-def digests_of_models(project: Path) -> dict[str, str]:
-    """Model -> fingerprint of all macros it is made with, directly or through others. Comments do not count."""
+def digest_of_reading(project: Path) -> str:
+    """Fingerprint of how rows of deliveries become observations: each delivery is read once, unless this changes.
+
+    Comments do not count.
+    """
     macros = _macros(project / "macros")
-    words = re.compile(rf"\b({'|'.join(map(re.escape, macros))})\b\s*\(") if macros else None
-    calls = {name: set(words.findall(text)) - {name} if words else set() for name, text in macros.items()}
-    found = {}
-    for path in sorted((project / "models").rglob("*.sql")):
-        text = _COMMENT.sub("", path.read_text(encoding="utf-8"))
-        direct = set(words.findall(text)) if words else set()
-        direct |= {f"get_incremental_{strategy}_sql" for strategy in _STRATEGY.findall(text)} & macros.keys()
-        found[path.stem] = _digest({name: macros[name] for name in _closure(direct, calls)})
-    return found
-
-
-def digest_of_reading(project: Path, macros_of_models: Mapping[str, str]) -> str:
-    """Fingerprint of what makes observations of the rows of deliveries: each delivery is read once, unless this changes."""
+    words = re.compile(rf"\b({'|'.join(map(re.escape, macros))})\b\s*\(") if macros else re.compile(r"(?!)")
+    calls = {name: set(words.findall(text)) - {name} for name, text in macros.items()}
+    models = project / "models"
     texts = {}
-    staging = list((project / "models" / "staging").rglob("stg_*.sql"))
-    for path in [*staging, *(project / "models" / "intermediate").glob("int_delivery__*.sql"), *_unioned(project)]:
-        texts[path.stem] = _COMMENT.sub("", path.read_text(encoding="utf-8")) + macros_of_models.get(path.stem, "")
+    for pattern in (
+        "staging/**/stg_*.sql",
+        "intermediate/int_delivery__*.sql",
+        "intermediate/int_observation__unioned.sql",
+    ):
+        for path in models.glob(pattern):
+            text = _COMMENT.sub("", path.read_text(encoding="utf-8"))
+            direct = set(words.findall(text))
+            direct |= {f"get_incremental_{strategy}_sql" for strategy in _STRATEGY.findall(text)} & macros.keys()
+            texts[path.stem] = text + _digest({name: macros[name] for name in _closure(direct, calls)})
     return _digest(texts)
-
-
-def _unioned(project: Path) -> list[Path]:
-    return list((project / "models" / "intermediate").glob("int_observation__unioned.sql"))
 
 
 def _macros(folder: Path) -> dict[str, str]:

@@ -507,6 +507,7 @@ def new_dataset(
 @contracts_app.command("check")
 def contracts_check() -> None:
     """Check every contract and its suite; names file and key of what is wrong."""
+    from teilhabe.building import observation_union
     from teilhabe.contract.contracts import load_contract
     from teilhabe.validation.verdict import load_suite
 
@@ -519,9 +520,24 @@ def contracts_check() -> None:
         except TeilhabeError as error:
             problems += 1
             err.print(f"[red]{escape(str(error))}[/red]", highlight=False)
+    union = observation_union.path(settings.dbt_project)
+    if not observation_union.is_current(settings.dbt_project):
+        problems += 1
+        err.print(f"[red]{escape(str(union))}: it lists other staging models than there are.[/red]", highlight=False)
+        err.print("Run `teilhabe contracts union`.", highlight=False)
     out.print(f"{len(paths)} contracts checked, {problems} with errors.")
     if problems or not paths:
         raise typer.Exit(FAILED)
+
+
+@contracts_app.command("union")
+def contracts_union() -> None:
+    """List the staging models of observations for dbt anew, after one was added or removed by hand."""
+    from teilhabe.building import observation_union
+
+    project = get_settings().dbt_project
+    models = observation_union.write(project)
+    out.print(f"{observation_union.path(project)}: {len(models)} models.", highlight=False)
 
 
 @contracts_app.command("page")

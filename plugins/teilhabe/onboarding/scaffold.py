@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from teilhabe.building import observation_union
 from teilhabe.contract import naming
 from teilhabe.contract.contracts import contract_path, parse_contract
 from teilhabe.errors import ReadingError, TeilhabeError
@@ -49,7 +50,7 @@ class Scaffold:
 def new_dataset(
     settings: Settings, agency: str, dataset: str, path: Path, *, title: str | None = None, dry_run: bool = False
 ) -> Scaffold:
-    """Write contract, suite, staging model and fixture of a dataset proposed from ``path``.
+    """Write contract, suite, staging model and fixture of a dataset proposed from ``path``, and add it to the union.
 
     Raises ``TeilhabeError`` when something is there already, the file is about single persons, or no layout fits.
     """
@@ -83,7 +84,9 @@ def new_dataset(
                 stream.write(content)
         if proposal.measures:
             measures_file.write_text(catalogue, encoding="utf-8", newline="")
-    written = [*targets, *([measures_file] if proposal.measures else [])]
+        observation_union.write(settings.dbt_project)
+    union = observation_union.path(settings.dbt_project)
+    written = [*targets, union, *([measures_file] if proposal.measures else [])]
     return Scaffold(written, proposal.decided, proposal.open_points, rows, findings)
 
 
@@ -250,20 +253,8 @@ def _model(dataset_id: str, proposal: Proposal) -> str:
     return "\n".join([*lines, ") }}"]) + "\n"
 
 
-_STAGED = (
-    ("measure_code", "text"), ("territory_code", "text"), ("period_code", "text"), ("nationality", "text"), ("sex", "text"),
-    ("age_band", "text"), ("category", "text"), ("value", "pg_catalog.numeric"), ("obs_status", "text"), ("conf_status", "text"),
-    ("dataset_id", "text"), ("delivery_id", "bigint"), ("row_number", "integer"), ("column_number", "integer"),
-    ("known_from", "timestamp with time zone"), ("territory_name_delivered", "text"), ("category_name", "text"),
-)  # fmt: skip
-
-
 def _model_yml(settings: Settings, dataset_id: str, proposal: Proposal) -> str:
     grain = ", ".join(["delivery", "territory", "period", *_groups(proposal)])
-    columns = "".join(
-        f"      - name: {name}\n        data_type: {kind}\n        description: \"{{{{ doc('observation_{name}') }}}}\"\n"
-        for name, kind in _STAGED
-    )
     return f"""version: 2
 
 sources:
@@ -281,8 +272,7 @@ models:
       meta: {{dataset_id: {dataset_id}, observations: true}}
     data_tests:
       - is_observation
-    columns:
-{columns}"""
+"""
 
 
 _SHARE = re.compile(r"quote|anteil|prozent|%", re.IGNORECASE)
