@@ -558,6 +558,49 @@ def test_without_history_shares_that_are_all_whole_multiples_of_five_have_lost_t
     assert judged(SCALE, posts(1941, 1103, 850), usual_max={"social_work_fte": 300}).count == 3
 
 
+def rates(*values: float, measure: str = "unemployment_rate_official") -> list[Row]:
+    return [row(value, measure_code=measure, period_code=str(2000 + n)) for n, value in enumerate(values)]
+
+
+def test_percentages_without_an_earlier_delivery_are_neither_fractions_nor_tenfold() -> None:
+    """Several years of one file are all on the same scale, so they say nothing of it."""
+    right = (6.8, 6.1, 6.4, 5.8, 15.3, 5.3, 7.0, 8.2, 9.1, 10.0)
+    assert judged(SCALE, rates(*right)).success
+    fractions = judged(SCALE, rates(*(value / 100 for value in right)))
+    assert (fractions.count, fractions.evidence[0].expected) == (
+        10,
+        "einen Anteil in Prozent, z. B. 34,6 und nicht 0,346",
+    )
+    tenfold = judged(SCALE, rates(*(value * 10 for value in right)))
+    assert (tenfold.count, tenfold.evidence[0].expected) == (10, "eine Zahl mit Dezimalkomma, z. B. 6,8")
+    assert judged(SCALE, rates(0.4, 0.5, 0.9)).success, "three small shares are possible"
+    assert judged(SCALE, rates(40, 25, 30, 35, 90, 100)).success, "an office may round to whole per cent"
+    assert judged(SCALE, rates(*(value / 100 for value in right), measure="social_work_fte")).success
+
+
+def test_an_earlier_delivery_speaks_for_its_measures_only() -> None:
+    fractions = rates(0.068, 0.061, 0.064, 0.058, 0.153, 0.053, 0.07, 0.082, 0.091, 0.1)
+    known = Known(**{OWN: rates(6.8, 6.1, 6.4, 5.8, measure="unemployment_rate_dependent")})
+    assert judged(SCALE, fractions, history=known).count == 10
+
+
+def test_measures_that_may_have_fractions_are_held_to_their_scale_in_every_dataset() -> None:
+    """Named in each row or once for the whole contract."""
+    ruled = {
+        dataset_id
+        for dataset_id, contract in CONTRACTS.items()
+        if any(one.rule == "values.scale" for one in validation.contract_expectations(contract))
+    }
+    assert {
+        "state_monitor__day_care_language",
+        "state_monitor__minimum_income_rate",
+        "state_monitor__school_leavers",
+        "employment_agency__unemployed_district",
+        "civic__social_work",
+    } <= ruled
+    assert "state_monitor__population" not in ruled
+
+
 def test_every_territory_has_every_group_of_the_table() -> None:
     rule = {"type_": "expect_period_to_be_complete", "by": ["sex"]}
     rows = [*by_sex(1, 1, 0), *by_sex(1, 1, 0, territory_code="03158", territory_name="Wolfenbüttel")]

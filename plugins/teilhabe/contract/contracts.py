@@ -1057,6 +1057,12 @@ def numbered_measures(project: Path) -> frozenset[str]:
 
 
 @cache
+def percentages(project: Path) -> frozenset[str]:
+    """Measures given in per cent."""
+    return frozenset(row["measure_code"] for row in _measures(project) if row["unit"] == "per cent")
+
+
+@cache
 def _measures(project: Path) -> tuple[dict[str, str], ...]:
     catalogue = project / "dbt_project" / "seeds" / "measures.csv"
     if not catalogue.is_file():

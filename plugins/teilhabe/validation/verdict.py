@@ -285,7 +285,7 @@ def contract_expectations(contract: Contract) -> list[Expectation]:
             _check("value_check", ["plausible"], "critical", "value.not_whole", "value",
                    "Eine Anzahl hat Nachkommastellen.", "eine ganze Zahl"),
         ]  # fmt: skip
-        if not counted_measures(contract.path.parents[2]).issuperset(contract.codes("measure_code") or ()):
+        if not counted_measures(contract.path.parents[2]).issuperset(contract.measures):
             scale = ValuesToKeepTheirScale
             rules.append(
                 Expectation(scale.type, {}, "critical", scale.rule, scale.sentence_de, scale.expected_de, "observations",
