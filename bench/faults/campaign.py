@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import math
 import os
 import shutil
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -25,7 +27,7 @@ from typing import Any
 import psutil
 
 from teilhabe import landing, ops
-from teilhabe.building import releasing
+from teilhabe.building import building, releasing
 from teilhabe.errors import TeilhabeError
 from teilhabe.keeping import backup, checking
 from teilhabe.messages import outbox
@@ -46,11 +48,17 @@ class Phase:
 
     name: str
     kills: int = 0
-    """Processes that were alive when the signal came."""
+    """Processes that were alive when the signal came; of ``two at once`` the rounds, for nothing is killed there."""
     finished: int = 0
     """Those that had come to their end before."""
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    until: float = math.inf
+    """By ``time.monotonic``: the phase begins nothing new after it and is complete as far as it went."""
+
+    def goes_on(self, kills: int) -> bool:
+        """Whether more is to be killed; what always ends before its signal does not go on for ever."""
+        return self.kills < kills and self.kills + self.finished < kills * 3 and time.monotonic() < self.until
 
 
 class House:
@@ -62,7 +70,7 @@ class House:
         self.good = self.bad = 0
         self._drafts = settings.home / "drafts"
         self._drafts.mkdir(parents=True, exist_ok=True)
-        self._durations: dict[str, float] = {}
+        self._longest = 1.0
 
     # ------------------------------------------------------------------------------------------------------------ steps
 
@@ -88,13 +96,16 @@ class House:
     def judge(self) -> None:
         pipeline.judge(self.settings, self.contract)
 
-    def load(self) -> None:
-        pipeline.load(self.settings, self.contract)
+    def take_in(self) -> None:
+        pipeline.take_in(self.settings, self.contract)
 
     def finish(self) -> None:
         """The next run."""
         self.archive()
-        pipeline.take_in(self.settings, self.contract)
+        self.take_in()
+
+    def build(self) -> None:
+        building.build(self.settings)
 
     def send(self) -> None:
         pipeline.follow_up(self.settings, NOON, lambda _: landing.Credentials())
@@ -131,30 +142,34 @@ class House:
         _, status = os.waitpid(self.in_child(work), 0)
         return status == 0
 
-    def duration(self, name: str, work: Callable[[], object]) -> float:
-        """How long the step takes when nobody kills it, measured once."""
-        if name not in self._durations:
-            started = time.monotonic()
-            if not self.whole(work):
-                raise TeilhabeError(f"{name} does not even work when nobody kills it: {self.said()}")
-            self._durations[name] = time.monotonic() - started
-        return self._durations[name]
+    def measure(self, work: Callable[[], object]) -> None:
+        """Find out how long the step takes when nobody kills it: within that time the signals come."""
+        started = time.monotonic()
+        if not self.whole(work):
+            raise TeilhabeError(f"The step does not even work when nobody kills it: {self.said()}")
+        self._longest = time.monotonic() - started
 
     def said(self) -> str:
         """The last error of a step."""
         log = self.settings.home / "children.log"
         return log.read_text(encoding="utf-8")[-2000:] if log.is_file() else ""
 
-    def killed(self, phase: Phase, work: Callable[[], object], longest: float) -> None:
+    def killed(self, phase: Phase, work: Callable[[], object]) -> None:
         child = self.in_child(work)
-        time.sleep(self.random.uniform(0, longest))
+        self.wait_a_moment()
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
-            phase.kills += 1
-        else:
-            phase.finished += 1
+        self.note(phase, was_alive=os.WIFSIGNALED(status))
+
+    def wait_a_moment(self) -> None:
+        time.sleep(self.random.uniform(0, self._longest))
+
+    def note(self, phase: Phase, *, was_alive: bool) -> None:
+        """Signals that come too late make the next ones come earlier: how long a step takes depends on who else computes."""
+        phase.kills += was_alive
+        phase.finished += not was_alive
+        self._longest *= 1.05 if was_alive else 0.85
 
     # ------------------------------------------------------------------------------------------------------- afterwards
 
@@ -178,6 +193,24 @@ class House:
         for part in checking.check(self.settings, full=True):
             found += [f"check, {part.subject}: {problem}" for problem in part.problems if part.subject != "disk"]
         return found
+
+    def published(self) -> int:
+        """Deliveries in the marts; -1 where one of them is not there with all its numbers."""
+        with warehouse.connect("analyst", self.settings) as conn:
+            rows = conn.execute(
+                "select count(*), sum(value) from marts.fct_observation_vintage where territorial_basis <> 'converted' and not is_derived"
+                " group by delivery_id order by delivery_id"
+            ).fetchall()
+        # As ``hand_in`` writes them: fifteen numbers, each file's ten more than those of the file before.
+        numbers = [int(total) // 15 - 1007 if count == 15 else -1 for count, total in rows]
+        return len(rows) if numbers == [10 * number for number in range(len(rows))] else -1
+
+    def wrong_marts(self) -> list[str]:
+        found = [] if (seen := self.published()) == self.good else [f"{seen} of {self.good} deliveries are published"]
+        if left := self.ask("select delivery_id from ops.delivery_to_build"):
+            found.append(f"deliveries {left} were not built")
+        running = self.ask("select count(*) from ops.build where state = 'running'")
+        return found + ([] if running == [(0,)] else [f"{running[0][0]} builds are still said to run"])
 
     def wrong_messages(self) -> list[str]:
         """Every refused file is told once, and every message lies in the folder once."""
@@ -206,9 +239,13 @@ class House:
 
 
 def run(
-    settings: Settings, kills: int, seed: int, wanted: tuple[str, ...], tell: Callable[[Phase], None]
+    settings: Settings,
+    kills: Mapping[str, int],
+    seed: int,
+    tell: Callable[[Phase], None],
+    until: float = math.inf,
 ) -> list[Phase]:
-    """Every phase with so many kills, one after the other in one home."""
+    """Every phase with so many kills, one after the other in one home; what is reached ``until`` then is enough."""
     import great_expectations  # noqa: F401 - read once, not in every process
 
     from teilhabe.messages import compose  # noqa: F401
@@ -216,10 +253,10 @@ def run(
 
     house = House(settings, seed)
     phases = []
-    for name in wanted:
-        phase = Phase(name)
+    for name, wanted in kills.items():
+        phase = Phase(name, until=until)
         started = time.monotonic()
-        _PHASES[name](house, phase, kills)
+        _PHASES[name](house, phase, wanted)
         phase.problems += house.wrong()
         phase.seconds = time.monotonic() - started
         phases.append(phase)
@@ -227,7 +264,7 @@ def run(
     return phases
 
 
-def _step(name: str, before: str | None) -> Callable[[House, Phase, int], None]:
+def _step(name: str, *before: str) -> Callable[[House, Phase, int], None]:
     """A step of a delivery: after two kills the next run, for what kills its process three times is refused."""
 
     def phase_of(house: House, phase: Phase, kills: int) -> None:
@@ -235,16 +272,15 @@ def _step(name: str, before: str | None) -> Callable[[House, Phase, int], None]:
 
         def prepared() -> None:
             house.hand_in()
-            for step in ("archive", "judge"):
-                if before is not None and step <= before:
-                    house.whole(getattr(house, step))
+            for step in before:
+                house.whole(getattr(house, step))
 
         prepared()
-        longest = house.duration(name, work)
-        while phase.kills < kills and phase.kills + phase.finished < kills * 3:
+        house.measure(work)
+        while phase.goes_on(kills):
             prepared()
             for _ in range(2):
-                house.killed(phase, work, longest)
+                house.killed(phase, work)
             if not house.whole(house.finish):
                 phase.problems.append("the next run failed")
 
@@ -254,13 +290,13 @@ def _step(name: str, before: str | None) -> Callable[[House, Phase, int], None]:
 def _send(house: House, phase: Phase, kills: int) -> None:
     house.hand_in(good=False)
     house.whole(house.finish)
-    longest = house.duration("send", house.send)
-    while phase.kills < kills and phase.kills + phase.finished < kills * 3:
+    house.measure(house.send)
+    while phase.goes_on(kills):
         for _ in range(3):
             house.hand_in(good=False)
         house.whole(house.finish)
         for _ in range(6):
-            house.killed(phase, house.send, longest)
+            house.killed(phase, house.send)
         if not house.whole(house.send):
             phase.problems.append("the next round failed")
     phase.problems += house.wrong_messages()
@@ -268,12 +304,12 @@ def _send(house: House, phase: Phase, kills: int) -> None:
 
 def _backup(house: House, phase: Phase, kills: int) -> None:
     place = house.settings.home.parent / "backup"
-    longest = house.duration("backup", house.back_up)
-    while phase.kills < kills and phase.kills + phase.finished < kills * 3:
+    house.measure(house.back_up)
+    while phase.goes_on(kills):
         house.hand_in()
         house.whole(house.finish)
         for _ in range(10):
-            house.killed(phase, house.back_up, longest)
+            house.killed(phase, house.back_up)
         if not house.whole(house.back_up):
             phase.problems.append("the next backup failed")
         for made in backup.sets(place)[-3:]:
@@ -290,50 +326,100 @@ def _backup(house: House, phase: Phase, kills: int) -> None:
 def _database(house: House, phase: Phase, kills: int) -> None:
     """The server dies under a run."""
     house.hand_in()
-    longest = house.duration("run", house.finish)
-    while phase.kills < kills and phase.kills + phase.finished < kills * 3:
+    house.measure(house.finish)
+    while phase.goes_on(kills):
         house.hand_in()
         child = house.in_child(house.finish)
-        time.sleep(house.random.uniform(0, longest))
-        if _kill_server(house.settings):
-            phase.kills += 1
-        else:
-            phase.finished += 1
-        os.waitpid(child, 0)
-        warehouse.ensure_running(house.settings)
+        house.wait_a_moment()
+        was_alive = os.waitpid(child, os.WNOHANG) == (0, 0)
+        _kill_server(house.settings)
+        warehouse.ensure_running(house.settings)  # as `up` does it when the server is gone
+        if was_alive:
+            os.waitpid(child, 0)
+        house.note(phase, was_alive=was_alive)
         if not house.whole(house.finish):
             phase.problems.append("the next run failed")
 
 
-def _kill_server(settings: Settings) -> bool:
-    """Whether there was one."""
+def _kill_server(settings: Settings) -> None:
     pid = int(
         ((settings.home / "postgres").resolve() / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0]
     )
-    try:
-        server = psutil.Process(pid)
-        server.kill()
-        server.wait(10)  # on a busy machine a killed process lives on for a moment
-    except psutil.NoSuchProcess:
-        return False
-    return True
+    server = psutil.Process(pid)
+    server.kill()
+    server.wait(10)  # on a busy machine a killed process lives on for a moment
 
 
 def _two_at_once(house: House, phase: Phase, kills: int) -> None:
     """Two runs of one dataset, and two uploads of one file."""
-    for _ in range(max(kills // 10, 1)):
+    house.hand_in()
+    house.measure(house.finish)
+    while phase.goes_on(kills):
         house.hand_in()
         same = house._drafts / f"zahlen_{house.good + house.bad - 1}.csv"
 
         def upload(path: Path = same) -> None:
             landing.hand_in(house.settings, DATASET, [path], NOON)
 
-        children = [house.in_child(work) for work in (upload, upload, house.finish, house.finish)]
+        children = [house.in_child(work) for work in (upload, upload, house.finish)]
+        house.wait_a_moment()
+        children.append(house.in_child(house.finish))
         for child in children:
-            os.waitpid(child, 0)
-        phase.finished += len(children)
+            if os.waitpid(child, 0)[1]:
+                phase.problems.append(f"one of two failed: {house.said()}")
+        phase.kills += 1
         if not house.whole(house.finish):
             phase.problems.append("the next run failed")
+
+
+# ------------------------------------------------------------------------------------------------------------------- build
+
+
+def _build(house: House, phase: Phase, kills: int) -> None:
+    """The process of a build, or its dbt alone, as the kernel kills it for want of memory. Readers see whole releases."""
+    house.hand_in()
+    house.whole(house.finish)
+    house.whole(house.build)  # the first of a home builds everything
+    for number in itertools.count():
+        house.hand_in()
+        house.whole(house.finish)
+        if number == 0:
+            house.measure(house.build)
+            continue
+        if not phase.goes_on(kills):
+            break
+        for _ in range(5):
+            child = house.in_child(house.build)
+            house.wait_a_moment()
+            was_alive = os.waitpid(child, os.WNOHANG) == (0, 0)
+            dbt = [one for one in psutil.Process(child).children() if _is_dbt(one)] if was_alive else []
+            if dbt and house.random.random() < 0.5:
+                dbt[0].kill()
+            elif was_alive:
+                os.kill(child, signal.SIGKILL)
+            if was_alive:
+                os.waitpid(child, 0)
+            house.note(phase, was_alive=was_alive)
+            if psutil.wait_procs(dbt, timeout=10)[1]:
+                phase.problems.append("dbt works on without its build")
+            if (seen := house.published()) not in (house.good - 1, house.good):
+                phase.problems.append(f"readers saw {seen} of {house.good} deliveries")
+        if not house.whole(house.build):
+            phase.problems.append(f"the next build failed: {house.said()}")
+        phase.problems += house.wrong_marts()
+    # Two at once: the second waits for the first.
+    two = [house.in_child(house.build) for _ in range(2)]
+    ended = [os.waitpid(child, 0)[1] for child in two]
+    if any(ended):
+        phase.problems.append(f"one of two builds failed: {house.said()}")
+    phase.problems += house.wrong_marts()
+
+
+def _is_dbt(process: psutil.Process) -> bool:
+    try:
+        return "teilhabe.dbt_run" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 # ----------------------------------------------------------------------------------------------------------------- publish
@@ -369,14 +455,14 @@ def _publish(house: House, phase: Phase, kills: int) -> None:
             return conn.execute("select value, count(*) from marts.fct_proof group by 1").fetchall()
 
     build_id = candidate(value)
-    longest = house.duration("publish", lambda: releasing.publish(house.settings, build_id, manifest=manifest))
-    while phase.kills < kills and phase.kills + phase.finished < kills * 3:
+    house.measure(lambda: releasing.publish(house.settings, build_id, manifest=manifest))
+    while phase.goes_on(kills):
         build_id = candidate(value + 1)
 
         def work(build_id: int = build_id) -> None:
             releasing.publish(house.settings, build_id, manifest=manifest)
 
-        house.killed(phase, work, longest)
+        house.killed(phase, work)
         if (now := seen()) not in ([(value, 20000)], [(value + 1, 20000)]):
             phase.problems.append(f"readers saw {now}")
         house.whole(work)  # it is published already where the kill came late
@@ -386,16 +472,19 @@ def _publish(house: House, phase: Phase, kills: int) -> None:
 
 
 _PHASES: dict[str, Callable[[House, Phase, int], None]] = {
-    "archive": _step("archive", None),
-    "judge": _step("judge", "archive"),
-    "load": _step("load", "judge"),
-    "send": _send,
+    "archive": _step("archive"),
+    "judge": _step("take_in", "archive"),
+    "load": _step("take_in", "archive", "judge"),
+    "build": _build,
     "publish": _publish,
+    "send": _send,
     "backup": _backup,
     "database": _database,
     "two at once": _two_at_once,
 }
 ALL = tuple(_PHASES)
+WHOLE = frozenset({"build"})
+"""Phases that need all contracts: dbt builds nothing of a part of them."""
 
 
 def _no_connection(name: str) -> landing.Credentials:
@@ -403,14 +492,14 @@ def _no_connection(name: str) -> landing.Credentials:
 
 
 @contextmanager
-def home(folder: Path, settings: Settings) -> Iterator[Settings]:
-    """A home of its own with one agency's contracts and its own server."""
-    from dataclasses import replace
-
-    project = folder / "project"
-    for name in ("agencies/state_monitor", "agencies/register", "expectations", "dbt_project/seeds"):
-        shutil.copytree(PROJECT / name, project / name)
-    shutil.copy(PROJECT / "pyproject.toml", project / "pyproject.toml")
+def home(folder: Path, settings: Settings, *, whole: bool = False) -> Iterator[Settings]:
+    """A home of its own with its own server, and one agency's contracts where not the ``whole`` project is wanted."""
+    project = PROJECT
+    if not whole:
+        project = folder / "project"
+        for name in ("agencies/state_monitor", "agencies/register", "expectations", "dbt_project/seeds"):
+            shutil.copytree(PROJECT / name, project / name)
+        shutil.copy(PROJECT / "pyproject.toml", project / "pyproject.toml")
     own = replace(settings, home=folder / "home", project=project, archive_url=(folder / "home" / "archive").as_uri())
     warehouse.ensure_running(own)
     try:
@@ -420,8 +509,3 @@ def home(folder: Path, settings: Settings) -> Iterator[Settings]:
     finally:
         warehouse.discard(own)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def table(phases: list[Phase]) -> list[str]:
-    lines = ["| killed while | kills | came to its end before | lost, doubled or stuck | s |", "|---|---|---|---|---|"]
-    return lines + [f"| {p.name} | {p.kills} | {p.finished} | {len(p.problems)} | {p.seconds:.0f} |" for p in phases]

@@ -40,7 +40,8 @@ def test_what_is_killed_goes_on_and_nothing_is_lost_or_doubled(tmp_path_factory:
     folder = tmp_path_factory.mktemp("faults")
     for part in (folder, folder.parent, folder.parent.parent):
         part.chmod(0o755)
-    wanted = ("archive", "load", "send")
+    wanted = ("archive", "load", "send", "database", "two at once")
     with faults.home(folder, replace(get_settings())) as settings:
-        phases = faults.run(settings, 1, 1, wanted, lambda _: None)
+        phases = faults.run(settings, dict.fromkeys(wanted, 1), 1, lambda _: None)
+    assert [phase.name for phase in phases] == list(wanted)
     assert [(phase.name, phase.problems) for phase in phases if phase.problems] == []
