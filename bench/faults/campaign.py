@@ -417,7 +417,7 @@ def _build(house: House, phase: Phase, kills: int) -> None:
 
 def _is_dbt(process: psutil.Process) -> bool:
     try:
-        return "teilhabe.dbt_run" in process.cmdline()
+        return "teilhabe.building.dbt_run" in process.cmdline()
     except psutil.NoSuchProcess:
         return False
 
