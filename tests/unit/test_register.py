@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from teilhabe.codes.territory import from_regional_key
+from teilhabe.codes.territory import CODE, from_regional_key
 from teilhabe.validation.register import Baseline, Change, Facts, Lineage, Register, _ends, normalise
 
 PEINE = [
@@ -211,6 +211,19 @@ def test_a_county_known_in_full_has_no_other_municipalities_even_before_a_regist
 def test_a_regional_key_is_read_as_the_key_all_datasets_share(ars: str, levels: str, key: str) -> None:
     """Eleven digits have lost their zero; where it ends in zeros the level of the dataset says what is meant."""
     assert from_regional_key(ars, [levels]) == key
+
+
+@pytest.mark.parametrize("key", ["DG", "03", "031", "03157", "03157006", "031535401", "16063", "11000000"])
+def test_keys_of_a_state_its_parts_and_the_country(key: str) -> None:
+    assert CODE.fullmatch(key)
+
+
+@pytest.mark.parametrize(
+    "key", ["99999999", "99999", "17", "00", "00157", "0315", "031570", "0315700", "0315700600", "dg"]
+)
+def test_no_territory_lies_in_a_state_that_is_none(key: str) -> None:
+    """A sender without register would otherwise have a municipality 99999999 that nobody can check."""
+    assert not CODE.fullmatch(key)
 
 
 def test_municipalities_end_with_the_key_of_their_county() -> None:

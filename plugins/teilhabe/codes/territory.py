@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 COUNTRY = "DG"
-CODE = re.compile(r"DG|\d{2}|\d{3}|\d{5}|\d{8}|\d{9}")
+CODE = re.compile(r"DG|(?:0[1-9]|1[0-6])(?:\d(?:\d\d(?:\d{3,4})?)?)?")
+"""The country, or state (01 to 16), region, county, municipality (8 digits), association (9)."""
 
 _STATES = 16
 _REGIONAL = 12

@@ -480,10 +480,10 @@ def _not_delivered(cursor: Cursor, question: Question) -> str:
         inner join marts.dim_indicator as i using (indicator_key)
         inner join marts.dim_measure as m using (measure_key)
         where i.indicator_code = %(indicator)s
-            and case when %(definition)s::integer is null then i.is_default else i.definition_version = %(definition)s end
+            and i.definition_version = %(definition)s
         order by t.role desc, t.term
         """,
-        {"indicator": question.indicator, "definition": question.definition},
+        {"indicator": question.indicator, "definition": _definition_meant(cursor, question)},
     ).fetchall()
     if other := _of_that_time(_periods_of_indicator(cursor, question), question.period):
         one = f"for {_and(other)}"
@@ -517,6 +517,25 @@ def _not_delivered(cursor: Cursor, question: Question) -> str:
     hint = f"it is there for {_spans(there)}" if there else "no period has all of its terms"
     lacking = next((t["measure_code"] for t in terms if t["role"] == "denominator"), terms[0]["measure_code"])
     return f"There is no {what}: {lacking} is not delivered for the group and period the formula asks for; {hint}."
+
+
+def _definition_meant(cursor: Cursor, question: Question) -> int | None:
+    """The definition asked for; else the default one, unless the unit has numbers of another one only."""
+    if question.definition is not None:
+        return question.definition
+    row = cursor.execute(
+        """
+        select i.definition_version from marts.dim_indicator as i
+        where i.indicator_code = %(indicator)s
+        order by exists (
+            select from marts.fct_indicator as f inner join marts.dim_territory as t using (territory_key)
+            where f.indicator_key = i.indicator_key and t.territory_code = %(territory)s
+        ) desc, i.is_default desc, i.definition_version
+        limit 1
+        """,
+        _parameters(question),
+    ).fetchone()
+    return None if row is None else int(row["definition_version"])
 
 
 def _of_that_time(periods: Sequence[Row], asked: str) -> list[str]:

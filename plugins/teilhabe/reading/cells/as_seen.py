@@ -264,6 +264,13 @@ def _verdict(look: Look, unit: str | None) -> Verdict | None:
             "aus dem Zahlenformat nehmen",
             "eine Zahl, die ganz zu sehen ist",
         )
+    if number.is_altered:
+        return (
+            "critical",
+            "value.shown_otherwise",
+            "angezeigt wird „{found}“, in der Zelle steht aber eine andere Zahl; bitte eintragen, was gelten soll",
+            "dieselbe Zahl in der Zelle, wie angezeigt wird",
+        )
     if number.instead:
         return (
             "critical",

@@ -1,7 +1,7 @@
 """What a number format makes of a number: a workbook stores 0.85 and shows "85 %".
 
-Only what changes the meaning of a number is of interest here: per cent, money, thousands left out, a text instead of the
-number, nothing shown at all.
+Only what changes the meaning of a number is of interest here: per cent, money, thousands left out, digits or a sign of the
+format's own, a text instead of the number, nothing shown at all.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _MONEY = re.compile(r"[€$£]|\b(?:EUR|Euro|CHF|USD)\b")
 _LARGE_UNIT = re.compile(r"\b(?:Tsd|Tausend|Mio|Million(?:en)?|Mrd|Milliarden?)\b\.?", re.IGNORECASE)
 _PER_MILLE = re.compile(r"‰|\bPromille\b", re.IGNORECASE)
 _PER_CENT = re.compile(r"%|\bProzent\b|\bv\.\s?H\.", re.IGNORECASE)
+_ALTERED = re.compile(r"\d\0|\0\d|[-\u2212\u2013]\s{0,9}\0", re.ASCII)
+"""A digit of the format beside the number's own, or a minus before it; ``\\0`` stands for the digits of the number."""
 _CONDITION = re.compile(r"\[(<=|>=|<>|<|>|=)(-?\d{1,15}(?:[.,]\d{1,15})?)\]")
 _PLACEHOLDERS = "0#?"
 _DATE_LETTERS = frozenset("dmyhsDMYHSTJtj@")
@@ -47,6 +49,8 @@ class NumberLook:
     """No digit is shown."""
     instead: str = ""
     """The text that is shown in place of the number."""
+    around: tuple[str, str] = ("", "")
+    """Texts before and behind that make another number of it: ``0"5"`` shows 85 as 855, ``"-"0`` as -85."""
     unit: str = ""
     """A unit behind the number that makes another number of it: ``Tsd.``, ``‰``."""
     conditions: tuple[tuple[str, Decimal, NumberLook], ...] = ()
@@ -64,8 +68,13 @@ class NumberLook:
             or self.thousands > 0
             or self.invisible
             or self.unit
+            or self.is_altered
             or any(look.matters for _, _, look in self.conditions)
         )
+
+    @property
+    def is_altered(self) -> bool:
+        return any(self.around)
 
     @property
     def is_share(self) -> bool:
@@ -95,6 +104,8 @@ class NumberLook:
         text = text.translate(str.maketrans(",.", ".,"))
         if self.percent or self.percent_sign:
             return f"{text} %"
+        if self.is_altered:
+            return self.around[0] + text + self.around[1]
         behind = self.currency or self.unit
         return f"{text} {behind}" if behind else text
 
@@ -112,7 +123,8 @@ def look(code: str) -> NumberLook:
         return _section(sections[0], has_others=len(sections) > 1)
     rest = next((part for part in sections if not _CONDITION.search(part)), sections[-1])
     conditions = tuple(
-        (found[1], Decimal(found[2].replace(",", ".")), _section(part, has_others=True)) for found, part in conditional
+        (found[1], Decimal(found[2].replace(",", ".")), replace(_section(part, has_others=True), around=("", "")))
+        for found, part in conditional
     )
     return replace(_section(rest, has_others=True), conditions=conditions)
 
@@ -129,7 +141,7 @@ def _sections(code: str) -> list[str]:
 
 
 def _section(code: str, *, has_others: bool) -> NumberLook:
-    digits, literal, currency = "", "", ""
+    digits, literal, currency, shown = "", "", "", ""
     percent = has_letters = False
     for token in _TOKEN.finditer(code):
         quoted, money, escaped, plain = token.groups()
@@ -137,13 +149,16 @@ def _section(code: str, *, has_others: bool) -> NumberLook:
             currency = currency or money
         elif quoted is not None or escaped is not None:
             literal += quoted or escaped or ""
+            shown += quoted or escaped or ""
         elif plain is not None:
             percent |= plain == "%"
             has_letters = has_letters or plain in ("General", "Standard") or plain in _DATE_LETTERS
             if plain in _PLACEHOLDERS or plain in ",.":
                 digits += plain
+                shown += "\0"
             else:
                 literal += plain.replace("%", "")
+                shown += "\0" if plain in ("General", "Standard") else plain
     found = _MONEY.search(f"{currency} {literal}")
     unit = _LARGE_UNIT.search(literal) or _PER_MILLE.search(literal)
     shows_number = has_letters or any(sign in digits for sign in _PLACEHOLDERS)
@@ -154,6 +169,7 @@ def _section(code: str, *, has_others: bool) -> NumberLook:
         currency=found[0] if found else "",
         thousands=0 if has_letters else len(digits) - len(digits.rstrip(",")),
         invisible=invisible,
+        around=(shown[: shown.find("\0")], shown[shown.rfind("\0") + 1 :]) if _ALTERED.search(shown) else ("", ""),
         instead=literal.strip() if invisible else "",
         unit=unit[0] if unit and shows_number else "",
         decimals=None if has_letters else min(20, sum(sign in _PLACEHOLDERS for sign in digits.partition(".")[2])),
