@@ -254,6 +254,8 @@ def run(
     house = House(settings, seed)
     phases = []
     for name, wanted in kills.items():
+        if time.monotonic() > until:
+            break
         phase = Phase(name, until=until)
         started = time.monotonic()
         _PHASES[name](house, phase, wanted)

@@ -34,6 +34,7 @@ import pytest
 from teilhabe import landing
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.landing import Archive, Credentials, MailSource, ManifestEntry, settled
+from teilhabe.landing.message_notes import MessageNotes
 from teilhabe.landing.s3 import S3Source
 from teilhabe.landing.sftp import SftpSource
 from teilhabe.landing.web import WebSource
@@ -1026,6 +1027,37 @@ class TestMailNobodyWrote:
         )
         post.put(("gut.csv", FILE))
         assert post.names() == ["gut.csv"]
+
+    def test_a_message_of_several_datasets_is_looked_at_once_and_fetched_once_by_each(
+        self, post: Post, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However many look into the mailbox, however often, and however many files are theirs."""
+        asked: list[str] = []
+        usual = MailSource._bytes
+        monkeypatch.setattr(
+            MailSource, "_bytes", staticmethod(lambda box, uid, what: asked.append(what) or usual(box, uid, what))
+        )
+
+        def source(pattern: str) -> MailSource:
+            """As each poll of each dataset opens it."""
+            return replace(post.source, pattern=pattern, notes=MessageNotes(tmp_path / "mail"))
+
+        post.put(("a1.csv", FILE), ("a2.csv", FILE + b"2"), ("b.csv", FILE + b"3"))
+        for _ in range(3):
+            for pattern in ("a*.csv", "b*.csv", "c*.csv", "d*.csv"):
+                source(pattern).list()
+        assert len(asked) == 1
+        archived: set[str] = set()
+        for pattern, contents in (("a*.csv", [FILE, FILE + b"2"]), ("b*.csv", [FILE + b"3"])):
+            its = source(pattern)
+            for number, (file, content) in enumerate(zip(wanted := its.list(), contents, strict=True)):
+                its.fetch(file, tmp_path / f"{pattern[0]}{number}")
+                assert (tmp_path / f"{pattern[0]}{number}").read_bytes() == content
+            archived |= {file.fingerprint for file in wanted}
+            its.let_go(archived)
+        assert len(asked) == 3, "one more for each that has files in it"
+        assert post.flags() == [True]
+        assert source("a*.csv").list() == [] and list((tmp_path / "mail").iterdir()) == []
 
     def test_a_message_without_a_file_is_never_fetched_and_is_let_go(
         self, post: Post, monkeypatch: pytest.MonkeyPatch

@@ -33,6 +33,7 @@ from teilhabe.landing.base import (
     refuse_too_large,
     write_stream,
 )
+from teilhabe.landing.message_notes import MessageNotes
 from teilhabe.landing.tls import is_untrusted, tls_context
 
 log = logging.getLogger(__name__)
@@ -94,12 +95,17 @@ class MailSource:
     authentication_server: str | None = None
     credentials: Credentials = field(default_factory=Credentials)
     limit: int | None = None
+    notes: MessageNotes | None = None
     keeps_files: bool = field(default=True, init=False)
     problems: Problems = field(default_factory=list, init=False, compare=False, repr=False)
     notices: Notices = field(default_factory=list, init=False, compare=False, repr=False)
     """What the last ``list`` met besides deliveries."""
     known: dict[str, tuple[Listing, Notice | None]] = field(default_factory=dict, init=False, compare=False, repr=False)
     """What messages hold, by their fingerprints: a message never changes, so none is looked at twice."""
+    unpacked: dict[str, tempfile.TemporaryDirectory[str]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+    """The files of the message that was fetched last: the next file is usually another one of it."""
 
     def list(self) -> Listing:
         files: Listing = []
@@ -115,7 +121,10 @@ class MailSource:
         met: set[str] = set()
         for _ in range(_CONNECTIONS):
             with self._mailbox() as (mailbox, validity):
-                for uid in self._uids(mailbox):
+                uids = self._uids(mailbox)
+                if self.notes is not None:
+                    self.notes.keep_only(self._noted_as(validity), uids)
+                for uid in uids:
                     if uid in met:
                         continue
                     met.add(uid)
@@ -142,17 +151,34 @@ class MailSource:
     def fetch(self, file: RemoteFile, to: Path) -> None:
         limit = self._limit()
         refuse_too_large(file.name, file.size, limit)
-        validity, uid, number = file.key.split("/")
-        with tempfile.TemporaryDirectory() as folder:
-            with self._mailbox() as (mailbox, now):
-                found = self._attachments(mailbox, uid, Path(folder)) if now == validity else None
-            content = Path(folder) / number
-            if found is None or not content.is_file():
-                raise SourceError(f"{file.name}: the message vanished from {self.host} before it was fetched.")
-            self._remember(validity, uid, found, file.received_at, file.sender)
-            refuse_too_large(file.name, content.stat().st_size, limit)
-            with content.open("rb") as stream:
-                write_stream(iter(lambda: stream.read(CHUNK_BYTES), b""), to, file.name, limit)
+        message, _, number = file.key.rpartition("/")
+        if message not in self.unpacked:
+            self._unpack(file, message)
+        content = Path(self.unpacked[message].name) / number
+        if not content.is_file():
+            raise self._vanished(file)
+        refuse_too_large(file.name, content.stat().st_size, limit)
+        with content.open("rb") as stream:
+            write_stream(iter(lambda: stream.read(CHUNK_BYTES), b""), to, file.name, limit)
+
+    def _unpack(self, file: RemoteFile, message: str) -> None:
+        """Fetch a message in place of the last one."""
+        self._forget_files()
+        validity, uid = message.split("/")
+        folder = tempfile.TemporaryDirectory()
+        with self._mailbox() as (mailbox, now):
+            found = self._attachments(mailbox, uid, Path(folder.name)) if now == validity else None
+        if found is None:
+            raise self._vanished(file)
+        self._remember(validity, uid, found, file.received_at, file.sender)
+        self.unpacked[message] = folder
+
+    def _forget_files(self) -> None:
+        while self.unpacked:
+            self.unpacked.popitem()[1].cleanup()
+
+    def _vanished(self, file: RemoteFile) -> SourceError:
+        return SourceError(f"{file.name}: the message vanished from {self.host} before it was fetched.")
 
     def acknowledge(self, file: RemoteFile) -> None:
         """Nothing: a message is let go when all of its attachments are in the archive, see ``let_go``."""
@@ -162,6 +188,7 @@ class MailSource:
 
         A message that also carries files of other datasets stays as it is; nothing of it is fetched twice anyway.
         """
+        self._forget_files()
         done = 0
         target = self.credentials.extra.get("done_folder")
         with self._mailbox(write=True) as (mailbox, validity):
@@ -230,8 +257,7 @@ class MailSource:
                 return [], self._notice(validity, uid, "stranger", sender, (name,))
             notice = None if self._is_wanted(name) else self._notice(validity, uid, "unexpected", sender, (name,))
             return [self._file(validity, uid, 0, name, size, at, sender)], notice
-        with tempfile.TemporaryDirectory() as folder:
-            inside = self._attachments(mailbox, uid, Path(folder))
+        inside = self._inside(mailbox, validity, uid)
         files = self._files(validity, uid, inside or [], at, sender)
         if inside is not None and not files:
             return [], self._notice(validity, uid, "empty", sender)
@@ -240,6 +266,20 @@ class MailSource:
             return [], self._notice(validity, uid, "stranger", sender, names) if names else None
         others = tuple(file.name for file in files if is_delivery_name(file.name) and not self._is_wanted(file.name))
         return files, self._notice(validity, uid, "unexpected", sender, others) if others else None
+
+    def _inside(self, mailbox: imaplib.IMAP4, validity: str, uid: str) -> Sequence[mime.Attachment] | None:
+        """Names and sizes of a message's files, by a note where another dataset has looked before."""
+        at = self._noted_as(validity)
+        if self.notes is not None and (noted := self.notes.known(at, uid)) is not None:
+            return noted
+        with tempfile.TemporaryDirectory() as folder:
+            found = self._attachments(mailbox, uid, Path(folder))
+        if self.notes is not None and found is not None:
+            self.notes.note(at, uid, found)
+        return found
+
+    def _noted_as(self, validity: str) -> str:
+        return "\n".join((self.host, str(self.port), self.credentials.login or "", self.folder, validity))
 
     def knows(self, sender: str | None) -> bool:
         """Whether the address in From may send."""

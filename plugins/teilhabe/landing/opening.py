@@ -14,6 +14,7 @@ from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.landing.base import Credentials, Source
 from teilhabe.landing.inbox import FolderSource, dataset_inbox
 from teilhabe.landing.mail import MailSource
+from teilhabe.landing.message_notes import MessageNotes
 from teilhabe.landing.s3 import S3Source
 from teilhabe.landing.sftp import SftpSource
 from teilhabe.landing.web import WebSource
@@ -59,7 +60,7 @@ def open_source(
     if kind == "api":
         return WebSource(_web_addresses(location, name), name, login)
     if kind == "imap":
-        return _mail(server, name, pattern, login, addresses)
+        return _mail(server, settings, name, pattern, login, addresses)
     if kind == "sftp":
         return _sftp(server, name, pattern, login)
     if kind == "s3":
@@ -101,7 +102,9 @@ def _sftp(server: Any, name: str, pattern: str | None, login: Credentials) -> Sf
     return SftpSource(host, port, path, name, pattern or glob, login)
 
 
-def _mail(server: Any, name: str, pattern: str | None, login: Credentials, addresses: Collection[str]) -> MailSource:
+def _mail(
+    server: Any, settings: Settings, name: str, pattern: str | None, login: Credentials, addresses: Collection[str]
+) -> MailSource:
     address = urlsplit(_said(server, "location") or "")
     host, port = _host_and_port(server, address, name, login, _IMAPS_PORT)
     folder = unquote(address.path).strip("/") or _said(server, "path") or "INBOX"
@@ -117,6 +120,7 @@ def _mail(server: Any, name: str, pattern: str | None, login: Credentials, addre
         frozenset(addresses),
         _said(server, "authentication_server"),
         login,
+        notes=MessageNotes(settings.work / "mail"),
     )
 
 
