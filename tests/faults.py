@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+import unicodedata
 from collections.abc import Callable
 
 Fault = Callable[[bytes, int], bytes]
@@ -115,6 +116,11 @@ def invisible_in_number(data: bytes, seed: int = 0) -> bytes:
     return _changed(data, seed, lambda row, sign: number.sub(rf"{sign}\1{sign}", row, count=1), _ZERO_WIDTH, number)
 
 
+def umlauts_of_two_signs(data: bytes, _seed: int = 0) -> bytes:
+    """As macOS writes them: the letter, and its dots as a sign of their own behind it."""
+    return unicodedata.normalize("NFD", decoded(data)).encode()
+
+
 def space_before_key(data: bytes, seed: int = 0) -> bytes:
     """No-break, narrow no-break or thin space around a key."""
     return _changed(data, seed, lambda row, sign: _KEY.sub(rf"{sign}\1{sign}", row, count=1), _SPACES, _KEY)
@@ -198,6 +204,11 @@ def zero_byte(data: bytes, seed: int = 0) -> bytes:
     return _utf8(rows)
 
 
+def zeros_behind(data: bytes, _seed: int = 0) -> bytes:
+    """What an interrupted copy leaves: the rest of a block the text never reached."""
+    return _utf8(lines(data)) + b"\0" * 512
+
+
 def open_quote(data: bytes, seed: int = 0) -> bytes:
     """A quotation mark that is opened and never closed."""
     mark, rows = delimiter(data), lines(data)
@@ -238,12 +249,12 @@ def keys_without_zeros(data: bytes, _seed: int = 0) -> bytes:
 SAME: tuple[Fault, ...] = (
     line_ends_of_old_macs, cr_cr_lf, mixed_line_ends, sep_line, blank_lines_above, blank_lines_below, byte_order_mark,
     other_encoding, end_of_file_of_dos, invisible_in_key, invisible_in_name, invisible_in_number, space_before_key,
-    all_quoted, break_in_quotes,
+    all_quoted, break_in_quotes, umlauts_of_two_signs,
 )  # fmt: skip
 """Faults of text files behind which every value can be read without doubt."""
 
 DOUBTFUL: tuple[Fault, ...] = (
     two_encodings, decoded_twice, umlauts_of_dos, umlauts_of_old_macs, utf16, utf16_without_mark, zero_byte, open_quote,
-    other_delimiter, filled_with_delimiters, trailing_delimiter, keys_without_zeros,
+    zeros_behind, other_delimiter, filled_with_delimiters, trailing_delimiter, keys_without_zeros,
 )  # fmt: skip
 """Faults of text files that are refused, or read with the values the file had before."""

@@ -71,6 +71,8 @@ def test_a_symbol_means_what_its_regime_says(regime: Regime, text: str, expected
         ("english", "5,294.3", "5294.3"),
         ("international", "1.23E-2", "0.0123"),
         ("international", "4.09211347430664E-02", "0.0409211347430664"),
+        ("international", "1e+05", "100000"),
+        ("international", "1.36960E+05", "136960"),
     ],
 )
 def test_numbers_become_plain_decimal_text(numbers: NumberFormat, text: str, value: str) -> None:
@@ -79,7 +81,16 @@ def test_numbers_become_plain_decimal_text(numbers: NumberFormat, text: str, val
 
 @pytest.mark.parametrize(
     ("numbers", "text"),
-    [("german", "1.5"), ("german", "1,234.5"), ("english", "7,25"), ("international", "7,5"), ("german", "12 a")],
+    [
+        ("german", "1.5"),
+        ("german", "1,234.5"),
+        ("english", "7,25"),
+        ("international", "7,5"),
+        ("german", "12 a"),
+        ("international", "1.37E+05"),
+        ("international", "1E+05"),
+        ("international", "1.37e+05"),
+    ],
 )
 def test_a_number_in_another_notation_is_no_number(numbers: NumberFormat, text: str) -> None:
     assert converted(text, "none", numbers)[3] is True

@@ -64,6 +64,27 @@ def test_a_loaded_delivery_is_withdrawn_once_and_written_down(conn: ops.Connecti
     assert told(only).endswith("Jetzt fehlt: März 2024.")
 
 
+def test_what_a_withdrawn_delivery_showed_need_not_be_mended(conn: ops.Connection, dataset: str) -> None:
+    first, second = arrive(conn, dataset, "loaded"), arrive(conn, dataset, "loaded", day=1, sha="b")
+    for number, rule in ((first, "values.copied"), (second, "values.copied"), (second, "parts.sum")):
+        conn.execute(
+            "insert into ops.finding (delivery_id, severity, rule, message) values (%s, 'warning', %s, 'Bitte prüfen.')",
+            (number, rule),
+        )
+    for rule in ("values.copied", "parts.sum"):
+        conn.execute(
+            "insert into ops.incident (dataset_id, period_code, rule, severity, message, first_seen_at, last_seen_at, delivery_id)"
+            " values (%s, '2024-03', %s, 'warning', 'Bitte prüfen.', %s, %s, %s)",
+            (dataset, rule, AT, AT, second),
+        )
+    conn.commit()
+    taken_back(conn, second)
+    states = conn.execute(
+        "select rule, state from ops.incident where dataset_id = %s order by 1", (dataset,)
+    ).fetchall()
+    assert states == [("parts.sum", "fixed"), ("values.copied", "open")], "the first delivery shows copies as well"
+
+
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [

@@ -15,6 +15,7 @@ from teilhabe.codes.office_time import spell_moment
 from teilhabe.codes.wording import spell_period
 from teilhabe.decisions import acts
 from teilhabe.errors import TeilhabeError
+from teilhabe.ops import incidents
 
 _UNDER_WAY = "Sie ist noch nicht geladen. Bitte warten, bis sie geladen oder zurückgewiesen ist."
 _NOTHING_COUNTS: Mapping[ops.State, str] = {
@@ -53,8 +54,17 @@ def withdraw(conn: ops.Connection, delivery_id: int, *, reason: str, actor: str,
         _refuse_what_does_not_count(delivery)
         ops.set_state(conn, delivery_id, "withdrawn", withdrawal_reason=reason)
         ops.write_down(conn, delivery, "withdrawn", note=reason, actor=actor, now=now)
+        _close_what_it_showed(conn, delivery_id, actor, now, reason)
     [[at]] = conn.execute("select state_at from ops.delivery where delivery_id = %s", (delivery_id,)).fetchall()
     return Withdrawal(delivery_id, delivery.dataset_id, delivery.file_name, at, is_new, counting_now(conn, delivery_id))
+
+
+def _close_what_it_showed(conn: ops.Connection, delivery_id: int, actor: str, now: datetime, reason: str) -> None:
+    """Nobody need mend a file that does not count; what the one that counts again shows as well stays open."""
+    again = {number for number in counting_now(conn, delivery_id).values() if number}
+    shown = conn.execute("select distinct rule from ops.finding where delivery_id = any(%s)", (list(again),)).fetchall()
+    note = f"Lieferung {delivery_id} zurückgezogen: {reason}"
+    incidents.dismiss(conn, delivery_id, actor, now, note, but={rule for (rule,) in shown})
 
 
 def told(withdrawal: Withdrawal) -> str:

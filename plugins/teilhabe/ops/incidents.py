@@ -317,11 +317,17 @@ def note(conn: Connection, incident_id: int, actor: str, now: datetime, text: st
     return _move(conn, incident, "noted", incident.state, now, actor=actor, note=text.strip())
 
 
-def dismiss(conn: Connection, delivery_id: int, actor: str, now: datetime, note: str) -> None:
-    """Close what a delivery showed, without a word to its office: somebody has decided that nothing comes of it."""
+def dismiss(
+    conn: Connection, delivery_id: int, actor: str, now: datetime, note: str, *, but: Collection[str] = ()
+) -> None:
+    """Close what a delivery showed, without a word to its office: somebody has decided that nothing comes of it.
+
+    ``but``: rules another delivery, which counts now, breaks as well.
+    """
     delivery = _delivery(conn, delivery_id)
     _hold(conn, [delivery.dataset_id])
-    open_ones = _locked(conn, "i.delivery_id = %s and i.state <> 'fixed'", (delivery_id,))
+    found = _locked(conn, "i.delivery_id = %s and i.state <> 'fixed'", (delivery_id,))
+    open_ones = [incident for incident in found if incident.rule not in but]
     for incident in open_ones:
         closed = {"closed_at": now}
         _move(conn, incident, "fixed", "fixed", now, actor=actor, note=note, delivery_id=delivery_id, columns=closed)

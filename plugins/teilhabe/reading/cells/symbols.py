@@ -187,12 +187,23 @@ def _one(text: str, rules: SymbolRules, numbers: NumberFormat) -> tuple[str | No
 
 def _number(text: str, numbers: NumberFormat) -> str | None:
     """``+1.234,50`` -> ``1234.50``: point as decimal mark, no separators, no plus, no leading zeros, no exponent."""
-    if not _NUMBER[numbers].fullmatch(text):
+    if not _NUMBER[numbers].fullmatch(text) or _is_rounded(text):
         return None
     text = _THOUSANDS[numbers].sub("", text)
     if numbers == "german":
         text = text.replace(",", ".")
     return format(Decimal(text), "f")
+
+
+def _is_rounded(text: str) -> bool:
+    """``1.37E+05``: a spreadsheet shows few digits of a number and saves these; 137000 may have been 136960.
+
+    Programs that keep all digits write ``1e+05``, and only where that is no longer than the number itself.
+    """
+    mantissa, mark, exponent = text.lower().partition("e")
+    if not mark or int(exponent) <= len(mantissa.partition(".")[2]):
+        return False
+    return "E" in text or len(text) > len(format(Decimal(text), "f"))
 
 
 def _marked_number(text: str, regime: Regime, numbers: NumberFormat) -> tuple[str, str] | None:

@@ -97,7 +97,8 @@ class Source:
     @cached_property
     def encoding(self) -> Encoding:
         """UTF-8 if every byte agrees, else cp1252 if every byte exists there and nothing says otherwise; else ``file.encoding``."""
-        if self.head.startswith(_UTF16) or self.head.count(b"\0") > len(self.head) * _MANY_ZEROS:
+        text_of_head = self.head.rstrip(b"\0")  # zeros behind the last line are what an interrupted copy leaves
+        if self.head.startswith(_UTF16) or text_of_head.count(b"\0") > len(text_of_head) * _MANY_ZEROS:
             raise self._encoding_error("ist in UTF-16 gespeichert („Unicode-Text“)", "UTF-16")
         utf8 = self.look.is_utf8
         with self.path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:

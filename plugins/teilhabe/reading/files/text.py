@@ -9,6 +9,7 @@ import codecs
 import csv
 import mmap
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,12 @@ INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u20
 """Takes no place on the screen: soft hyphen, zero-width space and joiners, marks of direction, a byte order mark in the middle."""
 _BLANKS = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 """Looks like a space: no-break, narrow no-break, thin, figure space and their like."""
-_LEADS = (b"\xc2", b"\xd8", b"\xe1", b"\xe2", b"\xe3", b"\xef")
+_COMBINING = re.compile("[\u0300-\u036f]")
+"""The dots of an umlaut as a sign of their own behind the letter: how macOS writes names of files and some exports all texts."""
+_LEADS = (b"\xc2", b"\xcc", b"\xcd", b"\xd8", b"\xe1", b"\xe2", b"\xe3", b"\xef")
 """How the UTF-8 of all of these begins; that of umlauts does not."""
 _HIDDEN = re.compile(
-    rb"\xc2[\xa0\xad]|\xd8\x9c|\xe1(?:\xa0\x8e|\x9a\x80)|\xe2(?:\x80[\x80-\x8f\xaa-\xaf]|\x81[\x9f-\xaf])|\xe3\x80\x80|\xef\xbb\xbf"
+    rb"\xc2[\xa0\xad]|\xcc[\x80-\xbf]|\xcd[\x80-\xaf]|\xd8\x9c|\xe1(?:\xa0\x8e|\x9a\x80)|\xe2(?:\x80[\x80-\x8f\xaa-\xaf]|\x81[\x9f-\xaf])|\xe3\x80\x80|\xef\xbb\xbf"
 )
 _SEP = re.compile(r'"?sep=(.)"?[;,\t|]*\s*', re.IGNORECASE)
 _END_OF_FILE = b"\x1a"
@@ -59,7 +62,7 @@ class Look:
     returns: bool
     """Line ends other than LF and CRLF: those of old Macs, or CR CR LF of a transfer that changed them twice."""
     hidden: bool
-    """Invisible characters, or spaces other than the usual one."""
+    """Invisible characters, spaces other than the usual one, or umlauts written as two signs."""
     across: bool
     """An odd number of quotation marks in a line: a quoted field may go on in the next."""
 
@@ -198,8 +201,11 @@ def wrong_delimiter(found: str, agreed: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Without invisible characters, and with one kind of space."""
-    return text if text.isascii() else INVISIBLE.sub("", _BLANKS.sub(" ", text))
+    """Without invisible characters, with one kind of space, and each letter with its dots as one sign."""
+    if text.isascii():
+        return text
+    text = INVISIBLE.sub("", _BLANKS.sub(" ", text))
+    return unicodedata.normalize("NFC", text) if _COMBINING.search(text) else text
 
 
 def delimiter_of(text: str) -> str:
