@@ -396,6 +396,28 @@ def test_the_register_in_fixed_width(read: Read) -> None:
     assert read(REGISTER, broken, "GV100AD.txt").finding("row.ragged").row == 3
 
 
+def test_the_register_whose_blanks_an_editor_took_off_the_ends_of_lines(read: Read) -> None:
+    numbers = "000000012340000000100000000000490"
+    lines = [
+        record("10", "03", "", "Musterland"),
+        record("40", "03999", "", "Musterkreis"),
+        record("60", "03999001", "0001", "Altdorf", numbers),
+        record("60", "03999002", "0001", "Neudorf", numbers),
+    ]
+    bare = "\n".join(line.rstrip() for line in lines)
+    whole = read(REGISTER, "\n".join(lines) + "\n", "GV100AD.txt").rows
+    assert read(REGISTER, bare + "\n", "GV100AD.txt").rows == whole
+    assert refused(read, REGISTER, bare[:-8], "GV100AD.txt").rule == "file.truncated", "490 women would be none"
+    cut = "\n".join([lines[0], lines[1][:150], lines[2][:160], lines[3]])
+    assert read(REGISTER, cut, "GV100AD.txt").finding("row.ragged").row == 2, "elsewhere the blanks are there"
+
+
+def test_an_umlaut_of_dos_is_called_so_though_windows_has_no_such_sign(read: Read) -> None:
+    lines = "\n".join([record("10", "03", "", "Musterland"), record("40", "03999", "", "Mühlkreis")])
+    finding = refused(read, REGISTER, lines.encode("cp850"), "GV100AD.txt")
+    assert finding.rule == "file.encoding" and "DOS" in finding.message and finding.row == 2
+
+
 def register_workbook(path: Path, *, numbers: bool) -> bytes:
     """The yearly workbook; with ``numbers`` somebody saved it with the key's parts as numbers."""
     book = openpyxl.Workbook()

@@ -72,6 +72,7 @@ def test_a_symbol_means_what_its_regime_says(regime: Regime, text: str, expected
         ("international", "1.23E-2", "0.0123"),
         ("international", "4.09211347430664E-02", "0.0409211347430664"),
         ("international", "1e+05", "100000"),
+        ("international", "1.2E7", "12000000"),
         ("international", "1.36960E+05", "136960"),
     ],
 )

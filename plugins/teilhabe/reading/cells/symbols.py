@@ -198,10 +198,10 @@ def _number(text: str, numbers: NumberFormat) -> str | None:
 def _is_rounded(text: str) -> bool:
     """``1.37E+05``: a spreadsheet shows few digits of a number and saves these; 137000 may have been 136960.
 
-    Programs that keep all digits write ``1e+05``, and only where that is no longer than the number itself.
+    Programs that keep all digits write ``1.2E7``, or ``1e+05`` where that is no longer than the number itself.
     """
     mantissa, mark, exponent = text.lower().partition("e")
-    if not mark or int(exponent) <= len(mantissa.partition(".")[2]):
+    if not mark or not exponent.startswith("+") or int(exponent) <= len(mantissa.partition(".")[2]):
         return False
     return "E" in text or len(text) > len(format(Decimal(text), "f"))
 

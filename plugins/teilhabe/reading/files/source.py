@@ -109,6 +109,10 @@ class Source:
                     mixed.encoding,
                     mixed.row,
                 )
+            if not utf8 and (at := text.dos_or_mac(data)) >= 0:
+                row = _line_of(data, at)
+                what = f"hat in Zeile {row} Umlaute aus einem Zeichensatz von DOS oder alten Macs"
+                raise self._encoding_error(what, f"0x{data[at]:02X}", row)
             for mark in _DAMAGE if utf8 else _CP1252_UNDEFINED:
                 if (at := data.find(mark)) >= 0:
                     row = _line_of(data, at)
@@ -119,10 +123,6 @@ class Source:
                         found = data[at : at + 4].decode("utf-8", "ignore")
                         what = f"enthält in Zeile {row} falsch umgewandelte Umlaute („{found}“)"
                     raise self._encoding_error(what, found, row)
-            if not utf8 and (at := text.dos_or_mac(data)) >= 0:
-                row = _line_of(data, at)
-                what = f"hat in Zeile {row} Umlaute aus einem Zeichensatz von DOS oder alten Macs"
-                raise self._encoding_error(what, data[at : at + 1].decode("cp1252", "replace"), row)
         return "utf-8" if utf8 else "cp1252"
 
     def _encoding_error(self, what: str, found: str, row: int | None = None) -> Exception:

@@ -48,10 +48,10 @@ _UTF8_LETTERS = re.compile(
 )
 """Letters and signs of European texts in UTF-8; read as Windows-1252, none of these pairs stands in a German text."""
 _UTF8_LEADS = (b"\xc2", b"\xc3", b"\xc5", b"\xc4", b"\xe2")
-_DOS_OR_MAC = re.compile(rb"(?<=[A-Za-z])[\x80\x84\x86\x8a\x8e\x94\x99\x9f](?=[a-z])")
+_DOS_OR_MAC = re.compile(rb"(?<=[A-Za-z])[\x80\x81\x84\x86\x8a\x8e\x94\x99\x9f](?=[a-z])")
 """An umlaut of DOS (CP850) or of old Macs (Mac Roman); in Windows-1252 these are quotation marks, the euro, a dagger or
-capitals with a caron, which do not stand within a word."""
-_DOS_OR_MAC_LETTERS = (b"\x80", b"\x84", b"\x86", b"\x8a", b"\x8e", b"\x94", b"\x99", b"\x9f")
+capitals with a caron, which do not stand within a word, or nothing (the ü of DOS)."""
+_DOS_OR_MAC_LETTERS = (b"\x80", b"\x81", b"\x84", b"\x86", b"\x8a", b"\x8e", b"\x94", b"\x99", b"\x9f")
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,21 @@ class _RegisterReading(Reading):
             return None
 
 
+def _with_blanks_at_the_end(lines: list[str]) -> list[str]:
+    """The records at their full length where an editor took the blanks off the end of all lines: no column has moved.
+
+    The last one stays as it is where others of its kind go on longer: then the file may end too early.
+    """
+    records = [line for line in lines if _RECORD.match(line)]
+    shorter = sum(len(line) < _RECORD_LENGTH for line in records)
+    if shorter < 2 or any(len(line) > _RECORD_LENGTH or line[-1:].isspace() for line in records):
+        return lines
+    alike = [len(line) for line in records[:-1] if line[:2] == records[-1][:2]]
+    is_whole = bool(alike) and len(records[-1]) >= min(alike)
+    whole = lines if is_whole else lines[:-1]
+    return [line.ljust(_RECORD_LENGTH) if _RECORD.match(line) else line for line in whole] + lines[len(whole) :]
+
+
 class Gv100adReading(_RegisterReading):
     layout: Gv100ad
 
@@ -77,6 +92,7 @@ class Gv100adReading(_RegisterReading):
         lines = list(self.source.lines)
         while lines and is_blank(lines[-1]):
             lines.pop()
+        lines = _with_blanks_at_the_end(lines)
         for record, line in enumerate(lines, start=1):
             number = self.source.row(record)
             if is_blank(line):
