@@ -212,6 +212,12 @@ def test_a_list_in_hectares_is_converted(tmp_path: Path) -> None:
     assert found == ["51770000", "1234567", "0", None]
 
 
+@pytest.mark.parametrize("number", ["03/1974/0001", "03/1974/12", "stba/1974/0003-R"])
+def test_a_change_is_told_by_its_number_with_or_without_its_letter(tmp_path: Path, number: str) -> None:
+    row = read(CHANGES, changes(tmp_path, [number, *ILSEDE[1:]])).one(old_code="03157003")
+    assert row["change_id"] == number
+
+
 def test_a_list_without_unit_of_area_is_refused(tmp_path: Path) -> None:
     header = [*HEADER_OF_NOW[:6], "Fläche", *HEADER_OF_NOW[7:]]
     finding = refused(CHANGES, changes(tmp_path, ILSEDE, header=header))

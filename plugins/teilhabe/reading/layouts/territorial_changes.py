@@ -21,7 +21,7 @@ from teilhabe.reading.files.grid import is_numbering
 from teilhabe.reading.files.source import Cell, Source, cell_text
 from teilhabe.reading.layouts.base import Columns, Reading
 
-_CHANGE_ID = re.compile(r"(\d{2}|stba)/\d{4}/\d{4}-[A-Z]", re.IGNORECASE)
+_CHANGE_ID = re.compile(r"(\d{2}|stba)/\d{4}/\d{1,5}(?:-[A-Z])?", re.IGNORECASE)
 _RUNNING_NUMBER = re.compile(r"\d{1,5}")
 _TITLE = re.compile(r"(?:gebiets|namens|grenz|schlüssel)[^\n]{0,200}änderungen", re.IGNORECASE)
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)")
