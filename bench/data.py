@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from teilhabe.contract.contracts import Contract, load_contract
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contract
 from teilhabe.validation.register import Register
-from teilhabe.validation.verdict import Suite, load_suite
+from teilhabe.validation.suite import Suite, load_suite
 
 HEADER = ["Gemeindeschluessel", "Gemeinde", "Jahr", "Nationalitaet", "Geschlecht", "Alter", "Wert"]
 RECEIVED_AT = datetime(2025, 6, 1, tzinfo=UTC)

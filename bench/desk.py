@@ -23,14 +23,15 @@ from unittest.mock import patch
 from fastapi.testclient import TestClient
 
 from teilhabe.contract import delivery_calendar
-from teilhabe.contract.contracts import Calendar, Contract, load_contracts
+from teilhabe.contract.model import Calendar, Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.desk import matrix, queries
 from teilhabe.desk.accounts import Account, Scope
 from teilhabe.desk.app import create_app
 from teilhabe.desk.core import Desk
 from teilhabe.ops import schema
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import embedded, provisioning
 from teilhabe.settings import Settings, get_settings
 
 NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
@@ -195,8 +196,8 @@ def main() -> None:
     settings = get_settings({**os.environ, "TEILHABE_HOME": str(base / "home")})
     measured: list[Measured] = []
     try:
-        warehouse.ensure_running(settings)
-        warehouse.provision(settings)
+        embedded.ensure_running(settings)
+        provisioning.provision(settings)
         for county, contracts_of in COUNTIES.items():
             contracts = contracts_of(settings)
             fill(settings, contracts, given.deliveries)
@@ -207,7 +208,7 @@ def main() -> None:
         if given.write:
             given.write.write_text(text, encoding="utf-8")
     finally:
-        warehouse.discard(settings)
+        embedded.discard(settings)
         shutil.rmtree(base, ignore_errors=True)
 
 

@@ -27,7 +27,7 @@ from demo.county import SEED
 from demo.handout import LOADED, Handout
 from teilhabe import landing
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, embedded
 from teilhabe.settings import Settings, get_settings
 
 LATEST = "housing__accommodation"
@@ -100,7 +100,7 @@ def per_file(settings: Settings, handouts: list[Handout]) -> Measured:
 
     rows = 0
     engine = sqlalchemy.create_engine(
-        warehouse.url(settings, "loader").replace("postgresql://", "postgresql+psycopg://")
+        connecting.url(settings, "loader").replace("postgresql://", "postgresql+psycopg://")
     )
     started = time.perf_counter()
     with engine.connect() as conn:
@@ -196,7 +196,7 @@ def main() -> None:
             given.write.write_text(text, encoding="utf-8")
     finally:
         _teilhabe(settings, "down")
-        warehouse.discard(settings)
+        embedded.discard(settings)
         shutil.rmtree(base, ignore_errors=True)
 
 

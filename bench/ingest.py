@@ -28,7 +28,7 @@ from bench import data
 from bench.variants import VARIANTS
 from teilhabe.ops import schema
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, embedded, provisioning
 from teilhabe.settings import Settings, get_settings
 
 LABELS = {
@@ -115,7 +115,7 @@ def _command(name: str, settings: Settings) -> tuple[list[str], dict[str, str]]:
     environment = {**os.environ, "TEILHABE_HOME": str(settings.home), "GX_ANALYTICS_ENABLED": "false"}
     if name != "dlt":
         return [sys.executable, "-m", "bench.variants", name], environment
-    environment["BENCH_URL"] = warehouse.url(settings, "loader")
+    environment["BENCH_URL"] = connecting.url(settings, "loader")
     environment["HOME"] = str(settings.home)
     return [str(_dlt_python()), str(_HERE / "with_dlt.py")], environment
 
@@ -168,14 +168,14 @@ def _server() -> Iterator[tuple[Settings, int, Path]]:
     base.chmod(0o755)  # the server runs under an account of its own
     settings = replace(get_settings({"TEILHABE_HOME": str(base / "home")}), project=_HERE.parent)
     try:
-        server = warehouse.ensure_running(settings)
-        warehouse.provision(settings)
+        server = embedded.ensure_running(settings)
+        provisioning.provision(settings)
         with loading.session(settings) as conn:
             schema.install(conn)
         assert server.pid is not None  # noqa: S101 - an embedded server has one
         yield settings, server.pid, base
     finally:
-        warehouse.discard(settings)
+        embedded.discard(settings)
         shutil.rmtree(base, ignore_errors=True)
 
 

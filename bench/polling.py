@@ -19,10 +19,10 @@ from typing import Any
 import psycopg
 
 from teilhabe import ops
+from teilhabe.contract import lookup
 from teilhabe.keeping import housekeeping, retention
-from teilhabe.pipeline import pipeline
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, embedded
 from teilhabe.settings import Settings, get_settings
 from teilhabe.system.code_version import code_version
 
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--days", type=int, default=365)
     given = parser.parse_args(arguments)
     settings = get_settings({**os.environ, "TEILHABE_HOME": str(given.home)})
-    warehouse.ensure_running(settings)
-    with warehouse.connect("airflow", settings) as conn:
+    embedded.ensure_running(settings)
+    with connecting.connect("airflow", settings) as conn:
         # Of an earlier simulation.
         conn.execute("delete from log where run_id ~ '^y[0-9]{8}-'")
         conn.execute("delete from dag_run where run_id ~ '^y[0-9]{8}-'")
@@ -71,7 +71,7 @@ def _sample(conn: psycopg.Connection[Any]) -> dict[str, Any]:
 
 def _poll(settings: Settings, run: str, now: datetime, times: int) -> None:
     """A day of polls: as many as ``times``, spread over it."""
-    with warehouse.connect("airflow", settings) as conn:
+    with connecting.connect("airflow", settings) as conn:
         # What is repeated, and the DAGs, must not grow old themselves.
         conn.execute("update dag set last_parsed_time = %s", (now,))
         for table, column in (("dag_run", "start_date"), ("task_instance", "start_date"), ("log", "dttm")):
@@ -81,7 +81,7 @@ def _poll(settings: Settings, run: str, now: datetime, times: int) -> None:
     with loading.session(settings) as conn:
         conn.execute("set synchronous_commit to off")  # what is simulated need not survive a power cut
         conn.commit()
-        for dataset_id in pipeline.dataset_ids(settings):
+        for dataset_id in lookup.dataset_ids(settings):
             for _ in range(2):  # the row of a day and one poll more: the others change nothing but its count
                 with ops.step(conn, "fetch", dataset_id=dataset_id) as outcome:
                     outcome.rows, outcome.is_routine = 0, True
@@ -154,7 +154,7 @@ def _all(before: dict[str, int], now: dict[str, int], share: int) -> dict[str, i
 def _sizes(settings: Settings) -> dict[str, int]:
     """Bytes on the disk, by what they are."""
     logs = sum(p.stat().st_blocks * 512 for p in (settings.logs / "airflow").rglob("*.log"))
-    with warehouse.connect("airflow", settings, autocommit=True) as conn:
+    with connecting.connect("airflow", settings, autocommit=True) as conn:
         for table in TABLES:
             conn.execute(f"vacuum {table}".encode())  # as the server does by itself in a day
         [[airflow]] = conn.execute(

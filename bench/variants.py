@@ -19,11 +19,11 @@ from typing import Any
 from bench import data
 from bench.memory import peak_memory
 from teilhabe import ops
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.raw import loading
 from teilhabe.raw.kept_rows import KeptRows
 from teilhabe.reading.layouts.base import AnyReading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings, get_settings
 
 _BLOCK = 1 << 20
@@ -70,7 +70,7 @@ def to_sql(settings: Settings, path: Path) -> Iterator[Prepared]:
     import pandas as pd
     import sqlalchemy
 
-    url = warehouse.url(settings, "loader").replace("postgresql://", "postgresql+psycopg://")
+    url = connecting.url(settings, "loader").replace("postgresql://", "postgresql+psycopg://")
     engine = sqlalchemy.create_engine(url)
 
     def run() -> int:

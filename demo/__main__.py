@@ -22,12 +22,12 @@ from demo.county import COUNTY, MUNICIPALITIES
 from demo.handout import LOADED, Handout
 from teilhabe import landing
 from teilhabe.airflow import running, services
-from teilhabe.cli.app import dsn_without_password, out, prepare, progress_lines
+from teilhabe.cli.common import dsn_without_password, out, prepare, progress_lines
 from teilhabe.errors import TeilhabeError
 from teilhabe.messages.outbox import FOLDER
 from teilhabe.messages.policy import FILE
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings, get_settings
 
 _NOT_BY_MUNICIPALITY = ("ARB-05", "SPB-01", "SPB-02")
@@ -204,7 +204,7 @@ def _show_county(settings: Settings) -> None:
     """
     table = Table("code", "indicator", "period", "value", "unit", "numerator", "denominator", "source", "known from",
                   title="Landkreis Peine – Demo: erfundene Zahlen")  # fmt: skip
-    with warehouse.connect("analyst", settings) as conn:
+    with connecting.connect("analyst", settings) as conn:
         for code, name, period, value, unit, numerator, denominator, source, known in conn.execute(query, (COUNTY,)):
             figures = [_number(value, 2), unit, _amount(numerator), _amount(denominator)]
             table.add_row(code, name, period, *figures, source, f"{known:%Y-%m-%d}")
@@ -239,7 +239,7 @@ def _show_municipalities(settings: Settings) -> list[str]:
         "code", "indicator", "period", *places.values(), title="Die sieben Gemeinden – Demo: erfundene Zahlen"
     )
     gaps = []
-    with warehouse.connect("analyst", settings) as conn:
+    with connecting.connect("analyst", settings) as conn:
         rows = conn.execute(query, (f"{COUNTY}%",)).fetchall()
     for code, name, period, shown, count in rows:
         table.add_row(code, name, period or "", *(_number((shown or {}).get(place), 1) for place in places))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from demo.handout import after
 from teilhabe.codes.periods import period_end
-from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 
 AGENCIES = Path(__file__).resolve().parents[1] / "agencies"
 

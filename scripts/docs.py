@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from teilhabe.building import building
-from teilhabe.cli.app import prepare
+from teilhabe.cli.common import prepare
 from teilhabe.contract import delivery_calendar
 from teilhabe.offices import pages
 from teilhabe.settings import get_settings

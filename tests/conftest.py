@@ -17,9 +17,9 @@ import pytest
 from teilhabe import ops
 from teilhabe.building import building, dbt_reading
 from teilhabe.ops import schema
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import installing
 from teilhabe.raw import loading
-from teilhabe.server import warehouse as warehouse_module
+from teilhabe.server import embedded, provisioning
 from teilhabe.settings import Settings, get_settings
 from tests import dbt as forks
 
@@ -53,10 +53,10 @@ def without_waiting_for_disks() -> Iterator[None]:
 
     Processes may be killed as ever, for what was written is the system's then. ``test_warehouse`` has clusters as in production.
     """
-    initialise, run_as = warehouse_module._initialise, warehouse_module._run_as
+    initialise, as_account = embedded._initialise, embedded.run_as
 
     def run(account: Any, command: Sequence[object], **more: Any) -> Any:
-        return run_as(account, [*command, "--no-sync"] if str(command[0]).endswith("/initdb") else command, **more)
+        return as_account(account, [*command, "--no-sync"] if str(command[0]).endswith("/initdb") else command, **more)
 
     def made(settings: Settings, place: Any, programs: Path, lock: int) -> None:
         initialise(settings, place, programs, lock)
@@ -64,8 +64,8 @@ def without_waiting_for_disks() -> Iterator[None]:
             file.write("fsync = off\nfull_page_writes = off\n")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(warehouse_module, "_initialise", made)
-        patch.setattr(warehouse_module, "_run_as", run)
+        patch.setattr(embedded, "_initialise", made)
+        patch.setattr(embedded, "run_as", run)
         yield
 
 
@@ -91,7 +91,7 @@ def make_home() -> Iterator[Callable[[], Path]]:
     for base in made:
         settings = settings_for(base / "home")
         if (base / "home").exists():
-            warehouse_module.discard(settings)
+            embedded.discard(settings)
         shutil.rmtree(base, ignore_errors=True)
 
 
@@ -113,10 +113,10 @@ def settings(home: Path) -> Settings:
 def warehouse(make_home: Callable[[], Path]) -> Iterator[Settings]:
     """A provisioned embedded server for the whole session; tests share it, so they use names of their own."""
     settings = settings_for(make_home())
-    warehouse_module.ensure_running(settings)
-    warehouse_module.provision(settings)
+    embedded.ensure_running(settings)
+    provisioning.provision(settings)
     yield settings
-    warehouse_module.stop(settings)
+    embedded.stop(settings)
 
 
 @pytest.fixture
@@ -142,17 +142,17 @@ def house(make_home: Callable[[], Path], ports: list[int]) -> Iterator[Settings]
     if ports:
         settings.run.mkdir(parents=True)
         (settings.run / "warehouse.json").write_text(json.dumps({"port": ports[0]}), encoding="utf-8")
-    server = warehouse_module.ensure_running(settings)
+    server = embedded.ensure_running(settings)
     ports[:] = ports or [server.port]
-    warehouse_module.provision(settings)
+    provisioning.provision(settings)
     yield settings
-    warehouse_module.stop(settings)
+    embedded.stop(settings)
 
 
 @pytest.fixture(scope="module")
 def installed(house: Settings) -> Settings:
     """A ``house`` with ``ops``, the raw tables and the calendar of the contracts as they are; nothing has arrived."""
-    pipeline.install(house)
+    installing.install(house)
     return house
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from teilhabe import landing, ops
+from teilhabe.contract import lookup
 from teilhabe.errors import Finding
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import archiving, taking_in, waiting
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 
@@ -96,16 +97,16 @@ class Flow:
         landing.hand_in(self.settings, dataset_id, [path], day(at), **said)
 
     def archive(self, dataset_id: str) -> list[int]:
-        contract = pipeline.contract(self.settings, dataset_id)
-        return pipeline.archive(
-            self.settings, contract, pipeline.poll(self.settings, contract, no_credentials), no_credentials
+        contract = lookup.contract(self.settings, dataset_id)
+        return archiving.archive(
+            self.settings, contract, waiting.poll(self.settings, contract, no_credentials), no_credentials
         )
 
     def judge(self, dataset_id: str) -> dict[int, str]:
-        return pipeline.judge(self.settings, pipeline.contract(self.settings, dataset_id))
+        return taking_in.judge(self.settings, lookup.contract(self.settings, dataset_id))
 
     def load(self, dataset_id: str) -> list[int]:
-        return pipeline.load(self.settings, pipeline.contract(self.settings, dataset_id))
+        return taking_in.load(self.settings, lookup.contract(self.settings, dataset_id))
 
     def run(self, dataset_id: str) -> None:
         """All steps, as the DAG takes them."""
@@ -157,7 +158,7 @@ class Flow:
 
     def empty(self) -> None:
         """As if nothing had ever arrived."""
-        with warehouse.connect("loader", self.settings) as conn:
+        with connecting.connect("loader", self.settings) as conn:
             tables = conn.execute("select tablename from pg_tables where schemaname = 'raw'").fetchall()
             names = ", ".join(f"raw.{name}" for (name,) in tables)
             conn.execute(f"truncate ops.delivery, ops.build, {names} restart identity cascade".encode())

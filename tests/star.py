@@ -12,7 +12,7 @@ from psycopg import sql
 from teilhabe import ops
 from teilhabe.building import building, releasing
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests import dbt
 from tests.conftest import PROJECT
@@ -42,7 +42,7 @@ class Star:
     ) -> int:
         """Put one delivery into ``raw`` as the loader would; returns its id."""
         self._delivered += 1
-        with warehouse.connect("loader", self.settings) as conn:
+        with connecting.connect("loader", self.settings) as conn:
             row = conn.execute(
                 "insert into ops.delivery (dataset_id, file_name, sha256, size_bytes, received_at, received_from, source,"
                 " archive_uri, manifest_uri, state, row_count)"
@@ -73,7 +73,7 @@ class Star:
         """Run dbt by hand; the output, when it ended as expected."""
         environment = {
             **os.environ,
-            **warehouse.dbt_environment(self.settings),
+            **connecting.dbt_environment(self.settings),
             "DBT_PROFILES_DIR": str(project),
             "DBT_TARGET_PATH": str(self.work / "target"),
             "DBT_LOG_PATH": str(self.work / "logs"),
@@ -104,5 +104,5 @@ class Star:
         return release
 
     def ask(self, query: str, role: str = "analyst") -> list[tuple[Any, ...]]:
-        with warehouse.connect(role, self.settings) as conn:  # type: ignore[arg-type]
+        with connecting.connect(role, self.settings) as conn:  # type: ignore[arg-type]
             return conn.execute(query).fetchall()

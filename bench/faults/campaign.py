@@ -28,13 +28,16 @@ import psutil
 
 from teilhabe import landing, ops
 from teilhabe.building import building, releasing
+from teilhabe.contract import lookup
 from teilhabe.errors import TeilhabeError
 from teilhabe.keeping import backup, checking
 from teilhabe.messages import outbox
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import archiving, installing, taking_in
+from teilhabe.pipeline.follow_up import follow_up
+from teilhabe.pipeline.waiting import poll, waiting_in_inbox
 from teilhabe.raw import loading
 from teilhabe.reading import confined
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, embedded, provisioning
 from teilhabe.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -87,17 +90,17 @@ class House:
 
     @property
     def contract(self) -> Any:
-        return pipeline.contract(self.settings, DATASET)
+        return lookup.contract(self.settings, DATASET)
 
     def archive(self) -> None:
-        waiting = pipeline.poll(self.settings, self.contract, _no_connection)
-        pipeline.archive(self.settings, self.contract, waiting, _no_connection)
+        waiting = poll(self.settings, self.contract, _no_connection)
+        archiving.archive(self.settings, self.contract, waiting, _no_connection)
 
     def judge(self) -> None:
-        pipeline.judge(self.settings, self.contract)
+        taking_in.judge(self.settings, self.contract)
 
     def take_in(self) -> None:
-        pipeline.take_in(self.settings, self.contract)
+        taking_in.take_in(self.settings, self.contract)
 
     def finish(self) -> None:
         """The next run."""
@@ -108,7 +111,7 @@ class House:
         building.build(self.settings)
 
     def send(self) -> None:
-        pipeline.follow_up(self.settings, NOON, lambda _: landing.Credentials())
+        follow_up(self.settings, NOON, lambda _: landing.Credentials())
 
     def back_up(self) -> None:
         backup.backup(self.settings, self.settings.home.parent / "backup")
@@ -188,7 +191,7 @@ class House:
             found.append(
                 f"raw has {len(rows)} deliveries, some not of 15 rows each: {[r for r in rows if r[1] != 15][:3]}"
             )
-        if left := pipeline.waiting_in_inbox(self.settings, DATASET):
+        if left := waiting_in_inbox(self.settings, DATASET):
             found.append(f"{left} files are still in the inbox")
         for part in checking.check(self.settings, full=True):
             found += [f"check, {part.subject}: {problem}" for problem in part.problems if part.subject != "disk"]
@@ -196,7 +199,7 @@ class House:
 
     def published(self) -> int:
         """Deliveries in the marts; -1 where one of them is not there with all its numbers."""
-        with warehouse.connect("analyst", self.settings) as conn:
+        with connecting.connect("analyst", self.settings) as conn:
             rows = conn.execute(
                 "select count(*), sum(value) from marts.fct_observation_vintage where territorial_basis <> 'converted' and not is_derived"
                 " group by delivery_id order by delivery_id"
@@ -335,7 +338,7 @@ def _database(house: House, phase: Phase, kills: int) -> None:
         house.wait_a_moment()
         was_alive = os.waitpid(child, os.WNOHANG) == (0, 0)
         _kill_server(house.settings)
-        warehouse.ensure_running(house.settings)  # as `up` does it when the server is gone
+        embedded.ensure_running(house.settings)  # as `up` does it when the server is gone
         if was_alive:
             os.waitpid(child, 0)
         house.note(phase, was_alive=was_alive)
@@ -445,7 +448,7 @@ def _publish(house: House, phase: Phase, kills: int) -> None:
     value = 0
 
     def candidate(number: int) -> int:
-        with warehouse.connect("transformer", house.settings) as conn:
+        with connecting.connect("transformer", house.settings) as conn:
             conn.execute(_CANDIDATE.format(value=number).encode())
         with loading.session(house.settings) as conn:
             build_id = ops.start_build(conn, [], code_version="faults", run_id=None)
@@ -453,7 +456,7 @@ def _publish(house: House, phase: Phase, kills: int) -> None:
         return build_id
 
     def seen() -> list[tuple[Any, ...]]:
-        with warehouse.connect("analyst", house.settings) as conn:
+        with connecting.connect("analyst", house.settings) as conn:
             return conn.execute("select value, count(*) from marts.fct_proof group by 1").fetchall()
 
     build_id = candidate(value)
@@ -503,11 +506,11 @@ def home(folder: Path, settings: Settings, *, whole: bool = False) -> Iterator[S
             shutil.copytree(PROJECT / name, project / name)
         shutil.copy(PROJECT / "pyproject.toml", project / "pyproject.toml")
     own = replace(settings, home=folder / "home", project=project, archive_url=(folder / "home" / "archive").as_uri())
-    warehouse.ensure_running(own)
+    embedded.ensure_running(own)
     try:
-        warehouse.provision(own)
-        pipeline.install(own)
+        provisioning.provision(own)
+        installing.install(own)
         yield own
     finally:
-        warehouse.discard(own)
+        embedded.discard(own)
         shutil.rmtree(folder, ignore_errors=True)

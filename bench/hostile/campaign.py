@@ -25,7 +25,8 @@ import pyarrow as pa
 
 from bench.hostile import mutations, oracle
 from bench.hostile.files import PROJECT, Base
-from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import ReadingError, TeilhabeError
 from teilhabe.landing import mime
 from teilhabe.reading import ReadingContext, confined
@@ -34,7 +35,8 @@ from teilhabe.reading.files import containers
 from teilhabe.reading.layouts.excluding import RowsExcluded
 from teilhabe.validation import row_exclusion
 from teilhabe.validation.register import Register, baseline
-from teilhabe.validation.verdict import Suite, Verdict, load_suite, validate
+from teilhabe.validation.suite import Suite, load_suite
+from teilhabe.validation.verdict import Verdict, validate
 
 SECONDS = 60.0
 """Of computing outside the child that reads, which has limits of its own; by the clock a busy machine takes longer."""

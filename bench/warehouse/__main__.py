@@ -29,7 +29,7 @@ from bench.warehouse.country import Country, Delivery
 from bench.warehouse.server import Measured
 from teilhabe.building import building
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, embedded
 from teilhabe.settings import Settings, get_settings
 
 _HERE = Path(__file__).parent
@@ -56,7 +56,7 @@ class Bench:
     def run(self) -> None:
         if "small" not in self.known:
             self._short_history()
-        warehouse.discard(self.small)
+        embedded.discard(self.small)
         self._load()
         self._plain_way()
         self._build()
@@ -65,8 +65,8 @@ class Bench:
         self._once("questions", "analysts' questions", self._ask)
 
     def discard(self) -> None:
-        warehouse.discard(self.small)
-        warehouse.discard(self.large)
+        embedded.discard(self.small)
+        embedded.discard(self.large)
 
     def _short_history(self) -> None:
         """The first months one by one, each after a history of hardly anything."""
@@ -84,7 +84,7 @@ class Bench:
             server.load(self.small, self.country.month(number))
             self.known["small"].append(_told(f"new month on {number}", server.build(self.small)))
         self._save()
-        warehouse.stop(self.small)
+        embedded.stop(self.small)
 
     def _load(self) -> None:
         server.prepare(self.large)
@@ -97,7 +97,7 @@ class Bench:
             server.load(self.large, self.country.month(number), state="loaded" if number < self.months else "validated")
             if number % 24 == 23:
                 _say(f"{number + 1} months after {time.perf_counter() - started:.0f} s")
-        with warehouse.connect("owner", self.large, autocommit=True) as conn:
+        with connecting.connect("owner", self.large, autocommit=True) as conn:
             for dataset in ("employment_agency__municipal_workbook", "state_statistics__population"):
                 conn.execute(f"vacuum (analyze) raw.{dataset}")
         self.known["raw_gb"] = server.disk((self.large.home / "postgres").resolve() / "data") / 1e9
@@ -112,11 +112,11 @@ class Bench:
         self._once("plain_month", "plain tables, one more month", lambda: self._measured(self._plain))
         with loading.session(self.large) as conn:
             conn.execute("update ops.delivery set state = 'validated' where sha256 = %s", [more.sha256])
-        with warehouse.connect("admin", self.large, autocommit=True) as conn:
+        with connecting.connect("admin", self.large, autocommit=True) as conn:
             conn.execute("drop schema if exists plain, plain_new cascade")
 
     def _plain(self) -> None:
-        with warehouse.connect("admin", self.large, autocommit=True) as conn:
+        with connecting.connect("admin", self.large, autocommit=True) as conn:
             conn.execute("set work_mem = '128MB'; set maintenance_work_mem = '512MB'")
             conn.execute((_HERE / "plain.sql").read_text(encoding="utf-8"))
 
@@ -145,7 +145,7 @@ class Bench:
         return [asdict(one) for one in questions.ask(self.large, self.country, self.months, self.times)]
 
     def _count(self) -> dict[str, int]:
-        with warehouse.connect("transformer", self.large) as conn:
+        with connecting.connect("transformer", self.large) as conn:
             return {
                 table: conn.execute(f"select count(*) from {table}").fetchall()[0][0]
                 for table in (
@@ -180,7 +180,7 @@ class Bench:
         month = _median([known[f"month {n}"] for n in range(months, months + _REPEATED)])
         correction = _median([known[f"correction {n}"] for n in range(_REPEATED)])
         full, plain_full, plain_month = (Measured(**known[name]) for name in ("full", "plain_full", "plain_month"))
-        with warehouse.connect("admin", self.large) as conn:
+        with connecting.connect("admin", self.large) as conn:
             version = conn.info.parameter_status("server_version")
         lines = [
             "# Twenty years of Germany in the warehouse" if months == 240 else f"# {months} months in the warehouse",
@@ -283,7 +283,7 @@ def main() -> None:
             bench.discard()
             shutil.rmtree(folder, ignore_errors=True)
         else:
-            warehouse.stop(bench.large)
+            embedded.stop(bench.large)
 
 
 if __name__ == "__main__":

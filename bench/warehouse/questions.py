@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.warehouse.country import CELLS, Country, month_code
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 
 _SEED = 7
@@ -28,7 +28,7 @@ def ask(settings: Settings, country: Country, months: int, times: int) -> list[A
     """Each question ``times`` times, as the role of the analysts, planned anew each time; the first of each is not counted."""
     drawn = random.Random(_SEED)  # noqa: S311 - no secret
     asked = []
-    with warehouse.connect("analyst", settings, autocommit=True, prepare_threshold=None) as conn:
+    with connecting.connect("analyst", settings, autocommit=True, prepare_threshold=None) as conn:
         for name, (statement, parameters) in _questions(country, months, drawn).items():
             milliseconds, rows = [], 0
             for number in range(times + 1):

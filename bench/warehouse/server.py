@@ -16,10 +16,10 @@ import psutil
 
 from bench.warehouse.country import Delivery
 from teilhabe.building import building
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.ops import schema
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import embedded, provisioning
 from teilhabe.settings import Settings
 
 _BATCH = 1 << 30
@@ -37,8 +37,8 @@ class Measured:
 
 
 def prepare(settings: Settings) -> None:
-    warehouse.ensure_running(settings)
-    warehouse.provision(settings)
+    embedded.ensure_running(settings)
+    provisioning.provision(settings)
     with loading.session(settings) as conn:
         schema.install(conn)
         loading.ensure_raw_tables(conn, load_contracts(settings.agencies).values())
@@ -110,7 +110,7 @@ class _Watch(threading.Thread):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(daemon=True)
-        self.server = psutil.Process(warehouse.ensure_running(settings).pid)
+        self.server = psutil.Process(embedded.ensure_running(settings).pid)
         self.data = (settings.home / "postgres").resolve() / "data"
         self.memory = self.disk = 0
         self.ended = threading.Event()

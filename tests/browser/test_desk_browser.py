@@ -24,12 +24,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, exp
 from teilhabe import landing
 from teilhabe.airflow import accounts, rights, services
 from teilhabe.airflow.client import AirflowApi
-from teilhabe.contract import delivery_calendar
+from teilhabe.contract import delivery_calendar, lookup
 from teilhabe.desk.app import create_app
 from teilhabe.errors import ContractError
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline.follow_up import follow_up
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.flow import FOREIGNERS, POPULATION, Flow, monitor, population
@@ -72,7 +72,7 @@ def desk(installed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     refused = flow.deliver(POPULATION, population(BAD, YEAR), name=f"bevoelkerung_{YEAR}.csv", at=at)
     other = flow.deliver(FOREIGNERS, monitor([(YEAR, "Peine", "03157", "<b>viele</b>")]), name="auslaender.csv", at=at)
     assert flow.state(refused) == flow.state(other) == "quarantined"
-    pipeline.follow_up(settings, datetime.now(UTC), no_connection)
+    follow_up(settings, datetime.now(UTC), no_connection)
     lengede = made_up_delivery(settings, "duplicate")
     asked = made_up_delivery(settings, "validated")
     make_up_the_rest(settings, asked)
@@ -129,7 +129,7 @@ def make_up_the_rest(settings: Settings, asked: int) -> None:
             "insert into ops.approval (delivery_id, expires_at, run_id) values (%s, now() + interval '2 days', 'manual__1')",
             (asked,),
         )
-    with warehouse.connect("owner", settings, autocommit=True) as owner:
+    with connecting.connect("owner", settings, autocommit=True) as owner:
         owner.execute(
             """
             create table marts.rpt_reporting_body_scorecard as
@@ -154,7 +154,7 @@ def pause_others(api: AirflowApi, but: str) -> None:
 
 def make_accounts(settings: Settings) -> None:
     """Offices' accounts as the handbook tells to make them, and two with Airflow's own roles."""
-    contracts = pipeline.contracts(settings).values()
+    contracts = lookup.contracts(settings).values()
     for name, kind, whose in (("office", "office", POPULATION), ("lengede", "municipality", LENGEDE)):
         roles = rights.roles_for(kind, [whose], contracts)  # type: ignore[arg-type] - a literal, as the checker cannot see
         accounts.add(settings, name, roles, full_name=f"{name} Testkonto", mail=None, password=PASSWORD)

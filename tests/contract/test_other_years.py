@@ -15,7 +15,7 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import ReadingContext, open_reading
 

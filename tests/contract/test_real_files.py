@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pytest
 import python_calamine
 
-from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import ReadingContext, open_reading
 

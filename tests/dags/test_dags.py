@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import (
     ContractError,
     Finding,
@@ -287,7 +287,7 @@ def test_after_a_build_contradictions_are_told_and_never_undo_it(
 
     monkeypatch.setattr(runtime.building, "build", build)
     monkeypatch.setattr(runtime.building, "is_due", lambda _: bool(not done))
-    monkeypatch.setattr(runtime.pipeline, "under_way", lambda _: False)
+    monkeypatch.setattr(runtime, "under_way", lambda _: False)
     monkeypatch.setattr(runtime.loading, "session", lambda _: nullcontext())
     monkeypatch.setattr(runtime.ops, "held_by", lambda *_: [])
     monkeypatch.setattr(runtime.alerts, "tell_contradictions", tell)

@@ -11,13 +11,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from teilhabe.contract import lookup
 from teilhabe.errors import TeilhabeError
 from teilhabe.keeping import backup, checking
 from teilhabe.landing import Archive
 from teilhabe.ops import schema
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import installing, taking_in
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, embedded, provisioning
 from teilhabe.settings import Settings
 from teilhabe.system import locks
 from tests.conftest import settings_for
@@ -32,7 +33,7 @@ def flow(installed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Flow:
     flow.deliver(POPULATION, population({"03157001": (100, 60, 40)}), "eins.csv", "2023-06-01")
     flow.deliver(POPULATION, b"nothing like a table", "zwei.csv", "2023-06-02")
     (installed.inbox / POPULATION).mkdir(parents=True, exist_ok=True)
-    with warehouse.connect("transformer", installed) as conn:
+    with connecting.connect("transformer", installed) as conn:
         conn.execute("create table marts.release (release_id bigint, value numeric)")
         conn.execute("insert into marts.release values (7, 0.1234567890123456789)")
         conn.execute("grant select on marts.release to teilhabe_analyst")
@@ -48,7 +49,7 @@ def place(make_home: Callable[[], Path]) -> Path:
 def into(make_home: Callable[[], Path]) -> Iterator[Path]:
     path = make_home()
     yield path
-    warehouse.stop(settings_for(path))
+    embedded.stop(settings_for(path))
 
 
 def test_a_restored_home_is_equal(flow: Flow, place: Path, into: Path) -> None:
@@ -64,7 +65,7 @@ def test_a_restored_home_is_equal(flow: Flow, place: Path, into: Path) -> None:
         objects = [sha256 for _, _, sha256, _, _ in new.execute(query)]
     for sha256 in objects:
         Archive(again.archive_url).check(sha256)
-    with warehouse.connect("analyst", again) as conn:
+    with connecting.connect("analyst", again) as conn:
         assert str(conn.execute("select value from release").fetchall()[0][0]) == "0.1234567890123456789"
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute("select * from ops.delivery")
@@ -156,7 +157,7 @@ def test_the_backup_is_as_closed_as_the_home(flow: Flow, place: Path) -> None:
 
 def test_a_server_of_ones_own_is_not_overwritten(flow: Flow, place: Path, into: Path) -> None:
     backup.backup(flow.settings, place)
-    address = warehouse.url(flow.settings, "admin")
+    address = connecting.url(flow.settings, "admin")
     other = replace(settings_for(into), warehouse_url=address)
     with pytest.raises(TeilhabeError, match=r"database .* is not empty"):
         backup.restore(other, place, into)
@@ -165,13 +166,13 @@ def test_a_server_of_ones_own_is_not_overwritten(flow: Flow, place: Path, into: 
 
 def test_a_backup_under_load_loses_and_doubles_nothing(flow: Flow, place: Path, into: Path) -> None:
     """Taken while files are judged and loaded: the new home has what was done, and does the rest."""
-    contract = pipeline.contract(flow.settings, POPULATION)
+    contract = lookup.contract(flow.settings, POPULATION)
     for n in range(8):
         numbers = population({"03157001": (200 + n, 100, 100 + n)}, 2010 + n)
         flow.hand_in(POPULATION, numbers, f"jahr_{n}.csv", "2023-08-01")
     flow.archive(POPULATION)
     loaded = "select count(*) from ops.delivery where starts_with(file_name, 'jahr_') and state = 'loaded'"
-    working = threading.Thread(target=pipeline.take_in, args=(flow.settings, contract))
+    working = threading.Thread(target=taking_in.take_in, args=(flow.settings, contract))
     working.start()
     within(120, lambda: flow.ask(loaded) != [(0,)])
     made = backup.backup(flow.settings, place)
@@ -197,13 +198,13 @@ class TestCheck:
     def mine(self, home: Path, tmp_path: Path) -> Iterator[Flow]:
         """A home to break."""
         settings = settings_for(home)
-        warehouse.ensure_running(settings)
-        warehouse.provision(settings)
-        pipeline.install(settings)
+        embedded.ensure_running(settings)
+        provisioning.provision(settings)
+        installing.install(settings)
         flow = Flow(settings, tmp_path / "drafts")
         flow.deliver(POPULATION, population({"03157001": (100, 60, 40)}), "eins.csv", "2023-06-01")
         yield flow
-        warehouse.stop(settings)
+        embedded.stop(settings)
 
     def test_it_finds_nothing_in_a_sound_home_and_names_what_is_broken(self, mine: Flow) -> None:
         assert problems(mine) == {} and problems(mine, full=True) == {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests import dbt as forks
 
@@ -81,7 +81,7 @@ def dbt(installed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
             seed.write("\n".join(lines) + "\n")
     environment = {
         **os.environ,
-        **warehouse.dbt_environment(installed),
+        **connecting.dbt_environment(installed),
         "DBT_PROFILES_DIR": str(copy),
         "DBT_TARGET_PATH": str(work / "target"),
         "DBT_LOG_PATH": str(work / "logs"),

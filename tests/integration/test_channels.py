@@ -42,7 +42,8 @@ from teilhabe.messages.channels import Drop, File, Outgoing, Refused, Smtp, Unav
 from teilhabe.messages.policy import Policy, load_policy
 from teilhabe.ops import schema
 from teilhabe.raw import loading
-from teilhabe.server import warehouse as postgres
+from teilhabe.server import embedded as postgres
+from teilhabe.server import provisioning
 from teilhabe.settings import Settings
 from tests.authority import Authority, make_authority
 from tests.conftest import PROJECT, settings_for
@@ -201,7 +202,7 @@ def hook() -> Iterator[Hook]:
 def running(make_home: Callable[[], Path]) -> Iterator[Settings]:
     settings = replace(settings_for(make_home()), project=PROJECT)
     postgres.ensure_running(settings)
-    postgres.provision(settings)
+    provisioning.provision(settings)
     with loading.session(settings) as conn:
         schema.install(conn)
     yield settings

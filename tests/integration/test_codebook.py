@@ -9,9 +9,9 @@ import pytest
 
 from teilhabe import ops
 from teilhabe.building import building
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.integration.test_dbt_star import offences, population, register_edition
@@ -191,7 +191,7 @@ def test_published_columns_keep_their_place_and_new_ones_come_last(star: Star) -
     """As if dem_02, a dem_99 that was dropped since, and dem_01 had been published before the others."""
     columns = "from marts.codebook where relation_name = 'rpt_population' and ordinal > 0 and column_name"
     fixed = star.ask(f"select column_name, data_type {columns} !~ '_[0-9]+$' order by ordinal")
-    with warehouse.connect("transformer", star.settings) as conn:
+    with connecting.connect("transformer", star.settings) as conn:
         conn.execute("drop view marts.rpt_population")
         conn.execute("drop view candidate.rpt_population")
         before = [f"null::{kind} as {name}" for name, kind in fixed]
@@ -213,7 +213,7 @@ def test_a_renamed_indicator_is_described_anew(star: Star) -> None:
     [(before,)] = star.ask(described, role="transformer")
     assert "Ausländer" in before
     for old, new in (("Ausländer", "Neuzugezogenen"), ("Neuzugezogenen", "Ausländer")):
-        with warehouse.connect("transformer", star.settings) as conn:
+        with connecting.connect("transformer", star.settings) as conn:
             conn.execute(rename.format(old, new).encode())
         assert "KEPT" not in star.dbt("run", "--select", "rpt_population")
         assert star.ask(described, role="transformer") == [

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from teilhabe import landing, ops
-from teilhabe.pipeline import pipeline
+from teilhabe.contract import lookup
+from teilhabe.pipeline import installing
 from teilhabe.settings import Settings
 from tests.flow import FOREIGNERS, POPULATION, Flow, copied, monitor, population
 
@@ -35,7 +36,7 @@ def running(house: Settings, tmp_path_factory: pytest.TempPathFactory) -> Flow:
     assert found
     path.write_text(f"{before}{found}    {PATTERN}\n{after}customProperties:{SENDERS}{rest}", encoding="utf-8")
     settings = replace(house, project=project)
-    pipeline.install(settings)
+    installing.install(settings)
     return Flow(settings, settings.home / "drafts")
 
 
@@ -266,7 +267,7 @@ def test_an_address_the_contract_does_not_know_is_told_but_lets_the_file_through
 
 
 def test_the_office_of_the_contract_may_collect(flow: Flow) -> None:
-    contact = pipeline.contract(flow.settings, POPULATION).contact
+    contact = lookup.contract(flow.settings, POPULATION).contact
     number = flow.deliver(POPULATION, of(LENGEDE), sender=contact.upper())
     assert (sender_of(flow, number), rules(flow, number)) == (LENGEDE, set())
 

@@ -23,7 +23,7 @@ import yaml
 
 from teilhabe.airflow.containers import SECRETS
 from teilhabe.airflow.processes import COMPONENTS
-from teilhabe.server import warehouse
+from teilhabe.server import embedded
 from tests.conftest import PROJECT, settings_for
 from tests.flow import PEINE, POPULATION, population
 from tests.patience import within
@@ -204,7 +204,7 @@ def volumes(root: Path) -> None:
 @pytest.fixture(scope="module")
 def deployment(make_home: Callable[[], Path]) -> Iterator[Deployment]:
     server = settings_for(make_home())
-    database = warehouse.ensure_running(server)
+    database = embedded.ensure_running(server)
     root = make_home()
     root.mkdir()
     image(root)
@@ -212,7 +212,7 @@ def deployment(make_home: Callable[[], Path]) -> Iterator[Deployment]:
     password = root / "postgres_password"
     password.write_text((server.secrets / "warehouse_admin.password").read_text())
     password.chmod(0o444)
-    free = next(port for port in range(28080, 29080) if warehouse.port_is_free(port))
+    free = next(port for port in range(28080, 29080) if embedded.port_is_free(port))
     made = Deployment(root, database.port, password, free)
     try:
         made.run("init", "python", "-m", "teilhabe.airflow.containers", "init")
@@ -223,7 +223,7 @@ def deployment(make_home: Callable[[], Path]) -> Iterator[Deployment]:
         yield made
     finally:
         made.end()
-        warehouse.stop(server)
+        embedded.stop(server)
 
 
 def logs(deployment: Deployment) -> str:

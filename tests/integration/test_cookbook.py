@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from teilhabe.building import building
-from teilhabe.server import warehouse
+from teilhabe.server import embedded
 from tests.conftest import PROJECT, settings_for
 from tests.flow import Flow
 
@@ -70,7 +70,7 @@ def test_a_dataset_is_added_as_the_page_says_and_its_numbers_arrive(
             if printed:
                 assert done.stdout == printed, command
     finally:
-        warehouse.stop(settings)
+        embedded.stop(settings)
     changed = {path.relative_to(project).as_posix() for path, content in before.items() if path.read_bytes() != content}
     lists = {"dbt_project/seeds/measures.csv", "dbt_project/macros/observation_models.sql"}
     assert changed == lists, "nothing else has to be touched"

@@ -11,9 +11,9 @@ import pytest
 
 from teilhabe import ops
 from teilhabe.building import releasing
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.star import GROUP, MUNICIPALITIES, Rows, Star, cell
@@ -341,7 +341,7 @@ def test_corrections_and_withdrawals(star: Star) -> None:
     """A later delivery changes what is current, not what was known; views on published tables survive."""
     current = "select value from marts.rpt_observation where dataset_id = 'state_statistics__population'"
     assert star.ask(current) == [(138931,)]
-    with warehouse.connect("transformer", star.settings) as conn:
+    with connecting.connect("transformer", star.settings) as conn:
         conn.execute("create view marts.analyst_view as select * from marts.rpt_indicator")
         conn.execute("create view marts.analyst_fact_view as select * from marts.fct_observation")
 
@@ -357,7 +357,7 @@ def test_corrections_and_withdrawals(star: Star) -> None:
     assert star.ask("select count(*) from marts.analyst_fact_view", role="transformer") == facts
     assert star.ask("select count(*) from marts.analyst_view", role="transformer")[0][0] > 0
 
-    with warehouse.connect("loader", star.settings) as conn:
+    with connecting.connect("loader", star.settings) as conn:
         conn.execute("update ops.delivery set state = 'failed' where delivery_id = %s", (corrected,))
     star.build()
     assert star.ask(current) == [(138931,)]
@@ -388,18 +388,18 @@ def test_a_view_is_made_anew_when_its_text_is_another_or_it_has_gone(star: Star)
         return star.dbt("run", "--select", "rpt_observation")
 
     assert "KEPT" in again()
-    with warehouse.connect("transformer", star.settings) as conn:
+    with connecting.connect("transformer", star.settings) as conn:
         conn.execute("update intermediate.build_state set digest = 'other' where model = 'rpt_observation'")
     assert "CREATE VIEW" in again()
     assert star.ask(remembered, role="transformer") == [(digest,)]
-    with warehouse.connect("transformer", star.settings) as conn:
+    with connecting.connect("transformer", star.settings) as conn:
         conn.execute("drop view candidate.rpt_observation cascade")
     assert "CREATE VIEW" in again()
 
 
 def test_a_changed_contract_makes_the_candidate_anew(star: Star) -> None:
     """Also what no model makes is cleared away; what is published stays until the next release."""
-    with warehouse.connect("transformer", star.settings) as conn:
+    with connecting.connect("transformer", star.settings) as conn:
         conn.execute("update intermediate.candidate_contract set digest = 'other' where model = 'fct_indicator'")
         conn.execute("create table candidate.of_no_model as select 1 as x")
         conn.execute("create view candidate.on_it as select * from candidate.fct_indicator")

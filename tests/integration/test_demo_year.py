@@ -19,10 +19,12 @@ from demo import files
 from demo.handout import DUPLICATE, REFUSED, Handout
 from teilhabe import landing
 from teilhabe.codes.holidays import add_working_days, working_day
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract import lookup
 from teilhabe.contract.delivery_calendar import DueEntry, due_entries
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import ContractError
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import installing, judging
+from teilhabe.pipeline.follow_up import follow_up
 from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
@@ -74,9 +76,10 @@ def flow(
     monkeypatch_module: pytest.MonkeyPatch,
 ) -> Flow:
     settings = replace(house, project=copied(tmp_path_factory.mktemp("project"), *AGENCIES))
-    pipeline.install(settings)
-    known = pipeline.contracts(settings)
-    monkeypatch_module.setattr(pipeline, "contracts", lambda _: known)  # nobody changes a contract in this year
+    installing.install(settings)
+    known = lookup.contracts(settings)
+    for module in (lookup, installing, judging):
+        monkeypatch_module.setattr(module, "contracts", lambda _: known)  # nobody changes a contract in this year
     with loading.session(settings) as conn:
         conn.execute("update ops.follow_up set since = %s", (FIRST,))
     flow = Flow(settings, settings.home / "drafts")
@@ -130,8 +133,8 @@ def live(flow: Flow, day: date, handouts: list[Handout]) -> None:
             conn.execute("update ops.delivery set state_at = received_at")
         return
     now = datetime.combine(day, CLOCK)
-    pipeline.refresh_calendar(flow.settings, now)
-    pipeline.follow_up(flow.settings, now, no_connection, calendar=True)
+    installing.refresh_calendar(flow.settings, now)
+    follow_up(flow.settings, now, no_connection, calendar=True)
 
 
 def arrivals(flow: Flow) -> dict[tuple[str, str | None, str], date]:

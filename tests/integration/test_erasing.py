@@ -15,9 +15,9 @@ from teilhabe.codes import wording
 from teilhabe.errors import SourceError
 from teilhabe.keeping import backup, checking, erasing, removing
 from teilhabe.landing import Archive
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline.follow_up import follow_up
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import embedded
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
 from tests.flow import FOREIGNERS, POPULATION, Flow, monitor, population
@@ -192,7 +192,7 @@ def test_a_file_that_stays_at_its_source_is_not_fetched_again(flow: Flow) -> Non
 
 def test_messages_about_it_quote_nothing_any_more(flow: Flow) -> None:
     number = flow.deliver(POPULATION, b"Gemeinde;Wert\r\nLjudmylastadt;viele\r\n", "Ljudmyla.csv")
-    pipeline.follow_up(flow.settings, datetime.now(UTC), no_mail)
+    follow_up(flow.settings, datetime.now(UTC), no_mail)
     [(text, attachments)] = flow.ask(
         "select m.body_text, m.attachments from ops.message as m join ops.message_delivery as d using (message_id)"
         " where d.delivery_id = %s and m.kind = 'verdict'",
@@ -237,4 +237,4 @@ def test_backups_that_hold_it_are_named_lose_it_and_never_bring_it_back(
         assert again.ask(f"select count(*) from raw.{POPULATION} where _delivery_id = %s", number) == [(0,)]
         assert problems(again) == []
     finally:
-        warehouse.stop(settings_for(into))
+        embedded.stop(settings_for(into))

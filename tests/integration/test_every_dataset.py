@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from teilhabe.building import building
-from teilhabe.contract.contracts import load_contracts
-from teilhabe.server import warehouse as server
+from teilhabe.contract.parsing import load_contracts
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.flow import Flow
@@ -47,13 +47,13 @@ def test_every_delivery_is_loaded(flow: Flow) -> None:
 @pytest.mark.parametrize("dataset_id", [name for name, c in CONTRACTS.items() if c.is_observation])
 def test_every_number_delivered_is_staged(flow: Flow, dataset_id: str) -> None:
     [(delivered,)] = flow.ask(f"select count(*) from raw.{dataset_id}")
-    with server.connect("owner", flow.settings) as conn:
+    with connecting.connect("owner", flow.settings) as conn:
         row = conn.execute(f"select count(*) from staging.stg_{dataset_id}".encode()).fetchone()
     assert row is not None and row[0] == delivered > 0
 
 
 def test_numbers_arrive_in_the_star(flow: Flow) -> None:
-    with server.connect("owner", flow.settings) as conn:
+    with connecting.connect("owner", flow.settings) as conn:
         rows = conn.execute(
             """
             select measure_code, territory_code, period_code, nationality, category, value
@@ -80,7 +80,7 @@ def test_numbers_arrive_in_the_star(flow: Flow) -> None:
 
 
 def test_programmes_keep_their_field_and_provider(flow: Flow) -> None:
-    with server.connect("owner", flow.settings) as conn:
+    with connecting.connect("owner", flow.settings) as conn:
         rows = conn.execute(
             "select programme_code, programme_field, programme_provider, first_period_code, last_period_code"
             " from staging.stg_jobcentre__programme_list order by 1"
@@ -93,13 +93,13 @@ def test_programmes_keep_their_field_and_provider(flow: Flow) -> None:
 
 def test_rows_loaded_before_a_column_was_agreed_say_what_they_always_said(flow: Flow) -> None:
     """Raw tables gain columns; what was loaded before has none there, and is the total it was."""
-    with server.connect("loader", flow.settings) as conn:
+    with connecting.connect("loader", flow.settings) as conn:
         conn.execute(
             "update raw.employment_agency__unemployed_municipal set measure_code = null"
             " where period_code = '2024' and territory_code = '03157'"
         )
         conn.commit()
-    with server.connect("owner", flow.settings) as conn:
+    with connecting.connect("owner", flow.settings) as conn:
         row = conn.execute(
             "select count(*) filter (where measure_code = 'unemployed'), count(*)"
             " from staging.stg_employment_agency__unemployed_municipal"

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import pytest
 
 from teilhabe import ops
+from teilhabe.contract import lookup
 from teilhabe.decisions import deciding
 from teilhabe.errors import TeilhabeError
 from teilhabe.explaining.excluded_rows import about_excluded_rows
 from teilhabe.ops import incidents
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import taking_in
 from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, monitor, population
@@ -136,14 +137,14 @@ def test_a_key_completed_from_the_register_stays_what_it_was_when_judged(
 
 
 def test_an_office_that_can_mend_hears_of_every_row_and_nothing_is_loaded(flow: Flow) -> None:
-    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    contract = lookup.contract(flow.settings, FOREIGNERS)
     assert not contract.mendable
     flow.hand_in(
         FOREIGNERS,
         monitor([(y, n, "#NV" if n == "Peine" else k, v) for y, n, k, v in GOOD]).replace(b"Peine", b"Nirgends"),
     )
     [number] = flow.archive(FOREIGNERS)
-    assert pipeline.take_in(flow.settings, contract.model_copy(update={"mendable": True})) == {number: "quarantined"}
+    assert taking_in.take_in(flow.settings, contract.model_copy(update={"mendable": True})) == {number: "quarantined"}
     [finding] = [f for f in flow.findings(number) if f.severity == "critical"]
     assert ([e.row for e in finding.evidence], finding.held_back) == ([4, 8], False)
     assert flow.raw(FOREIGNERS) == []
@@ -159,8 +160,8 @@ REFUSED = monitor([*MENDED[:1], (2021, "Osterode", "#NV", 77), *MENDED[2:]])
 
 def take_in(flow: Flow) -> dict[int, str]:
     """As the DAG does it, for an office that can mend its files."""
-    contract = pipeline.contract(flow.settings, FOREIGNERS).model_copy(update={"mendable": True})
-    return pipeline.take_in(flow.settings, contract)
+    contract = lookup.contract(flow.settings, FOREIGNERS).model_copy(update={"mendable": True})
+    return taking_in.take_in(flow.settings, contract)
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def decide(flow: Flow, number: int, answer: deciding.Answer, reason: str = "Quel
 
 
 def follow(flow: Flow, number: int) -> list[str]:
-    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    contract = lookup.contract(flow.settings, FOREIGNERS)
     with loading.session(flow.settings) as conn:
         changes = incidents.follow(conn, contract, number, NOW)
     return [f"{one.severity} {one.action}" for one in changes if one.rule == "key.invalid"]
@@ -266,7 +267,7 @@ def test_a_decision_killed_before_its_end_has_not_happened(flow: Flow, refused: 
 
 def test_explain_names_the_rows_that_were_left_out(flow: Flow) -> None:
     number = flow.deliver(FOREIGNERS, with_row(1, 2021, "Osterode", "#NV", 77))
-    measures = set(pipeline.contract(flow.settings, FOREIGNERS).measures)
+    measures = set(lookup.contract(flow.settings, FOREIGNERS).measures)
 
     def told(name: str, period: str = "2021-12-31", of: set[str] = measures) -> list[str]:
         return about_excluded_rows(flow.settings, "03156", name, {period}, of)

@@ -23,13 +23,16 @@ from typer.testing import CliRunner
 
 from teilhabe import ops
 from teilhabe.cli import app as cli
+from teilhabe.cli import messages as messages_commands
+from teilhabe.contract import lookup
 from teilhabe.decisions.withdrawing import withdraw
 from teilhabe.errors import EVIDENCE_SHOWN, ContractError
 from teilhabe.landing import Credentials
-from teilhabe.messages import alerts, compose, outbox
+from teilhabe.messages import alerts, compose, compose_calendar, outbox
 from teilhabe.messages.policy import load_policy
-from teilhabe.ops import incidents
-from teilhabe.pipeline import pipeline
+from teilhabe.ops import incident_answers, incidents
+from teilhabe.pipeline import installing
+from teilhabe.pipeline.follow_up import follow_up
 from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from tests.flow import FOREIGNERS, PEINE, POPULATION, Flow, copied, monitor, population
@@ -47,7 +50,7 @@ def no_connection(name: str) -> Credentials:
 def running(house: Settings, tmp_path_factory: pytest.TempPathFactory) -> Flow:
     project = copied(tmp_path_factory.mktemp("project"), "state_statistics", "state_monitor", "register")
     settings = replace(house, project=project)
-    pipeline.install(settings)
+    installing.install(settings)
     return Flow(settings, settings.home / "drafts")
 
 
@@ -65,8 +68,8 @@ def flow(running: Flow) -> Flow:
 
 def follow(flow: Flow, now: datetime = NOON, *, calendar: bool = False) -> outbox.Sent:
     if calendar:
-        pipeline.refresh_calendar(flow.settings, now)
-    return pipeline.follow_up(flow.settings, now, no_connection, calendar=calendar)
+        installing.refresh_calendar(flow.settings, now)
+    return follow_up(flow.settings, now, no_connection, calendar=calendar)
 
 
 def mailbox(flow: Flow) -> list[Any]:
@@ -160,7 +163,7 @@ def test_what_was_accepted_as_it_is_is_no_news_again(flow: Flow) -> None:
     assert kinds(flow) == ["verdict"]
     with loading.session(flow.settings) as conn:
         for (one,) in conn.execute("select incident_id from ops.incident").fetchall():
-            incidents.waive(conn, one, "board", NOON, "nur eine Gemeinde meldet", date(2031, 1, 1))
+            incident_answers.waive(conn, one, "board", NOON, "nur eine Gemeinde meldet", date(2031, 1, 1))
     flow.deliver(POPULATION, population({"03157006": (101, 51, 50)}), at="2023-10-22")
     follow(flow)
     assert kinds(flow) == ["verdict", "receipt"]
@@ -206,7 +209,7 @@ def test_what_follows_from_something_accepted_is_told_as_the_news_it_is(
     flow.ask("update ops.delivery set followed_at = null returning 1")
     follow(flow)
     with loading.session(flow.settings) as conn:
-        incidents.waive(conn, 1, "board", NOON, "gewollt", date(2031, 1, 1))
+        incident_answers.waive(conn, 1, "board", NOON, "gewollt", date(2031, 1, 1))
     flow.ask(consequence, number)
     flow.ask("update ops.message set dedup_key = 'before' returning 1")
     flow.ask("update ops.delivery set followed_at = null returning 1")
@@ -369,13 +372,13 @@ def test_a_contract_that_is_wrong_keeps_no_other_receipt_and_no_reminder_back(fl
     noon = datetime(due.year, due.month, due.day, 11, 0, tzinfo=UTC) - timedelta(days=3)
     try:
         with pytest.raises(ContractError):
-            pipeline.follow_up(flow.settings, noon, no_connection, calendar=True)
+            follow_up(flow.settings, noon, no_connection, calendar=True)
     finally:
         contract.write_text(kept, encoding="utf-8")
     assert ("reminder",) in flow.ask("select kind from ops.message where dataset_id = %s", dataset)
     assert told(flow, FOREIGNERS) != []
     assert told(flow, POPULATION) == []
-    pipeline.follow_up(flow.settings, noon, no_connection, calendar=True)
+    follow_up(flow.settings, noon, no_connection, calendar=True)
     assert told(flow, POPULATION) != []
 
 
@@ -470,13 +473,13 @@ def test_who_wanted_no_thanks_for_a_year_is_not_thanked_for_it_later(flow: Flow)
 
 def test_each_unreadable_file_nobody_mends_is_escalated(flow: Flow) -> None:
     """Without a period nothing but its opening tells it from the one before."""
-    policy, known = load_policy(flow.settings), pipeline.contracts(flow.settings)
+    policy, known = load_policy(flow.settings), lookup.contracts(flow.settings)
     for n, start in enumerate((NOON, NOON + timedelta(days=100))):
         flow.deliver(FOREIGNERS, b"PK\x03\x04 kaputt %d" % n, "kaputt.xlsx", at=f"2023-10-2{n}")
         follow(flow, start)
         for days in (40, 41):
             with loading.session(flow.settings) as conn:
-                compose.about_calendar(conn, policy, known, start + timedelta(days=days), _fail)
+                compose_calendar.about_calendar(conn, policy, known, start + timedelta(days=days), _fail)
                 conn.commit()
             about = (
                 "select count(*) from ops.message where kind = 'escalation' and dataset_id = %s and period_code is null"
@@ -655,7 +658,8 @@ def _with(policy: Any, **changes: Any) -> Any:
 def teilhabe(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
     monkeypatch.setenv("TEILHABE_HOME", str(flow.settings.home))
     monkeypatch.setenv("TEILHABE_PROJECT", str(flow.settings.project))
-    monkeypatch.setattr(cli, "_connections", lambda settings: no_connection)
+    for module in (cli, messages_commands):
+        monkeypatch.setattr(module, "connections", lambda settings: no_connection)
 
     def run(*arguments: str) -> tuple[int, str]:
         done = CliRunner().invoke(cli.app, arguments)

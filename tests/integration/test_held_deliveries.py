@@ -12,9 +12,10 @@ import pytest
 
 from teilhabe import ops
 from teilhabe.building import building, held_deliveries
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.raw import loading
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.star import GROUP, Rows, Star
@@ -144,9 +145,8 @@ def test_of_those_nothing_names_only_the_last_is_held(star: Star, monkeypatch: p
 
 def test_a_row_marts_does_not_take_names_its_delivery(star: Star) -> None:
     """Foreign keys hold in ``marts`` alone, so what breaks one is seen when it is published."""
-    from teilhabe.server import warehouse
 
-    with warehouse.connect("transformer", star.settings, autocommit=True) as conn:
+    with connecting.connect("transformer", star.settings, autocommit=True) as conn:
         rows = conn.execute("select measure_key, delivery_id from candidate.fct_observation_vintage limit 1").fetchall()
         with pytest.raises(psycopg.errors.RaiseException) as raised:
             conn.execute(

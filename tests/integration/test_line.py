@@ -28,9 +28,10 @@ from teilhabe import landing
 from teilhabe.airflow import metadata, services
 from teilhabe.airflow.client import AirflowApi
 from teilhabe.airflow.rights import ADMIN
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.decisions.approvals import PUBLISH, REFUSE
-from teilhabe.server import warehouse as server
+from teilhabe.server import connecting
+from teilhabe.server import embedded as server
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT, settings_for
 from tests.flow import FOREIGNERS, NATURALISATIONS
@@ -422,7 +423,7 @@ def test_runs_of_the_scheduler(line: Line) -> None:
 
 def test_the_executor_is_handed_no_more_than_it_runs(line: Line) -> None:
     """More would fill the pipe to its workers, where the scheduler stands still until it is taken for dead."""
-    with server.connect("airflow", line.settings) as connection:
+    with connecting.connect("airflow", line.settings) as connection:
         rows = connection.execute(
             "select queued_dttm, end_date from task_instance where queued_dttm is not null and end_date is not null"
         ).fetchall()

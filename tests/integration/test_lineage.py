@@ -16,7 +16,7 @@ from teilhabe.errors import TeilhabeError
 from teilhabe.explaining import explanation
 from teilhabe.explaining import view as explain_view
 from teilhabe.explaining.explanation import Question
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.integration.test_dbt_star import (
     accommodation,
@@ -88,7 +88,7 @@ def star(installed: Settings, dbt_work: Path) -> Star:
 
 
 def rows_of(star: Star, query: str, *parameters: object) -> list[dict[str, Any]]:
-    with warehouse.connect("analyst", star.settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
+    with connecting.connect("analyst", star.settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query.encode(), parameters).fetchall()
 
 
@@ -268,7 +268,7 @@ def test_lineage_of_a_moment_is_what_was_known_then(star: Star) -> None:
 
 def test_lineage_can_read_every_number_by_key(star: Star) -> None:
     """So small a table is read whole; where that is switched off, there is an index for each place it is asked at."""
-    with warehouse.connect("analyst", star.settings) as conn:
+    with connecting.connect("analyst", star.settings) as conn:
         conn.execute("set enable_seqscan = off")
         [[plan]] = conn.execute(
             "explain (format json) select * from marts.lineage where indicator_code = 'ARB-03'"
@@ -380,7 +380,7 @@ def test_explain_of_what_is_not_there_says_why(
 
 def test_explain_needs_no_more_than_the_analyst_may_read(star: Star) -> None:
     """What it reads, it reads as the analyst: the schemas below marts are closed to that role."""
-    with warehouse.connect("analyst", star.settings) as conn:
+    with connecting.connect("analyst", star.settings) as conn:
         [[role, below]] = conn.execute(
             "select current_user, has_schema_privilege('intermediate', 'usage') or has_schema_privilege('staging', 'usage')"
         ).fetchall()

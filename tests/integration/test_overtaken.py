@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from teilhabe import ops
+from teilhabe.contract import lookup
 from teilhabe.decisions import withdrawing
 from teilhabe.errors import Finding, WarehouseError
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import installing, judging, taking_in
 from teilhabe.raw import loading
 from teilhabe.reading import confined
 from teilhabe.settings import Settings
@@ -29,7 +30,7 @@ ONE = population({"03157001": (100, 60, 40)})
 def flow(house: Settings, tmp_path_factory: pytest.TempPathFactory) -> Flow:
     project = copied(tmp_path_factory.mktemp("project"), "state_statistics", "register")
     settings = replace(settings_for(house.home), project=project)
-    pipeline.install(settings)
+    installing.install(settings)
     return Flow(settings, tmp_path_factory.mktemp("drafts"))
 
 
@@ -59,7 +60,7 @@ def outcomes(flow: Flow) -> list[tuple[str, str, str | None]]:
 
 
 def run(flow: Flow) -> dict[int, str]:
-    return pipeline.take_in(flow.settings, pipeline.contract(flow.settings, POPULATION))
+    return taking_in.take_in(flow.settings, lookup.contract(flow.settings, POPULATION))
 
 
 def loads(flow: Flow) -> None:
@@ -110,7 +111,7 @@ def test_late_loading_changes_nothing(flow: Flow, monkeypatch: pytest.MonkeyPatc
     flow.hand_in(POPULATION, ONE)
     flow.archive(POPULATION)
     flow.judge(POPULATION)
-    open_delivery, left = pipeline.open_delivery, []
+    open_delivery, left = judging.open_delivery, []
 
     def late(*arguments: Any) -> confined.ConfinedReading:
         if not left:
@@ -119,7 +120,7 @@ def test_late_loading_changes_nothing(flow: Flow, monkeypatch: pytest.MonkeyPatc
             left.append(everything(flow))
         return open_delivery(*arguments)
 
-    monkeypatch.setattr(pipeline, "open_delivery", late)
+    monkeypatch.setattr(judging, "open_delivery", late)
     assert list(run(flow).values()) == ["withdrawn"]
     assert everything(flow) == left[1] and len(left[1]["raw"]) == 3
 
@@ -136,7 +137,7 @@ def test_a_late_unpacking_changes_nothing(flow: Flow, monkeypatch: pytest.Monkey
         done = run_confined(work, *arguments, **said)
         if work.__name__ == "unpack" and not left:
             left.append("zombie")
-            other = pipeline.take_in(flow.settings, pipeline.contract(flow.settings, POPULATION))
+            other = taking_in.take_in(flow.settings, lookup.contract(flow.settings, POPULATION))
             assert sorted(other.values()) == ["loaded", "unpacked"]
             left.append(everything(flow))
         return done

@@ -20,10 +20,21 @@ import psutil
 import pytest
 
 from teilhabe import landing, ops
+from teilhabe.contract import lookup
 from teilhabe.decisions import approvals
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.keeping import checking
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import archiving, taking_in
+from teilhabe.pipeline.follow_up import follow_up
+from teilhabe.pipeline.waiting import (
+    poll,
+    refused,
+    register_stuck,
+    register_waits,
+    under_way,
+    unfinished,
+    waiting_in_inbox,
+)
 from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from teilhabe.validation import verdict
@@ -105,7 +116,7 @@ def test_nothing_to_do_is_nothing_done(flow: Flow) -> None:
 
 def test_an_unknown_dataset_is_told_with_what_there_is(flow: Flow) -> None:
     with pytest.raises(ContractError, match="state_statistics__population"):
-        pipeline.contract(flow.settings, "state_statistics__populations")
+        lookup.contract(flow.settings, "state_statistics__populations")
 
 
 # The same again
@@ -198,39 +209,39 @@ def test_a_critical_finding_keeps_everything_out_of_raw_and_the_rest_of_the_batc
     assert [(e.row, e.found) for e in finding.evidence] == [(row, "ca. 66")]
     assert not finding.held_back
     assert flow.outcomes(dataset).count(("validate", "refused")) == 2
-    assert pipeline.refused(flow.settings, FOREIGNERS, "run-1") == []
+    assert refused(flow.settings, FOREIGNERS, "run-1") == []
 
 
 def test_what_a_run_refused_is_told_for_that_run_alone(flow: Flow) -> None:
-    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    contract = lookup.contract(flow.settings, FOREIGNERS)
     for run_id, name in (("run-1", "a.csv"), ("run-2", "b.csv")):
         flow.hand_in(FOREIGNERS, HTML + name.encode(), name)
         flow.archive(FOREIGNERS)
-        assert set(pipeline.take_in(flow.settings, contract, run_id).values()) == {"quarantined"}
+        assert set(taking_in.take_in(flow.settings, contract, run_id).values()) == {"quarantined"}
     [[number, rule]] = flow.ask(
         "select d.delivery_id, f.rule from ops.delivery d join ops.finding f using (delivery_id) where d.file_name = 'b.csv'"
     )
-    [sentence] = pipeline.refused(flow.settings, FOREIGNERS, "run-2")
+    [sentence] = refused(flow.settings, FOREIGNERS, "run-2")
     assert sentence == f"Lieferung {number} zurückgewiesen ({rule}), siehe /desk/deliveries/{number}"
 
 
 def test_judging_and_loading_in_one_go_compares_each_file_with_the_one_before(flow: Flow) -> None:
     """A month that arrives with the month before it is judged after that one is in."""
-    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    contract = lookup.contract(flow.settings, FOREIGNERS)
     for n in range(3):
         flow.hand_in(FOREIGNERS, monitor([(2020 + n, "Peine", "K03157", 100 + n)]), f"{n}.csv", at=f"2023-05-0{n + 1}")
     flow.archive(FOREIGNERS)
-    assert list(pipeline.take_in(flow.settings, contract).values()) == ["loaded"] * 3
+    assert list(taking_in.take_in(flow.settings, contract).values()) == ["loaded"] * 3
     assert [step for step, _ in flow.outcomes(FOREIGNERS)][-6:] == ["validate", "load"] * 3
     assert flow.raw(FOREIGNERS, "value") == [("100",), ("101",), ("102",)]
-    assert pipeline.take_in(flow.settings, contract) == {}
+    assert taking_in.take_in(flow.settings, contract) == {}
 
 
 def test_what_was_validated_and_not_loaded_is_only_loaded(flow: Flow) -> None:
     flow.hand_in(FOREIGNERS, monitor([(2022, "Peine", "K03157", 15000)]))
     flow.archive(FOREIGNERS)
     [number] = flow.judge(FOREIGNERS)
-    assert pipeline.take_in(flow.settings, pipeline.contract(flow.settings, FOREIGNERS)) == {number: "loaded"}
+    assert taking_in.take_in(flow.settings, lookup.contract(flow.settings, FOREIGNERS)) == {number: "loaded"}
     assert flow.outcomes(FOREIGNERS).count(("validate", "ok")) == 1
 
 
@@ -261,8 +272,8 @@ TWICE = monitor([(2022, "Peine", "K03157", 15000), (2022, "Peine", "K03157", 150
 
 def take_in(flow: Flow) -> dict[int, str]:
     """As the DAG does it, where the contract has somebody asked about warnings."""
-    contract = pipeline.contract(flow.settings, FOREIGNERS).model_copy(update={"approval_hours": 48})
-    return pipeline.take_in(flow.settings, contract)
+    contract = lookup.contract(flow.settings, FOREIGNERS).model_copy(update={"approval_hours": 48})
+    return taking_in.take_in(flow.settings, contract)
 
 
 @pytest.fixture
@@ -276,15 +287,15 @@ def asked(flow: Flow) -> int:
 
 def test_a_delivery_somebody_is_asked_about_waits_for_the_answer(flow: Flow, asked: int) -> None:
     assert (take_in(flow), flow.load(FOREIGNERS), flow.state(asked)) == ({}, [], "validated")
-    assert not pipeline.unfinished(flow.settings, FOREIGNERS)
-    assert not pipeline.under_way(flow.settings)
+    assert not unfinished(flow.settings, FOREIGNERS)
+    assert not under_way(flow.settings)
 
     with loading.session(flow.settings) as conn:
         [question] = ops.take_questions(conn, "first run")
         assert (question.delivery_id, question.file_name) == (asked, "zahlen.csv")
         assert ops.take_questions(conn, "first run") == [question], "a run that was killed asks again"
         assert ops.take_questions(conn, "second run") == [], "another run does not"
-        body = approvals.body(question, ops.findings(conn, asked), pipeline.contract(flow.settings, FOREIGNERS))
+        body = approvals.body(question, ops.findings(conn, asked), lookup.contract(flow.settings, FOREIGNERS))
         assert "auffallen" in body
         assert "Zeile 3" in body
         assert ops.answer(conn, asked, publish=True, actor="steward")
@@ -372,27 +383,27 @@ def test_twenty_files_at_once(flow: Flow) -> None:
 
 
 def test_the_register_goes_first(flow: Flow) -> None:
-    assert not pipeline.register_waits(flow.settings)
+    assert not register_waits(flow.settings)
     flow.hand_in("register__municipalities", b"x", "GV100AD_31122022.txt")
-    assert pipeline.register_waits(flow.settings)
+    assert register_waits(flow.settings)
     flow.archive("register__municipalities")
-    assert pipeline.register_waits(flow.settings), "archived, but not judged"
+    assert register_waits(flow.settings), "archived, but not judged"
     flow.judge("register__municipalities")
-    assert not pipeline.register_waits(flow.settings), "refused: nobody waits for it"
+    assert not register_waits(flow.settings), "refused: nobody waits for it"
 
 
 def test_a_register_that_never_comes_keeps_nobody_for_ever(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
     flow.hand_in("register__municipalities", b"x", "GV100AD_31122022.txt")
     now = datetime.now(UTC)
-    assert pipeline.register_stuck(flow.settings, now) is None
+    assert register_stuck(flow.settings, now) is None
     later = now + timedelta(hours=7)
-    assert not pipeline.register_waits(flow.settings, later)
-    assert "wartet eine Lieferung des Gemeindeverzeichnisses" in (pipeline.register_stuck(flow.settings, later) or "")
+    assert not register_waits(flow.settings, later)
+    assert "wartet eine Lieferung des Gemeindeverzeichnisses" in (register_stuck(flow.settings, later) or "")
     flow.archive("register__municipalities")
-    assert pipeline.register_waits(flow.settings)
-    assert pipeline.register_stuck(flow.settings, later) is not None
+    assert register_waits(flow.settings)
+    assert register_stuck(flow.settings, later) is not None
     flow.judge("register__municipalities")
-    assert pipeline.register_stuck(flow.settings, later) is None
+    assert register_stuck(flow.settings, later) is None
 
 
 def test_a_server_that_does_not_answer_hides_no_other(flow: Flow) -> None:
@@ -400,16 +411,16 @@ def test_a_server_that_does_not_answer_hides_no_other(flow: Flow) -> None:
     inbox = flow.settings.inbox / FOREIGNERS / "kaputt"
     inbox.mkdir(parents=True)
     (inbox / "delivery.json").write_text('{"received_at": "0001-01-01T00:00:00+14:00", "original_name": "a.csv"}')
-    contract = pipeline.contract(flow.settings, FOREIGNERS)
+    contract = lookup.contract(flow.settings, FOREIGNERS)
     gone = SimpleNamespace(server="weg", type="local", path="/nicht/da", custom_properties=None)
     contract = contract.model_copy(update={"servers": [gone, *contract.servers]})
     errors: list[TeilhabeError] = []
-    waiting = pipeline.poll(flow.settings, contract, landing.environment_credentials, errors)
+    waiting = poll(flow.settings, contract, landing.environment_credentials, errors)
     assert [item.file.name for item in waiting] == ["zahlen.csv"]
     assert len(errors) == 1
     assert "/nicht/da" in str(errors[0])
     with pytest.raises(SourceError, match="nicht/da"):
-        pipeline.poll(flow.settings, contract, landing.environment_credentials)
+        poll(flow.settings, contract, landing.environment_credentials)
     [[subject]] = flow.ask(
         "select subject from ops.message where kind = 'operators' and subject like '%%Nicht annehmbar%%'"
     )
@@ -423,7 +434,7 @@ def test_an_offices_file_waits_for_the_register_that_can_tell_its_keys_apart(flo
     [finding] = flow.findings(number)
     assert finding.rule == "delivery.waits_for_register"
     assert "wenn ein Gemeindeverzeichnis geladen ist" in finding.message
-    assert not pipeline.unfinished(flow.settings, "civic__social_work"), "nothing is tried again before that"
+    assert not unfinished(flow.settings, "civic__social_work"), "nothing is tried again before that"
     known = flow.deliver("civic__social_work", (FIXTURES / "civic__social_work.csv").read_bytes(), at="2024-08-02")
     assert flow.state(known) == "loaded", "the county's own keys are known without a register"
     flow.deliver("register__municipalities", (FIXTURES / "register__municipalities.txt").read_bytes(), "GV100AD.txt")
@@ -475,11 +486,11 @@ def test_a_file_over_the_limit_is_refused_unread_told_and_gone_from_the_inbox(
     [found] = flow.findings(1)
     assert (found.severity, found.rule) == ("critical", "file.too_large")
     assert "„riesig.csv“" in found.message and "0,2 MB" in found.message and "höchstens 0,1 MB" in found.message
-    assert pipeline.waiting_in_inbox(flow.settings, POPULATION) == 0 and not pipeline.under_way(flow.settings)
+    assert waiting_in_inbox(flow.settings, POPULATION) == 0 and not under_way(flow.settings)
     assert flow.ask("select archive_uri from ops.delivery where delivery_id = 1") == [(None,)]
     for full in (False, True):
         assert [problem for part in checking.check(flow.settings, full=full) for problem in part.problems] == []
-    pipeline.follow_up(flow.settings, datetime.now(UTC), lambda _: landing.Credentials())
+    follow_up(flow.settings, datetime.now(UTC), lambda _: landing.Credentials())
     [(body,)] = flow.ask("select body_text from ops.message where kind = 'verdict' and body_text like %s", "%riesig%")
     assert "höchstens 0,1 MB" in body and "auf mehrere Dateien aufteilen" in body
 
@@ -489,12 +500,12 @@ def test_a_file_over_the_limit_at_a_source_that_keeps_it_is_told_once_and_fetche
 ) -> None:
     (tmp_path / "zahlen.csv").write_bytes(ONE + b"\r\n" * 100_000)
     servers = [SimpleNamespace(server="amt", type="local", path=str(tmp_path))]
-    contract = pipeline.contract(flow.settings, POPULATION).model_copy(update={"servers": servers})
+    contract = lookup.contract(flow.settings, POPULATION).model_copy(update={"servers": servers})
     monkeypatch.setenv("TEILHABE_SETTLE_SECONDS", "0")
 
     def fetched() -> list[str]:
-        waiting = pipeline.poll(flow.settings, contract, no_credentials)
-        pipeline.archive(flow.settings, contract, waiting, no_credentials)
+        waiting = poll(flow.settings, contract, no_credentials)
+        archiving.archive(flow.settings, contract, waiting, no_credentials)
         return flow.states(POPULATION)
 
     monkeypatch.setenv("TEILHABE_MAX_FILE_MB", "0.1")
@@ -632,10 +643,11 @@ def test_two_loads_at_once_load_once(flow: Flow) -> None:
 
 
 LOAD = """
-from teilhabe.pipeline import pipeline
+from teilhabe.contract import lookup
+from teilhabe.pipeline import taking_in
 from teilhabe.settings import get_settings
 settings = get_settings()
-pipeline.load(settings, pipeline.contract(settings, "state_statistics__population"))
+taking_in.load(settings, lookup.contract(settings, "state_statistics__population"))
 """
 
 

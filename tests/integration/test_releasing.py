@@ -18,7 +18,7 @@ from teilhabe import ops
 from teilhabe.building import building, releasing
 from teilhabe.errors import WarehouseError
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, embedded, provisioning
 from teilhabe.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -78,12 +78,12 @@ class Stage:
         self.settings = settings
 
     def sql(self, statements: str, role: str = "transformer") -> None:
-        with warehouse.connect(role, self.settings) as conn:  # type: ignore[arg-type]
+        with connecting.connect(role, self.settings) as conn:  # type: ignore[arg-type]
             conn.execute(KEYS if role == "transformer" else "")
             conn.execute(statements)
 
     def ask(self, query: str, role: str = "analyst") -> list[tuple[Any, ...]]:
-        with warehouse.connect(role, self.settings) as conn:  # type: ignore[arg-type]
+        with connecting.connect(role, self.settings) as conn:  # type: ignore[arg-type]
             return conn.execute(query).fetchall()
 
     def numbers(self) -> list[tuple[Any, ...]]:
@@ -92,7 +92,7 @@ class Stage:
     def build(self, statements: str = "", digests: dict[tuple[str, str, str], str] | None = None) -> int:
         """Change the candidate as dbt would, remember what its partitions were made from, and let it pass its tests."""
         self.sql(statements)
-        with warehouse.connect("transformer", self.settings) as conn:
+        with connecting.connect("transformer", self.settings) as conn:
             for (model, part, period), digest in (digests or {}).items():
                 conn.execute(
                     "insert into intermediate.build_state values (%s, %s, %s, %s)"
@@ -167,7 +167,7 @@ def empty(server: Stage) -> Stage:
     """Nothing built, nothing published."""
     with loading.session(server.settings) as conn:
         conn.execute("delete from ops.schema_version where part = 'marts'")
-    with warehouse.connect("transformer", server.settings) as conn:
+    with connecting.connect("transformer", server.settings) as conn:
         for schema in ("candidate", "marts", "intermediate"):
             found = conn.execute(
                 "select 'drop ' || case relkind when 'v' then 'view' else 'table' end || ' if exists ' || oid::regclass || ' cascade'"
@@ -347,13 +347,13 @@ def test_a_reader_sees_the_last_release_or_the_next_never_a_mixture(
     assert stage.ask(both) == [old], "what is built but not published is not seen"
     with (
         held_before(monkeypatch, "_record") as (arrived, go),
-        warehouse.connect("analyst", stage.settings) as open_before,
+        connecting.connect("analyst", stage.settings) as open_before,
     ):
         assert open_before.execute(both).fetchall() == [old]
         publishing = threading.Thread(target=releasing.publish, args=(stage.settings, build_id))
         publishing.start()
         assert arrived.wait(60)
-        with warehouse.connect("analyst", stage.settings) as meanwhile:
+        with connecting.connect("analyst", stage.settings) as meanwhile:
             meanwhile.execute("set statement_timeout = '5s'")
             assert meanwhile.execute(both).fetchall() == [old]
         go.set()
@@ -370,7 +370,7 @@ def test_a_killed_publishing_leaves_the_last_release_and_the_next_one_catches_up
     build_id = stage.build(ONE_CELL, ONE_PARTITION)
 
     def killed(self: Any) -> None:
-        with warehouse.connect("admin", stage.settings, autocommit=True) as admin:
+        with connecting.connect("admin", stage.settings, autocommit=True) as admin:
             admin.execute("select pg_terminate_backend(%s)", [self.conn.info.backend_pid])
         self.conn.execute("select 1")
 
@@ -387,7 +387,7 @@ def test_a_killed_publishing_leaves_the_last_release_and_the_next_one_catches_up
 def test_two_publishings_do_not_overlap(stage: Stage) -> None:
     build_id = stage.build(ONE_CELL, ONE_PARTITION)
     found: list[releasing.Release] = []
-    with warehouse.connect("transformer", stage.settings, autocommit=True) as other:
+    with connecting.connect("transformer", stage.settings, autocommit=True) as other:
         other.execute("select pg_advisory_lock(hashtext('teilhabe.publish'))")
         publishing = threading.Thread(target=lambda: found.append(releasing.publish(stage.settings, build_id)))
         publishing.start()
@@ -411,11 +411,11 @@ def test_only_a_tested_candidate_is_published(stage: Stage) -> None:
 def test_after_a_crash_of_the_server_the_empty_candidate_is_not_published(stage: Stage) -> None:
     before = stage.numbers()
     build_id = stage.build()
-    server = warehouse.ensure_running(stage.settings)
+    server = embedded.ensure_running(stage.settings)
     os.kill(server.pid, signal.SIGQUIT)  # ends without a checkpoint: unlogged tables come up empty
-    while warehouse.is_running(stage.settings):
+    while embedded.is_running(stage.settings):
         pass
-    warehouse.ensure_running(stage.settings)
+    embedded.ensure_running(stage.settings)
     assert stage.ask("select count(*) from candidate.fct_observation_vintage", "transformer") == [(0,)]
     with pytest.raises(WarehouseError, match="the server crashed"):
         releasing.publish(stage.settings, build_id)
@@ -609,7 +609,7 @@ def test_each_role_sees_what_it_is_for(stage: Stage) -> None:
         for statement in statements:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 stage.ask(statement, role)
-    for name, value in warehouse.ROLE_SETTINGS["analyst"].items():
+    for name, value in provisioning.ROLE_SETTINGS["analyst"].items():
         assert stage.ask(f"show {name}")[0][0].replace("1min", "60s") == value
     stage.sql("drop table internal.secret, staging.probe")
 

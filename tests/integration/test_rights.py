@@ -30,10 +30,10 @@ from cryptography.x509.oid import NameOID
 
 from teilhabe.airflow import accounts, metadata, processes, services
 from teilhabe.airflow.rights import AUTOMATION, roles_for
+from teilhabe.contract import lookup
 from teilhabe.desk import protection
-from teilhabe.pipeline import pipeline
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.patience import within
@@ -132,7 +132,7 @@ def site(installed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     port = processes.port(settings)
     environ = services.component_environment(settings)
     metadata.migrate(settings, environ)
-    contracts = pipeline.contracts(settings).values()
+    contracts = lookup.contracts(settings).values()
     accounts.add(
         settings, "sportbund", roles_for("office", [SPORTS], contracts), full_name="Sportbund", mail=None,
         password=PASSWORDS["sportbund"],
@@ -368,7 +368,7 @@ def test_what_strangers_say_of_themselves_is_not_believed(site: Site) -> None:
 
 
 def hashes_of(settings: Settings) -> dict[str, tuple[str, bool]]:
-    with warehouse.connect("airflow", settings) as conn:
+    with connecting.connect("airflow", settings) as conn:
         rows = conn.execute("select username, password, active from ab_user").fetchall()
     return {name: (password, active) for name, password, active in rows}
 

@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from teilhabe.airflow import running
+from teilhabe.contract import lookup
 from teilhabe.errors import FullError
 from teilhabe.landing import room
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import archiving
+from teilhabe.pipeline.waiting import poll, waiting_in_inbox
 from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from teilhabe.status import reporting
@@ -72,7 +74,7 @@ def test_where_nothing_has_room_it_is_said_at_once_and_once(small: Flow) -> None
         [(POPULATION, ["deliver failed"]), ("other", ["something else"])],
         datetime(2020, 1, 1, tzinfo=UTC),
     ) == [said, "something else"]
-    assert pipeline.waiting_in_inbox(small.settings, POPULATION) == 3, "nothing is lost"
+    assert waiting_in_inbox(small.settings, POPULATION) == 3, "nothing is lost"
     filler.unlink()
     assert len(small.archive(POPULATION)) == 3
     assert reporting.status(small.settings, datetime.now(UTC))["no_room"] is None
@@ -93,9 +95,9 @@ def test_a_quota_nobody_can_foresee_ends_with_the_same_sentence(installed: Setti
     flow = Flow(installed, tmp_path / "drafts")
     for number in range(2):
         flow.hand_in(POPULATION, population({"03157001": (50 + number, 30, 20 + number)}, 2011), f"{number}.csv")
-    contract = pipeline.contract(installed, POPULATION)
-    waiting = pipeline.poll(installed, contract, pytest.fail)
+    contract = lookup.contract(installed, POPULATION)
+    waiting = poll(installed, contract, pytest.fail)
     with files_up_to(100), pytest.raises(FullError, match="Der Speicherplatz ist voll"):
-        pipeline.archive(installed, contract, waiting, pytest.fail)
-    assert pipeline.waiting_in_inbox(installed, POPULATION) == len(waiting)
+        archiving.archive(installed, contract, waiting, pytest.fail)
+    assert waiting_in_inbox(installed, POPULATION) == len(waiting)
     assert len(flow.archive(POPULATION)) == len(waiting)

@@ -17,7 +17,7 @@ import pytest
 from teilhabe.airflow import processes, services
 from teilhabe.airflow.client import AirflowApi
 from teilhabe.errors import ServiceError
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, embedded
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
 from tests.patience import within
@@ -208,28 +208,28 @@ def test_two_homes_that_want_the_same_port_get_one_each(settings: Settings, make
                 assert isinstance(api.dags(), list)
         finally:
             services.down(other)
-            warehouse.stop(other)
+            embedded.stop(other)
 
 
 def test_commands_need_no_persons_account(settings: Settings, api: AirflowApi) -> None:
     """Neither its password nor whether it is let in; and what was done to it stays over ``up``."""
-    with warehouse.connect("airflow", settings, autocommit=True) as conn:
+    with connecting.connect("airflow", settings, autocommit=True) as conn:
         conn.execute("update ab_user set active = false, password = 'changed' where username = 'admin'")
     services.up(settings)
     assert api.dags()
-    with warehouse.connect("airflow", settings) as conn:
+    with connecting.connect("airflow", settings) as conn:
         found = conn.execute("select active, password from ab_user where username = 'admin'").fetchall()
     assert found == [(False, "changed")]
 
 
 def test_a_disabled_account_of_the_commands_is_named(settings: Settings, api: AirflowApi) -> None:
     try:
-        with warehouse.connect("airflow", settings, autocommit=True) as conn:
+        with connecting.connect("airflow", settings, autocommit=True) as conn:
             conn.execute("update ab_user set active = false where username = 'teilhabe'")
         with AirflowApi(settings) as client, pytest.raises(ServiceError, match="teilhabe account enable teilhabe"):
             client.dags()
     finally:
-        with warehouse.connect("airflow", settings, autocommit=True) as conn:
+        with connecting.connect("airflow", settings, autocommit=True) as conn:
             conn.execute("update ab_user set active = true where username = 'teilhabe'")
 
 
@@ -264,4 +264,4 @@ def test_down_ends_everything_even_tasks_and_orphans(settings: Settings, api: Ai
     assert carriers_of_the_home(settings) == []
     assert services.down(settings) is False
     assert not services.running(settings)
-    assert warehouse.is_running(settings), "the database is not Airflow's to stop"
+    assert embedded.is_running(settings), "the database is not Airflow's to stop"

@@ -32,6 +32,7 @@ import paramiko
 import pytest
 
 from teilhabe import landing
+from teilhabe.contract import lookup
 from teilhabe.errors import ContractError, SourceError, TeilhabeError
 from teilhabe.landing import Archive, Credentials, MailSource, ManifestEntry, settled
 from teilhabe.landing.message_notes import MessageNotes
@@ -40,7 +41,8 @@ from teilhabe.landing.sftp import SftpSource
 from teilhabe.landing.web import WebSource
 from teilhabe.messages import outbox
 from teilhabe.messages.policy import load_policy
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import archiving, installing
+from teilhabe.pipeline.waiting import Waiting, poll
 from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from tests.authority import Authority, make_authority
@@ -1108,7 +1110,7 @@ def line(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
             monkeypatch.setenv("AIRFLOW_CONN_AMT", json.dumps(connection))
         monkeypatch.setenv("TEILHABE_SETTLE_SECONDS", "0.05")
         flow = Flow(replace(settings_for(home), project=project), tmp_path / "drafts")
-        pipeline.install(flow.settings)
+        installing.install(flow.settings)
         flow.empty()
         return flow
 
@@ -1117,13 +1119,13 @@ def line(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
 
 def fetched(flow: Flow) -> list[tuple[Any, ...]]:
     """Poll and archive as the DAG does; what was recorded of it."""
-    contract = pipeline.contract(flow.settings, FOREIGNERS)
-    waiting = pipeline.poll(flow.settings, contract, landing.environment_credentials)
-    through_airflow = [pipeline.Waiting.from_json(json.loads(json.dumps(item.to_json()))) for item in waiting]
-    pipeline.archive(flow.settings, contract, through_airflow, landing.environment_credentials)
+    contract = lookup.contract(flow.settings, FOREIGNERS)
+    waiting = poll(flow.settings, contract, landing.environment_credentials)
+    through_airflow = [Waiting.from_json(json.loads(json.dumps(item.to_json()))) for item in waiting]
+    archiving.archive(flow.settings, contract, through_airflow, landing.environment_credentials)
     [entry] = landing.Archive(flow.settings.archive_url).manifest(FOREIGNERS)
     assert landing.Archive(flow.settings.archive_url).local(entry.sha256, flow.drafts).read_bytes() == FILE
-    assert pipeline.poll(flow.settings, contract, landing.environment_credentials) == [], "nothing is fetched twice"
+    assert poll(flow.settings, contract, landing.environment_credentials) == [], "nothing is fetched twice"
     return flow.ask("select file_name, received_from, source, state from ops.delivery")
 
 
@@ -1140,8 +1142,8 @@ def mailboxes(*patterns: str) -> tuple[str]:
 
 
 def polled(flow: Flow) -> None:
-    contract = pipeline.contract(flow.settings, FOREIGNERS)
-    pipeline.poll(flow.settings, contract, landing.environment_credentials)
+    contract = lookup.contract(flow.settings, FOREIGNERS)
+    poll(flow.settings, contract, landing.environment_credentials)
 
 
 class TestLine:
@@ -1259,9 +1261,9 @@ class TestLine:
         assert "„zahlen.csv“" in text
         assert post.flags() == [False], "left for a person to look at"
         post.empty()
-        contract = pipeline.contract(flow.settings, FOREIGNERS)
+        contract = lookup.contract(flow.settings, FOREIGNERS)
         post.put(("zahlen.csv", FILE), sender=f"Amt <{contract.contact.upper()}>")
-        assert len(pipeline.poll(flow.settings, contract, landing.environment_credentials)) == 1
+        assert len(poll(flow.settings, contract, landing.environment_credentials)) == 1
 
     @pytest.mark.parametrize(
         ("results", "is_believed"),
@@ -1294,11 +1296,11 @@ class TestLine:
             conn_type="imap", host="127.0.0.1", port=post.source.port, login="amt", password="geheim",
             extra={"ca_certificates": post.authority.pem},
         )  # fmt: skip
-        contract = pipeline.contract(flow.settings, FOREIGNERS)
-        waiting = pipeline.poll(flow.settings, contract, landing.environment_credentials)
+        contract = lookup.contract(flow.settings, FOREIGNERS)
+        waiting = poll(flow.settings, contract, landing.environment_credentials)
         with monkeypatch.context() as patch:
             patch.setattr(MailSource, "let_go", lambda *_: 0)
-            pipeline.archive(flow.settings, contract, waiting, landing.environment_credentials)
+            archiving.archive(flow.settings, contract, waiting, landing.environment_credentials)
         assert (post.flags(), flow.states(FOREIGNERS)) == ([False], ["received"])
-        assert pipeline.poll(flow.settings, contract, landing.environment_credentials) == []
+        assert poll(flow.settings, contract, landing.environment_credentials) == []
         assert post.flags() == [True]

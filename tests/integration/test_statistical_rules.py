@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.star import GROUP, MUNICIPALITIES, Rows, Star, cell
 
@@ -157,7 +157,7 @@ class County(Star):
 
     def contents(self) -> dict[str, str]:
         """Fingerprint of every table dbt builds for readers."""
-        with warehouse.connect("transformer", self.settings) as conn:
+        with connecting.connect("transformer", self.settings) as conn:
             names = conn.execute("select tablename from pg_tables where schemaname = 'candidate' order by 1").fetchall()
             found = {}
             for (name,) in names:
@@ -170,7 +170,7 @@ class County(Star):
     def accept(self, *numbers: int, only: bool = False) -> None:
         """These deliveries count (and with ``only`` no others), whatever they did before."""
         states = "case when delivery_id = any(%(ids)s) then 'loaded' when %(only)s then 'failed' else state end"
-        with warehouse.connect("loader", self.settings) as conn:
+        with connecting.connect("loader", self.settings) as conn:
             conn.execute(f"update ops.delivery set state = {states}".encode(), {"ids": list(numbers), "only": only})
         self.build()
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 import python_calamine
 
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.reading import open_reading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.star import Star
@@ -69,7 +69,7 @@ class Territory:
         names = list(rows[0])
         columns = ", ".join([*names, "_delivery_id", "_row_number", "_column_number"])
         with (
-            warehouse.connect("loader", self.star.settings) as conn,
+            connecting.connect("loader", self.star.settings) as conn,
             conn.cursor().copy(f"copy raw.{dataset_id} ({columns}) from stdin".encode()) as copy,
         ):
             for number, row in enumerate(rows, start=1):
@@ -343,7 +343,7 @@ def test_keys_no_register_has_are_kept_with_their_latest_name(germany: Territory
     later = star.deliver("state_statistics__population", "2024-08-01", rows[1:])
     germany.run(NAMES)
     assert germany.ask(unit) == [("Übrige", False, "municipality", "0001-01-01")]
-    with warehouse.connect("loader", star.settings) as conn:
+    with connecting.connect("loader", star.settings) as conn:
         conn.execute("update ops.delivery set state = 'failed' where delivery_id = %s", (later,))
     germany.run(NAMES)
     assert germany.ask(unit) == [("Rest", False, "municipality", "0001-01-01")]

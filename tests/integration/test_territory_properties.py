@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe.server import warehouse as warehouse_module
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.models import CHANGE, DBT, EDITION, OBSERVATION, Tables
 
@@ -166,7 +166,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def tables(warehouse: Settings) -> Iterator[Tables]:
-    with warehouse_module.connect("transformer", warehouse) as conn:
+    with connecting.connect("transformer", warehouse) as conn:
         made = Tables(conn, STATE)
         for name, types in (
             ("territories", {"valid_from": "date", "valid_to": "date"}),

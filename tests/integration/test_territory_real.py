@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 import python_calamine
 
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.reading import open_reading
-from teilhabe.server import warehouse as warehouse_module
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
 from tests.models import CHANGE, DBT, EDITION, OBSERVATION, Tables
@@ -196,7 +196,7 @@ def listed(path: Path, delivery: int) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def germany(real_files: Path, warehouse: Settings) -> Iterator[Germany]:
-    with warehouse_module.connect("transformer", warehouse) as conn:
+    with connecting.connect("transformer", warehouse) as conn:
         tables = Tables(conn, STATE)
         for name, types in (
             ("territories", {"valid_from": "date", "valid_to": "date"}),

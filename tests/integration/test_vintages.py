@@ -11,7 +11,7 @@ import pytest
 import python_calamine
 
 from teilhabe.building import building
-from teilhabe.server import warehouse as server
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.flow import Flow
 
@@ -53,7 +53,7 @@ def flow(real_files: Path, installed: Settings) -> Flow:
 
 
 def ask(flow: Flow, query: str) -> list[tuple[Any, ...]]:
-    with server.connect("analyst", flow.settings) as conn:
+    with connecting.connect("analyst", flow.settings) as conn:
         return conn.execute(query.encode()).fetchall()
 
 

@@ -17,13 +17,16 @@ import pytest
 
 from teilhabe import landing
 from teilhabe.building import building, releasing
+from teilhabe.contract import lookup
 from teilhabe.errors import ContractError, WarehouseError
-from teilhabe.messages import compose, outbox
+from teilhabe.messages import outbox, writing
 from teilhabe.messages.policy import load_policy
 from teilhabe.ops import schema
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import installing, taking_in
+from teilhabe.pipeline.follow_up import follow_up
+from teilhabe.pipeline.waiting import under_way
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, provisioning
 from teilhabe.settings import Settings
 from teilhabe.status import reporting
 from teilhabe.system import locks
@@ -105,7 +108,7 @@ def a_build(flow: Flow, patch: pytest.MonkeyPatch) -> Iterator[Pause]:
     pause = Pause()
 
     def dbt() -> None:
-        with warehouse.connect("transformer", flow.settings, application_name="dbt") as conn:
+        with connecting.connect("transformer", flow.settings, application_name="dbt") as conn:
             conn.execute("select * from ops.delivery")
             conn.execute(f"select * from raw.{POPULATION}")
             pause.here()
@@ -143,7 +146,7 @@ def a_sending(flow: Flow, patch: pytest.MonkeyPatch) -> Iterator[Pause]:
     patch.setattr(outbox.Drop, "send", slowly)
     with loading.session(flow.settings) as conn:
         policy = load_policy(flow.settings, no_channels)
-        compose.operators(conn, policy, "Speicherplatz wird knapp", "Noch 3 % frei.", f"disk:{next(NUMBERS)}", NOW)
+        writing.operators(conn, policy, "Speicherplatz wird knapp", "Noch 3 % frei.", f"disk:{next(NUMBERS)}", NOW)
     yield pause
 
 
@@ -172,8 +175,8 @@ def no_channels(name: str) -> landing.Credentials:
 
 
 def init(flow: Flow) -> None:
-    warehouse.provision(flow.settings)
-    pipeline.install(flow.settings)
+    provisioning.provision(flow.settings)
+    installing.install(flow.settings)
 
 
 A_MIGRATION = b"alter table ops.delivery add column if not exists later text"
@@ -181,7 +184,7 @@ A_MIGRATION = b"alter table ops.delivery add column if not exists later text"
 
 
 def init_after_an_update(flow: Flow) -> None:
-    with warehouse.connect("loader", flow.settings) as conn:
+    with connecting.connect("loader", flow.settings) as conn:
         conn.execute("update ops.installed set scripts_digest = 'older'")
         conn.execute(f"comment on table raw.{FOREIGNERS} is 'older'")
     init(flow)
@@ -198,7 +201,7 @@ def deliver(flow: Flow) -> None:
 
 def judge(flow: Flow) -> None:
     deliver(flow)
-    pipeline.take_in(flow.settings, pipeline.contract(flow.settings, FOREIGNERS))
+    taking_in.take_in(flow.settings, lookup.contract(flow.settings, FOREIGNERS))
 
 
 def build(flow: Flow) -> None:
@@ -206,22 +209,22 @@ def build(flow: Flow) -> None:
 
 
 def send(flow: Flow) -> None:
-    pipeline.follow_up(flow.settings, NOW, no_channels, calendar=True)
+    follow_up(flow.settings, NOW, no_channels, calendar=True)
 
 
 def calendar(flow: Flow) -> None:
-    pipeline.refresh_calendar(flow.settings, NOW)
+    installing.refresh_calendar(flow.settings, NOW)
 
 
 def look(flow: Flow) -> None:
     building.is_due(flow.settings)
-    pipeline.under_way(flow.settings)
+    under_way(flow.settings)
 
 
 COMMANDS = {c.__name__: c for c in (init, init_after_an_update, status, deliver, judge, build, send, calendar, look)}
 WORK: dict[str, Callable[[Flow], object]] = {
     "build": build,
-    "judge": lambda flow: pipeline.take_in(flow.settings, pipeline.contract(flow.settings, POPULATION)),
+    "judge": lambda flow: taking_in.take_in(flow.settings, lookup.contract(flow.settings, POPULATION)),
     "send": send,
     "poll": lambda flow: flow.archive(POPULATION),
 }
@@ -234,7 +237,7 @@ TAKES_TURNS = {
 
 
 def idle_in_transaction(settings: Settings) -> list[str]:
-    with warehouse.connect("admin", settings) as conn:
+    with connecting.connect("admin", settings) as conn:
         rows = conn.execute(
             "select query from pg_stat_activity where datname = current_database() and application_name = 'teilhabe'"
             " and state like 'idle in transaction%%' and pid <> pg_backend_pid()"
@@ -268,10 +271,10 @@ def test_both_end(flow: Flow, monkeypatch: pytest.MonkeyPatch, holder: str) -> N
 
 def test_tables_in_use_are_changed_when_they_are_free(flow: Flow) -> None:
     """An update that meets a build tries again, lets everybody else through meanwhile, and says so when it gives up."""
-    with warehouse.connect("transformer", flow.settings) as reader:
+    with connecting.connect("transformer", flow.settings) as reader:
         reader.execute("select * from ops.delivery")
         with (
-            warehouse.connect("loader", flow.settings) as conn,
+            connecting.connect("loader", flow.settings) as conn,
             pytest.raises(WarehouseError, match=r"other commands were using them .* \(LockNotAvailable\)"),
         ):
             locks.change_tables(conn, lambda: conn.execute(A_MIGRATION), minutes=0)
@@ -279,7 +282,7 @@ def test_tables_in_use_are_changed_when_they_are_free(flow: Flow) -> None:
         status(flow)
         reader.commit()
         update.end()
-    with warehouse.connect("loader", flow.settings) as conn:
+    with connecting.connect("loader", flow.settings) as conn:
         assert schema.is_installed(conn)
 
 
@@ -296,7 +299,7 @@ def test_a_conflict_while_judging_is_tried_again(flow: Flow, monkeypatch: pytest
         return validate(contract, *arguments, **said)
 
     monkeypatch.setattr(verdict, "validate", once)
-    states = pipeline.take_in(flow.settings, pipeline.contract(flow.settings, POPULATION))
+    states = taking_in.take_in(flow.settings, lookup.contract(flow.settings, POPULATION))
     assert (len(tried), list(states.values())) == (2, ["loaded"])
 
 
@@ -309,14 +312,14 @@ def test_what_goes_on_in_conflict_is_told_by_its_name(flow: Flow, monkeypatch: p
 
     monkeypatch.setattr(verdict, "validate", never)
     with pytest.raises(psycopg.errors.DeadlockDetected):
-        pipeline.take_in(flow.settings, pipeline.contract(flow.settings, POPULATION))
+        taking_in.take_in(flow.settings, lookup.contract(flow.settings, POPULATION))
     assert flow.states(POPULATION) == ["failed"]
     assert flow.ask("select distinct message from ops.outcome where status = 'failed'") == [("DeadlockDetected",)]
 
 
 @pytest.mark.parametrize("role", ["loader", "transformer", "steward", "analyst"])
 def test_no_session_waits_or_idles_without_end(installed: Settings, role: Any) -> None:
-    with warehouse.connect(role, installed) as conn:
+    with connecting.connect(role, installed) as conn:
         for name in ("lock_timeout", "idle_in_transaction_session_timeout"):
             [[value]] = conn.execute(f"select setting::integer from pg_settings where name = '{name}'").fetchall()
             assert value > 0, name
@@ -324,7 +327,7 @@ def test_no_session_waits_or_idles_without_end(installed: Settings, role: Any) -
 
 def test_init_touches_no_table_that_is_as_it_should_be(installed: Settings) -> None:
     """A reader of everything is no obstacle."""
-    with warehouse.connect("transformer", installed) as reader:
+    with connecting.connect("transformer", installed) as reader:
         reader.execute("select * from ops.delivery")
         reader.execute(f"select * from raw.{POPULATION}")
-        Command(lambda: pipeline.install(installed)).end()
+        Command(lambda: installing.install(installed)).end()

@@ -12,7 +12,7 @@ import pytest
 
 from teilhabe import ops
 from teilhabe.building import building
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.explaining import explanation, view
 from teilhabe.raw import loading
 from teilhabe.settings import Settings

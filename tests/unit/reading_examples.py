@@ -11,7 +11,8 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
-from teilhabe.contract.contracts import Contract, parse_contract
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import parse_contract
 from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import ReadingContext, open_reading
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.decisions import approvals
 from teilhabe.errors import Evidence, Finding
 from teilhabe.ops import Question

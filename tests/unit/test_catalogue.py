@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe.contract.contracts import AGE_BAND, NATIONALITIES, SEXES, measure_codes
+from teilhabe.codes.groups import AGE_BAND, NATIONALITIES, SEXES
+from teilhabe.codes.measures import measure_codes
 
 PROJECT = Path(__file__).resolve().parents[2]
 SEEDS = PROJECT / "dbt_project" / "seeds"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from teilhabe.cli import app
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.status import reporting
 from tests.conftest import PROJECT
 
@@ -200,10 +200,10 @@ def test_what_comes_from_the_demo_says_so(
     }
     state["build"] = {"failed_since": None, "reason": None, "running_since": None, "waiting": []}
     answer = SimpleNamespace(description=[SimpleNamespace(name="n")], fetchall=lambda: [(1,)])
-    monkeypatch.setattr(app, "_ensure_warehouse", lambda settings: None)
+    monkeypatch.setattr(app, "ensure_warehouse", lambda settings: None)
     monkeypatch.setattr(reporting, "status", lambda settings, now: state)
     monkeypatch.setattr(reporting, "holds_demo", lambda settings: is_demo)
-    monkeypatch.setattr(warehouse, "connect", lambda *_: nullcontext(SimpleNamespace(execute=lambda query: answer)))
+    monkeypatch.setattr(connecting, "connect", lambda *_: nullcontext(SimpleNamespace(execute=lambda query: answer)))
 
     app.status(limit=30)
     assert capsys.readouterr().out.startswith("Demo: erfundene Zahlen\n") is is_demo

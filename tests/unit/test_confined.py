@@ -16,7 +16,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Finding, Place, ReadingError
 from teilhabe.reading import ReadingContext, confined, open_reading
 from teilhabe.reading.layouts.excluding import RowsExcluded
@@ -134,10 +134,10 @@ def test_nobody_opens_a_file_in_its_own_process() -> None:
         if path.relative_to(package).parts[0] not in ("reading", "landing")
         and opening.search(path.read_text(encoding="utf-8"))
     }
-    own = {"pipeline/pipeline.py", "validation/row_exclusion.py"}  # one imports the confined one, the other is given it
+    own = {"pipeline/judging.py", "validation/row_exclusion.py"}  # one imports the confined one, the other is given it
     assert found - own == IN_A_JOB
-    pipeline = (package / "pipeline/pipeline.py").read_text(encoding="utf-8")
-    assert "from teilhabe.reading.confined import open_reading" in pipeline
+    judging = (package / "pipeline/judging.py").read_text(encoding="utf-8")
+    assert "from teilhabe.reading.confined import open_reading" in judging
 
 
 def test_nothing_is_left_when_whoever_asked_is_killed() -> None:

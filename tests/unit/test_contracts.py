@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from teilhabe.contract import naming
-from teilhabe.contract.contracts import SUFFIX, load_contract, load_contracts, parse_contract
+from teilhabe.contract.parsing import SUFFIX, load_contract, load_contracts, parse_contract
 from teilhabe.errors import ContractError
 from teilhabe.reading.cells.labels import normalise
 

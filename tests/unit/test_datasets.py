@@ -13,11 +13,13 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from teilhabe.codes.measures import measure_codes
 from teilhabe.codes.periods import period_end
-from teilhabe.contract.contracts import Contract, load_contracts, measure_codes
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Finding
 from teilhabe.reading import open_reading
-from teilhabe.validation.verdict import load_suite
+from teilhabe.validation.suite import load_suite
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")

@@ -12,8 +12,9 @@ import pytest
 from teilhabe.codes.holidays import working_day
 from teilhabe.codes.periods import period_end
 from teilhabe.contract import delivery_calendar
-from teilhabe.contract.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.contract.delivery_calendar import due_entries
+from teilhabe.contract.model import Calendar, Contract, Sender
+from teilhabe.contract.parsing import load_contracts
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")

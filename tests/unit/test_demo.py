@@ -13,7 +13,7 @@ import pytest
 from demo import files, forms, genesis, labour, offices
 from demo.county import COUNTY, DISTRICTS, GOSLAR, MERGED, MONTHS, MUNICIPALITIES, NEW, YEARS, County, protected, split
 from demo.handout import DEMO_NOTE, DOMAIN, Handout
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 
 PROJECT = Path(__file__).resolve().parents[2]
 SUBSET = """

@@ -21,16 +21,16 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from teilhabe import landing, ops
-from teilhabe.contract import delivery_calendar
+from teilhabe.contract import delivery_calendar, lookup
 from teilhabe.contract.senders import sender_code
 from teilhabe.desk import matrix, protection, queries
 from teilhabe.desk.accounts import Account, Scope, senders_of_roles
 from teilhabe.desk.app import create_app
 from teilhabe.findings import list_contradictions
 from teilhabe.ops import schema
-from teilhabe.pipeline import pipeline
 from teilhabe.raw import loading
-from teilhabe.server import warehouse as server
+from teilhabe.server import connecting, provisioning
+from teilhabe.server import embedded as server
 from teilhabe.settings import Settings, secret
 from tests.conftest import settings_for
 from tests.flow import Flow
@@ -80,11 +80,11 @@ def settings(make_home: Callable[[], Path]) -> Iterator[Settings]:
     """A warehouse of this module's own: the desk reads what was committed."""
     given = settings_for(make_home())
     server.ensure_running(given)
-    server.provision(given)
+    provisioning.provision(given)
     with loading.session(given) as conn:
         schema.install(conn)
-        loading.ensure_raw_tables(conn, pipeline.contracts(given).values())
-        delivery_calendar.refresh(conn, pipeline.contracts(given).values(), TODAY)
+        loading.ensure_raw_tables(conn, lookup.contracts(given).values())
+        delivery_calendar.refresh(conn, lookup.contracts(given).values(), TODAY)
         conn.execute("update ops.follow_up set since = '2025-01-01'")
     yield given
     server.stop(given)
@@ -104,7 +104,7 @@ def clean(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def conn(settings: Settings) -> Iterator[ops.Connection]:
-    with server.connect("loader", settings, autocommit=True) as connection:
+    with connecting.connect("loader", settings, autocommit=True) as connection:
         yield connection
 
 
@@ -338,7 +338,7 @@ def test_every_state_a_cell_can_have(conn: ops.Connection, clerk: TestClient) ->
 
 
 def test_due_between_the_due_date_and_the_end_of_grace(settings: Settings, conn: ops.Connection) -> None:
-    contract = pipeline.contracts(settings)[UNEMPLOYED]
+    contract = lookup.contracts(settings)[UNEMPLOYED]
     [[due_on, grace_until]] = conn.execute(
         "select due_on, grace_until from ops.delivery_calendar where dataset_id = %s and period_code = '2026-03'",
         (UNEMPLOYED,),
@@ -468,7 +468,7 @@ def test_a_missing_period_leads_to_its_incident(conn: ops.Connection, clerk: Tes
 
 @pytest.mark.parametrize("more", [False, True])
 def test_the_columns_end_with_the_running_period(settings: Settings, more: bool) -> None:
-    for window in matrix.windows(pipeline.contracts(settings).values(), TODAY, more=more):
+    for window in matrix.windows(lookup.contracts(settings).values(), TODAY, more=more):
         assert window.since < TODAY <= window.until
 
 
@@ -544,7 +544,7 @@ def test_a_municipality_sees_what_it_sent_and_owes(conn: ops.Connection, app: Fa
 def test_secret_numbers_are_for_those_who_may_take_out_the_file(
     settings: Settings, conn: ops.Connection, app: FastAPI, clerk: TestClient
 ) -> None:
-    assert pipeline.contracts(settings)[UNEMPLOYED].secrecy_method.startswith("min3")
+    assert lookup.contracts(settings)[UNEMPLOYED].secrecy_method.startswith("min3")
     said = "Zeile 12: gefunden „2“, erwartet eine Zahl ab 0."
     number = arrive(conn, UNEMPLOYED, "2026-03", "2026-04-20", state="quarantined", severity="critical", message=said)
     conn.execute("update ops.evidence set found = '2' where position = 0")
@@ -577,7 +577,7 @@ def test_a_file_of_a_municipality_is_its_own_whoever_shares_its_address(settings
     lengede = client_of(app, "lengede")
     post(lengede, "/uploads", f"/upload?dataset={HOUSING}", dataset=HOUSING, files={"file": ("a.csv", b"x")})
     [ticket] = landing.FolderSource(landing.dataset_inbox(settings, HOUSING), "inbox").list()
-    contract = pipeline.contracts(settings)[HOUSING]
+    contract = lookup.contracts(settings)[HOUSING]
     shared = [one.model_copy(update={"contact": "kasse@gemeinden.example"}) for one in reversed(contract.senders)]
     one_address = contract.model_copy(update={"senders": shared})
     assert sender_code(one_address, ticket.sender, None, ticket.name) == LENGEDE
@@ -1158,7 +1158,7 @@ def test_metrics_in_prometheus_format(conn: ops.Connection, clerk: TestClient) -
 
 def test_scorecards_of_the_last_build(settings: Settings, app: FastAPI, clerk: TestClient) -> None:
     assert "Noch keine Bilanz" in clerk.get("/scorecards").text
-    with server.connect("owner", settings, autocommit=True) as owner:
+    with connecting.connect("owner", settings, autocommit=True) as owner:
         owner.execute(
             """
             create table marts.rpt_reporting_body_scorecard (

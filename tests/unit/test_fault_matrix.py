@@ -12,13 +12,14 @@ import pyarrow as pa
 import pytest
 
 from teilhabe.codes.periods import period_end
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import ReadingContext, open_reading
 from teilhabe.reading.layouts.excluding import RowsExcluded
 from teilhabe.validation import row_exclusion
 from teilhabe.validation.register import Register, baseline
-from teilhabe.validation.verdict import Suite, load_suite, validate
+from teilhabe.validation.suite import Suite, load_suite
+from teilhabe.validation.verdict import validate
 from tests.faults_of_content import DISSOLVED, KINDS
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Finding, ReadingError, SourceError
 from teilhabe.reading import Reading, ReadingContext, open_reading
 from teilhabe.reading.files import containers, guard, hostile
@@ -531,7 +531,7 @@ def test_a_file_that_is_wrong_in_a_thousand_ways_ends_early(tmp_path: Path) -> N
 
 MEASURE = """
 import pathlib, resource, sys, time
-from teilhabe.contracts import load_contract
+from teilhabe.contract.parsing import load_contract
 from teilhabe.errors import ReadingError
 from teilhabe.reading import open_reading
 path, contract = pathlib.Path(sys.argv[1]), load_contract(pathlib.Path(sys.argv[2]))

@@ -14,11 +14,12 @@ import pytest
 
 from teilhabe import ops
 from teilhabe.contract import delivery_calendar
-from teilhabe.contract.contracts import Calendar, Contract, Sender, load_contracts
+from teilhabe.contract.model import Calendar, Contract, Sender
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Evidence, Finding, IncidentError, TeilhabeError
 from teilhabe.findings import consequences
-from teilhabe.ops import incidents
-from teilhabe.ops.incidents import Change
+from teilhabe.ops import incident_answers, incident_calendar, incident_record, incidents
+from teilhabe.ops.incident_record import Change
 from teilhabe.raw import loading
 from teilhabe.settings import Settings
 from teilhabe.validation.rules.statistical_catalogue import RULES
@@ -521,7 +522,7 @@ def follow_calendar(office: Office, day: str, since: str = "2024-02-01", contrac
     known = [contract or office.contract]
     office.conn.execute("update ops.follow_up set since = %s", (since,))
     delivery_calendar.refresh(office.conn, known, date.fromisoformat(day))
-    changes = incidents.follow_calendar(office.conn, known, office.day(day))
+    changes = incident_calendar.follow_calendar(office.conn, known, office.day(day))
     periods = {row["incident_id"]: (row["sender_code"] or "", row["period_code"]) for row in office.rows()}
     said = [" ".join((*periods[c.incident_id], c.rule.removeprefix("calendar."), c.action)).strip() for c in changes]
     return sorted(said)
@@ -703,9 +704,9 @@ def test_a_municipality_that_is_silent_does_not_silence_the_others(conn: ops.Con
 def test_a_waived_absence_stays_waived_until_its_day(known_office: Office) -> None:
     follow_calendar(known_office, "2024-03-19")
     number = known_office.one()["incident_id"]
-    incidents.waive(known_office.conn, number, "m", known_office.clock, "Softwareumstellung", date(2024, 3, 31))
+    incident_answers.waive(known_office.conn, number, "m", known_office.clock, "Softwareumstellung", date(2024, 3, 31))
     assert follow_calendar(known_office, "2024-03-25") == []
-    incidents.end_waivers(known_office.conn, known_office.day("2024-04-02"))
+    incident_answers.end_waivers(known_office.conn, known_office.day("2024-04-02"))
     assert follow_calendar(known_office, "2024-04-02") == []
     assert known_office.one()["state"] == "reopened"
 
@@ -723,7 +724,7 @@ def test_what_nobody_owes_any_more_is_closed(conn: ops.Connection) -> None:
 def test_a_dataset_without_a_contract_owes_nothing(known_office: Office) -> None:
     follow_calendar(known_office, "2024-03-19")
     delivery_calendar.refresh(known_office.conn, [], date(2024, 3, 20))
-    changes = incidents.follow_calendar(known_office.conn, [], known_office.clock)
+    changes = incident_calendar.follow_calendar(known_office.conn, [], known_office.clock)
     assert [change.action for change in changes] == ["fixed"]
 
 
@@ -786,7 +787,7 @@ def test_two_files_of_two_municipalities_are_not_double(conn: ops.Connection) ->
 def test_acknowledging_says_who_is_on_it(office: Office) -> None:
     office.deliver(found("key.unknown"))
     number = office.one()["incident_id"]
-    [change] = incidents.acknowledge(office.conn, number, "m.muster", office.clock, "rufe an")
+    [change] = incident_answers.acknowledge(office.conn, number, "m.muster", office.clock, "rufe an")
     assert (change.action, change.rule) == ("acknowledged", "key.unknown")
     assert office.history(number)[-1] == ("acknowledged", "open", "acknowledged", "m.muster")
     assert office.deliver(found("key.unknown")) == ["key.unknown seen"]
@@ -797,16 +798,16 @@ def test_acknowledging_says_who_is_on_it(office: Office) -> None:
 def test_a_waived_incident_stays_waived_while_it_recurs_and_comes_back_when_the_day_has_passed(office: Office) -> None:
     office.deliver(found("key.unknown", "warning"))
     number = office.one()["incident_id"]
-    incidents.waive(office.conn, number, "m.muster", office.clock, "Eingemeindung", date(2024, 5, 31))
+    incident_answers.waive(office.conn, number, "m.muster", office.clock, "Eingemeindung", date(2024, 5, 31))
     row = office.one()
     assert (row["state"], row["waived_by"], row["waived_reason"]) == ("waived", "m.muster", "Eingemeindung")
     assert office.deliver(found("key.unknown", "warning")) == ["key.unknown seen"]
     assert (office.one()["state"], office.one()["times_seen"]) == ("waived", 2)
-    assert incidents.end_waivers(office.conn, office.day("2024-05-31")) == []
-    assert [change.action for change in incidents.end_waivers(office.conn, office.day("2024-06-01"))] == [
+    assert incident_answers.end_waivers(office.conn, office.day("2024-05-31")) == []
+    assert [change.action for change in incident_answers.end_waivers(office.conn, office.day("2024-06-01"))] == [
         "waiver_ended"
     ]
-    assert incidents.end_waivers(office.conn, office.clock) == []
+    assert incident_answers.end_waivers(office.conn, office.clock) == []
     row = office.one()
     assert (row["state"], row["waived_by"], row["waived_until"]) == ("reopened", None, None)
     assert row["due_on"] == date(2024, 6, 7)
@@ -814,13 +815,15 @@ def test_a_waived_incident_stays_waived_while_it_recurs_and_comes_back_when_the_
 
 def test_what_recurs_after_its_waiver_is_reopened_at_once(office: Office) -> None:
     office.deliver(found("key.unknown", "warning"))
-    incidents.waive(office.conn, office.one()["incident_id"], "m", office.clock, "Umstellung", date(2024, 5, 7))
+    incident_answers.waive(office.conn, office.one()["incident_id"], "m", office.clock, "Umstellung", date(2024, 5, 7))
     assert office.deliver(found("key.unknown", "warning"), clock=office.day("2024-05-08")) == ["key.unknown reopened"]
 
 
 def test_a_waived_incident_is_closed_by_a_clean_delivery(office: Office) -> None:
     office.deliver(found("key.unknown", "warning"))
-    incidents.waive(office.conn, office.one()["incident_id"], "m", office.clock, "Umstellung", date(2024, 12, 31))
+    incident_answers.waive(
+        office.conn, office.one()["incident_id"], "m", office.clock, "Umstellung", date(2024, 12, 31)
+    )
     assert office.deliver() == ["key.unknown fixed"]
     assert office.one()["waived_by"] is None
 
@@ -828,16 +831,16 @@ def test_a_waived_incident_is_closed_by_a_clean_delivery(office: Office) -> None
 def test_a_waiver_may_be_prolonged(office: Office) -> None:
     office.deliver(found("key.unknown"))
     number = office.one()["incident_id"]
-    incidents.waive(office.conn, number, "m", office.clock, "Umstellung", date(2024, 5, 31))
-    incidents.waive(office.conn, number, "n", office.clock, "dauert länger", date(2024, 6, 30))
+    incident_answers.waive(office.conn, number, "m", office.clock, "Umstellung", date(2024, 5, 31))
+    incident_answers.waive(office.conn, number, "n", office.clock, "dauert länger", date(2024, 6, 30))
     assert (office.one()["waived_by"], office.one()["waived_until"]) == ("n", date(2024, 6, 30))
 
 
 def test_what_follows_from_an_incident_goes_along_with_it(office: Office) -> None:
     office.deliver(found("key.unknown"), found("period.incomplete", "warning"))
     cause = office.rows()[0]["incident_id"]
-    assert len(incidents.acknowledge(office.conn, cause, "m", office.clock)) == 2
-    assert len(incidents.waive(office.conn, cause, "m", office.clock, "Umstellung", date(2024, 6, 30))) == 2
+    assert len(incident_answers.acknowledge(office.conn, cause, "m", office.clock)) == 2
+    assert len(incident_answers.waive(office.conn, cause, "m", office.clock, "Umstellung", date(2024, 6, 30))) == 2
     assert set(office.states().values()) == {"waived"}
 
 
@@ -845,7 +848,7 @@ def test_notes_are_kept_in_every_state(office: Office) -> None:
     office.deliver(found("key.unknown"))
     office.deliver()
     number = office.one()["incident_id"]
-    incidents.note(office.conn, number, "m.muster", office.clock, " war die Eingemeindung ")
+    incident_record.note(office.conn, number, "m.muster", office.clock, " war die Eingemeindung ")
     assert office.history(number)[-1] == ("noted", "fixed", "fixed", "m.muster")
     assert office.one()["closed_at"] is not None
 
@@ -861,14 +864,14 @@ def test_what_is_not_allowed_is_said_in_a_sentence(office: Office) -> None:
     conn, at, until = office.conn, office.clock, date(2024, 12, 31)
     office.deliver(found("key.unknown"))
     number = office.one()["incident_id"]
-    waive, acknowledge = incidents.waive, incidents.acknowledge
+    waive, acknowledge = incident_answers.waive, incident_answers.acknowledge
     assert "begründen" in sentence(office, lambda: waive(conn, number, "m", at, " ", until))
     assert "05.05.2024" in sentence(office, lambda: waive(conn, number, "m", at, "x", date(2024, 5, 5)))
-    assert "leer" in sentence(office, lambda: incidents.note(conn, number, "m", at, " "))
+    assert "leer" in sentence(office, lambda: incident_record.note(conn, number, "m", at, " "))
     for act in (
         lambda: acknowledge(conn, -1, "m", at),
         lambda: waive(conn, -1, "m", at, "x", until),
-        lambda: incidents.note(conn, -1, "m", at, "x"),
+        lambda: incident_record.note(conn, -1, "m", at, "x"),
     ):
         assert "gibt es nicht" in sentence(office, act)
     acknowledge(conn, number, "m", at)

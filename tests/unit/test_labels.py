@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from teilhabe.codes.groups import NATIONALITIES, SEXES
 from teilhabe.codes.wording import code_words
-from teilhabe.contract.contracts import NATIONALITIES, SEXES, load_contracts
+from teilhabe.contract.parsing import load_contracts
 
 PROJECT = Path(__file__).resolve().parents[2]
 SEEDS = PROJECT / "dbt_project" / "seeds"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from teilhabe.server import warehouse as warehouse_module
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.models import CHANGE, DBT, EDITION, Tables
 
@@ -28,7 +28,7 @@ Part = tuple[str | None, str, Decimal | None, str | None]
 
 @pytest.fixture(scope="module")
 def tables(warehouse: Settings) -> Iterator[Tables]:
-    with warehouse_module.connect("transformer", warehouse) as conn:
+    with connecting.connect("transformer", warehouse) as conn:
         made = Tables(conn, "2020-12-31")
         with (DBT / "seeds" / "territories.csv").open(encoding="utf-8", newline="") as lines:
             columns = next(csv.reader(lines))

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 
 from teilhabe import ops
-from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.ops import schema
 from teilhabe.raw import loading
-from teilhabe.server import warehouse as server
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -196,7 +197,7 @@ def test_only_the_loader_writes(conn: ops.Connection, warehouse: Settings) -> No
     import psycopg
 
     for role in ("analyst", "transformer", "steward"):
-        with server.connect(role, warehouse) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):  # type: ignore[arg-type]
+        with connecting.connect(role, warehouse) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):  # type: ignore[arg-type]
             other.execute(
                 "insert into raw.test_loading__probe (_delivery_id, _row_number, _column_number) values (1, 1, 1)"
             )

@@ -14,10 +14,11 @@ from typing import Any
 import openpyxl
 import pytest
 
-from teilhabe.contract.contracts import Contract, load_contracts, parse_contract
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts, parse_contract
 from teilhabe.errors import ContractError, Evidence, Finding
 from teilhabe.findings import saying
-from teilhabe.messages import compose, evidence
+from teilhabe.messages import compose, evidence, writing
 from teilhabe.messages.examples import example
 from teilhabe.messages.policy import Policy, load_policy
 from teilhabe.messages.rendering import KINDS, Kind, for_period, more, plain, render, table
@@ -266,8 +267,8 @@ def test_a_day_is_no_period(spelt: str, said: str) -> None:
 
 def test_nobody_is_asked_to_mend_something_by_today(policy: Policy) -> None:
     today = NOON.date()
-    assert compose._reply_by(policy, [today, date(2026, 3, 9)], NOON) == date(2026, 3, 9)
-    assert compose._reply_by(policy, [today, None], NOON) == date(2026, 3, 13), "ten days on"
+    assert writing.reply_date(policy, [today, date(2026, 3, 9)], NOON) == date(2026, 3, 9)
+    assert writing.reply_date(policy, [today, None], NOON) == date(2026, 3, 13), "ten days on"
 
 
 def test_secret_numbers_are_not_repeated(policy: Policy) -> None:

@@ -10,7 +10,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from teilhabe.server import warehouse as server
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from teilhabe.validation.rules.observation_rules import (
     CONF_STATUS,
@@ -63,7 +63,7 @@ ROWS = [({**RIGHT, **change}, rule) for rule, changes in GIVEN.items() for chang
 
 @pytest.fixture(scope="module")
 def conn(warehouse: Settings) -> Iterator[psycopg.Connection[Any]]:
-    with server.connect("transformer", warehouse, autocommit=True) as connection:
+    with connecting.connect("transformer", warehouse, autocommit=True) as connection:
         yield connection
 
 

@@ -14,7 +14,7 @@ import pytest
 from teilhabe import landing
 from teilhabe.codes import office_time
 from teilhabe.errors import ContractError, TeilhabeError
-from teilhabe.server import warehouse as warehouse_module
+from teilhabe.server import connecting
 from teilhabe.settings import Settings, get_settings
 from tests.models import macro
 
@@ -30,7 +30,7 @@ from tests.models import macro
 )
 def test_a_day_ends_in_the_county(warehouse: Settings, day: date, end: datetime) -> None:
     assert office_time.end_of_day(day) == end
-    with warehouse_module.connect("transformer", warehouse) as conn:
+    with connecting.connect("transformer", warehouse) as conn:
         [[told]] = conn.execute("select " + macro("end_of_day", f"date '{day}'")).fetchall()  # type: ignore[arg-type]
     assert told == end
 
@@ -50,7 +50,7 @@ def test_a_day_ends_in_the_county(warehouse: Settings, day: date, end: datetime)
     ],
 )
 def test_a_text_is_a_day_or_a_moment(warehouse: Settings, said: str, meant: datetime) -> None:
-    with warehouse_module.connect("transformer", warehouse) as conn:
+    with connecting.connect("transformer", warehouse) as conn:
         [[told]] = conn.execute("select " + macro("moment_of", f"'{said}'::text")).fetchall()  # type: ignore[arg-type]
     assert told == meant
 

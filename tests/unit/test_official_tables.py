@@ -16,7 +16,7 @@ import openpyxl
 import pytest
 from reading_examples import Result, read, refused, text, workbook
 
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.reading.cells.headings import day_above, find_day, headings, square_metres, without_mark
 from teilhabe.reading.files.enclosures import enclosed
 from teilhabe.reading.files.grid import is_numbering

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from teilhabe import ops
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Evidence, Finding
 from teilhabe.ops import schema
 

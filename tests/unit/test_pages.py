@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.offices import pages
 from teilhabe.settings import get_settings
-from teilhabe.validation.verdict import load_suite
+from teilhabe.validation.suite import load_suite
 
 PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS = replace(get_settings({}), project=PROJECT)

@@ -17,7 +17,7 @@ from tests.conftest import settings_for
 HOLD = """
 import sys, time
 from pathlib import Path
-from teilhabe.passing_bytes import passing_folder
+from teilhabe.landing.passing_bytes import passing_folder
 from teilhabe.settings import get_settings
 with passing_folder(get_settings()) as folder:
     (folder / "original.csv").write_text("bytes")

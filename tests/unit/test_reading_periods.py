@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from teilhabe.contract.contracts import Validity
+from teilhabe.contract.layouts import Validity
 from teilhabe.reading.cells.keys import complete, is_date, probable_key, probable_label
 from teilhabe.reading.cells.labels import normalise
 from teilhabe.reading.cells.periods import find_periods, is_valid, parse_period, periods_in_name

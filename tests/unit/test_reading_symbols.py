@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from teilhabe.codes.territory import from_genesis
-from teilhabe.contract.contracts import NumberFormat, Regime, SymbolRules
+from teilhabe.contract.layouts import NumberFormat, Regime, SymbolRules
 from teilhabe.reading.cells.labels import normalise
 from teilhabe.reading.cells.periods import parse_period
 from teilhabe.reading.cells.symbols import convert

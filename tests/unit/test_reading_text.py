@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from teilhabe.codes.territory import with_lost_zero
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import open_reading
 from teilhabe.reading.files import text

@@ -12,11 +12,12 @@ from rich.console import Console
 from teilhabe import ops
 from teilhabe.building import build_status
 from teilhabe.contract import delivery_calendar
-from teilhabe.contract.contracts import Calendar, Contract, Sender, load_contracts
 from teilhabe.contract.delivery_calendar import Standing
+from teilhabe.contract.model import Calendar, Contract, Sender
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Finding
-from teilhabe.ops import incidents
-from teilhabe.server import warehouse as server
+from teilhabe.ops import incident_answers, incidents
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from teilhabe.status import view
 from teilhabe.status.reporting import status
@@ -125,7 +126,7 @@ def test_the_calendar_can_be_asked_for_an_earlier_day(conn: ops.Connection) -> N
 
 
 def test_the_steward_may_ask_the_calendar(conn: ops.Connection, warehouse: Settings) -> None:
-    with server.connect("steward", warehouse) as steward:
+    with connecting.connect("steward", warehouse) as steward:
         steward.execute("select * from ops.delivery_due")
         steward.execute("select * from ops.delivery_calendar_at('2024-02-11')")
 
@@ -203,7 +204,7 @@ def test_status_lists_what_is_open_and_not_what_follows_from_it(conn: ops.Connec
     [[waived]] = conn.execute(
         "select incident_id from ops.incident where dataset_id = %s and rule = 'values.copied'", (known,)
     ).fetchall()
-    incidents.waive(conn, waived, "m.muster", NOW, "so gewollt", date(2025, 1, 1))
+    incident_answers.waive(conn, waived, "m.muster", NOW, "so gewollt", date(2025, 1, 1))
     conn.commit()
     try:
         [found] = [entry for entry in status(warehouse, NOW)["incidents"] if entry["dataset_id"] == known]

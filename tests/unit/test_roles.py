@@ -12,18 +12,19 @@ from flask_appbuilder import const
 
 from teilhabe.airflow import rights, services
 from teilhabe.airflow.rights import COUNTY, HAND_IN, READ, WAIVE, office_role, roles_for
+from teilhabe.contract import lookup
 from teilhabe.errors import ContractError, TeilhabeError
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import taking_in
 from teilhabe.settings import Settings, get_settings
 from tests.conftest import PROJECT, settings_for
 
 
 @pytest.fixture(scope="module")
-def contracts() -> list[pipeline.Contract]:
-    return list(pipeline.contracts(get_settings({"TEILHABE_PROJECT": str(PROJECT)})).values())
+def contracts() -> list[taking_in.Contract]:
+    return list(lookup.contracts(get_settings({"TEILHABE_PROJECT": str(PROJECT)})).values())
 
 
-def test_roles_of_offices_hold_no_right_on_any_dag(contracts: list[pipeline.Contract]) -> None:
+def test_roles_of_offices_hold_no_right_on_any_dag(contracts: list[taking_in.Contract]) -> None:
     made = [
         *roles_for("office", ["civic", "civic__sports_clubs"], contracts),
         *roles_for("municipality", ["03157005"], contracts),
@@ -58,13 +59,13 @@ def test_a_right_on_an_agency_is_one_on_its_datasets() -> None:
     ],
 )
 def test_who_is_not_known_gets_no_account(
-    contracts: list[pipeline.Contract], kind: rights.Kind, whose: list[str], said: str
+    contracts: list[taking_in.Contract], kind: rights.Kind, whose: list[str], said: str
 ) -> None:
     with pytest.raises(TeilhabeError, match=said):
         roles_for(kind, whose, contracts)
 
 
-def test_all_roles_have_names_airflow_takes(contracts: list[pipeline.Contract]) -> None:
+def test_all_roles_have_names_airflow_takes(contracts: list[taking_in.Contract]) -> None:
     roles_for("office", [one.dataset_id for one in contracts], contracts)
 
 

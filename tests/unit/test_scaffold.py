@@ -12,13 +12,14 @@ import pytest
 
 from teilhabe.building import observation_union
 from teilhabe.contract import naming
-from teilhabe.contract.contracts import Contract, contract_path, load_contract
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import contract_path, load_contract
 from teilhabe.errors import ReadingError, TeilhabeError
 from teilhabe.onboarding.proposing import propose
 from teilhabe.onboarding.scaffold import new_dataset
 from teilhabe.reading import open_reading
 from teilhabe.settings import Settings, get_settings
-from teilhabe.validation.verdict import load_suite
+from teilhabe.validation.suite import load_suite
 
 PROJECT = Path(__file__).resolve().parents[2]
 DELIVERIES = PROJECT / "tests" / "fixtures" / "deliveries"

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from teilhabe.cli import about
 from teilhabe.cli import app as cli
-from teilhabe.contract.contracts import contract_path, load_contract
+from teilhabe.contract.parsing import contract_path, load_contract
 from teilhabe.errors import WarehouseError
 from teilhabe.keeping import checking
 from teilhabe.ops import schema
 from teilhabe.raw import loading
-from teilhabe.server import warehouse as server
+from teilhabe.server import connecting, provisioning
 from teilhabe.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ CATALOGUE = {
 
 def catalogue(settings: Settings) -> dict[str, set[tuple[Any, ...]]]:
     schemas = {"schemas": ["ops", "raw", "marts", "intermediate"]}
-    with server.connect("admin", settings) as conn:
+    with connecting.connect("admin", settings) as conn:
         return {name: set(conn.execute(query, schemas).fetchall()) for name, query in CATALOGUE.items()}
 
 
@@ -77,16 +77,16 @@ def catalogue(settings: Settings) -> dict[str, set[tuple[Any, ...]]]:
 def database(warehouse: Settings) -> Iterator[Callable[[str], Settings]]:
     """Databases of this file alone on the shared server, provisioned and empty."""
     made: list[str] = []
-    address = urlsplit(server.url(warehouse, "admin"))
+    address = urlsplit(connecting.url(warehouse, "admin"))
 
     def make(name: str) -> Settings:
         settings = replace(warehouse, warehouse_url=address._replace(path=f"/{name}").geturl())
-        server.provision(settings)
-        made.extend(server.database_names(settings))
+        provisioning.provision(settings)
+        made.extend(connecting.database_names(settings))
         return settings
 
     yield make
-    with server.administrator(warehouse, "postgres") as conn:
+    with connecting.administrator(warehouse, "postgres") as conn:
         for name in made:
             conn.execute(f'drop database "{name}" with (force)')
 
@@ -94,7 +94,7 @@ def database(warehouse: Settings) -> Iterator[Callable[[str], Settings]]:
 def previous(settings: Settings) -> None:
     """The tables of the previous release, with a row here and there."""
     for role in ("loader", "transformer"):
-        with server.connect(role, settings) as conn:  # type: ignore[arg-type]
+        with connecting.connect(role, settings) as conn:  # type: ignore[arg-type]
             conn.execute((FIXTURES / f"{PREVIOUS}_{role}.sql").read_bytes())
     with loading.session(settings) as conn:
         conn.execute(
@@ -115,7 +115,7 @@ def update(settings: Settings) -> None:
     with loading.session(settings) as conn:
         schema.install(conn)
         loading.ensure_raw_tables(conn, CONTRACTS)
-    with server.connect("transformer", settings) as conn:
+    with connecting.connect("transformer", settings) as conn:
         schema.migrate(conn, "marts")
 
 
@@ -203,7 +203,7 @@ def test_a_newer_database_is_refused_and_stays_as_it_is(fresh: Settings, part: s
             conn.rollback()
             assert conn.execute("select scripts_digest from ops.installed").fetchall() == [("of the newer one",)]
             if part == "marts":
-                with server.connect("transformer", fresh) as owner, pytest.raises(WarehouseError, match=sentence):
+                with connecting.connect("transformer", fresh) as owner, pytest.raises(WarehouseError, match=sentence):
                     schema.migrate(owner, part)
         finally:
             conn.execute("delete from ops.schema_version where number = %s and part = %s", (newer, part))

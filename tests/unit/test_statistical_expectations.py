@@ -18,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import ContractError, Evidence, Finding
 from teilhabe.findings import saying
 from teilhabe.reading import open_reading
@@ -28,10 +29,11 @@ from teilhabe.validation.expectation_runs import Expectation, great_expectations
 from teilhabe.validation.history import KEY_COLUMNS, NoHistory, latest
 from teilhabe.validation.observations import Context, Table, previous_period, tiling
 from teilhabe.validation.register import Change, Facts, Lineage, Register
-from teilhabe.validation.rules import statistical_rules
+from teilhabe.validation.rules import base
 from teilhabe.validation.rules.statistical_catalogue import RULES, parse_rule
 from teilhabe.validation.statistical_expectations import EXPECTATIONS, judging
-from teilhabe.validation.verdict import Suite, load_suite, validate
+from teilhabe.validation.suite import Suite, contract_expectations, load_suite
+from teilhabe.validation.verdict import validate
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")
@@ -589,7 +591,7 @@ def test_measures_that_may_have_fractions_are_held_to_their_scale_in_every_datas
     ruled = {
         dataset_id
         for dataset_id, contract in CONTRACTS.items()
-        if any(one.rule == "values.scale" for one in validation.contract_expectations(contract))
+        if any(one.rule == "values.scale" for one in contract_expectations(contract))
     }
     assert {
         "state_monitor__day_care_language",
@@ -874,7 +876,7 @@ def test_a_delivery_too_large_to_be_held_says_so(monkeypatch: pytest.MonkeyPatch
 
 
 def test_evidence_is_capped_and_the_count_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistical_rules, "EVIDENCE_SHOWN", 200)
+    monkeypatch.setattr(base, "EVIDENCE_SHOWN", 200)
     rows = [r for n in range(250) for r in by_sex(1, 40, 60, territory_code=f"{n:05}")]
     seen = judged("expect_parts_to_add_up_to_total", rows, column="sex")
     assert (seen.count, len(seen.evidence)) == (250, 200)

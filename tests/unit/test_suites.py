@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.validation.expectation_runs import run_expectations
 from teilhabe.validation.observations import Context
 from teilhabe.validation.statistical_expectations import judging
-from teilhabe.validation.verdict import PROFILE_COLUMNS, contract_expectations, load_suite
+from teilhabe.validation.suite import PROFILE_COLUMNS, contract_expectations, load_suite
 
 PROJECT = Path(__file__).resolve().parents[2]
 EXPECTATIONS = PROJECT / "expectations"

@@ -9,12 +9,15 @@ from typing import Any
 import openpyxl
 import pytest
 
-from teilhabe.contract.contracts import Contract, Table, load_contracts
+from teilhabe.contract.layouts import Table
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Finding, TeilhabeError
 from teilhabe.offices.templates import NOTES, template_layout, write_template
 from teilhabe.reading import open_reading
 from teilhabe.validation.register import Register
-from teilhabe.validation.verdict import load_suite, validate
+from teilhabe.validation.suite import load_suite
+from teilhabe.validation.verdict import validate
 from tests.filled_forms import cells_of, filled, header_row
 
 PROJECT = Path(__file__).resolve().parents[2]

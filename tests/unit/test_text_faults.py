@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import ReadingContext, open_reading
 from tests import faults

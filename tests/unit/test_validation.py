@@ -16,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from teilhabe.contract.contracts import Contract, load_contracts
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
 from teilhabe.reading import open_reading
 from teilhabe.reading.layouts.column_places import ColumnPlaces
@@ -24,7 +25,8 @@ from teilhabe.validation import verdict as validation
 from teilhabe.validation.expectation_runs import Expectation, run_expectations
 from teilhabe.validation.register import Register
 from teilhabe.validation.single_texts import memory
-from teilhabe.validation.verdict import Suite, Verdict, contract_expectations, load_suite, validate
+from teilhabe.validation.suite import Suite, contract_expectations, load_suite
+from teilhabe.validation.verdict import Verdict, validate
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")

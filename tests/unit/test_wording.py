@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from teilhabe.codes import wording
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.findings.contradictions import _german
-from teilhabe.validation.rules.statistical_rules import _about
+from teilhabe.validation.rules.sums import about_as_much
 from tests.conftest import PROJECT
 
 
@@ -65,7 +65,7 @@ def test_a_mean_without_end_is_cut_where_people_read_it() -> None:
 
 
 def test_the_range_around_a_count_has_no_halves() -> None:
-    assert _about(8561, 4.5, at_least=False) == "8.557 bis 8.565"
-    assert _about(8561.5, 4.5, at_least=False) == "8.557 bis 8.566"
-    assert _about(402, 0.4, at_least=False) == "402"
-    assert _about(54, 2, at_least=True) == "mindestens 52"
+    assert about_as_much(8561, 4.5, at_least=False) == "8.557 bis 8.565"
+    assert about_as_much(8561.5, 4.5, at_least=False) == "8.557 bis 8.566"
+    assert about_as_much(402, 0.4, at_least=False) == "402"
+    assert about_as_much(54, 2, at_least=True) == "mindestens 52"

@@ -17,7 +17,7 @@ from teilhabe.airflow import metadata, processes, services
 from teilhabe.airflow.client import PASSWORD_FILE
 from teilhabe.airflow.rights import ADMIN, ALWAYS, AUTOMATION, DELIVERIES, HAND_IN, READ, Role, is_of_office
 from teilhabe.errors import ServiceError, TeilhabeError
-from teilhabe.server import warehouse
+from teilhabe.server import embedded
 from teilhabe.settings import Settings, get_settings, secret
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def ask(settings: Settings, what: str, **given: Any) -> Any:
     Raises:
         TeilhabeError: why it cannot be.
     """
-    warehouse.ensure_running(settings)
+    embedded.ensure_running(settings)
     environ = services.component_environment(settings)
     metadata.migrate(settings, environ)
     with processes.private_log(settings, "accounts") as output:

@@ -16,7 +16,7 @@ import tenacity
 from teilhabe.airflow import processes
 from teilhabe.airflow.rights import AUTOMATION
 from teilhabe.errors import ServiceError
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings, secret
 
 PASSWORD_FILE = "airflow_admin.password"  # noqa: S105 - the name of a file
@@ -69,7 +69,7 @@ class AirflowApi:
         Raises:
             ServiceError: there is no such account, or it was disabled.
         """
-        with warehouse.connect("airflow", self._settings) as connection:
+        with connecting.connect("airflow", self._settings) as connection:
             found = connection.execute("SELECT id, active FROM ab_user WHERE username = %s", [self._account]).fetchone()
         if found is None:
             raise ServiceError(f"Airflow has no account {self._account}; `teilhabe init` makes it.")

@@ -15,8 +15,8 @@ from pathlib import Path
 from teilhabe.airflow import metadata, services
 from teilhabe.airflow.processes import COMPONENTS
 from teilhabe.errors import TeilhabeError
-from teilhabe.pipeline import pipeline
-from teilhabe.server import warehouse
+from teilhabe.pipeline import installing
+from teilhabe.server import provisioning
 from teilhabe.settings import Settings, get_settings, prepare_home, secret
 
 HAND_OUT = "TEILHABE_HAND_OUT"
@@ -65,8 +65,8 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(f"usage: python -m teilhabe.airflow.containers {'|'.join(known)}")
     prepare_home(settings)
     if arguments[0] == "init":
-        warehouse.provision(settings)
-        pipeline.install(settings)
+        provisioning.provision(settings)
+        installing.install(settings)
         metadata.migrate(settings, services.component_environment(settings))
         if place := os.environ.get(HAND_OUT):
             hand_out(settings, Path(place))

@@ -26,7 +26,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from teilhabe.airflow.failures import tell_operators
 from teilhabe.airflow.names import delivery_dag_id
-from teilhabe.contract.contracts import SUFFIX, Contract, load_contract, load_contracts
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import SUFFIX, load_contract, load_contracts
 
 POLL = "*/15 * * * *"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from teilhabe.airflow import processes
 from teilhabe.airflow.rights import AUTOMATION
 from teilhabe.errors import ServiceError
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 
 SLOTS = 4
@@ -58,7 +58,7 @@ def _versions() -> dict[str, str]:
 
 def _revisions(settings: Settings) -> list[str]:
     """What the database says it is at; empty when it holds nothing or lacks the account of the commands."""
-    with warehouse.connect("airflow", settings) as connection:
+    with connecting.connect("airflow", settings) as connection:
         tables = connection.execute(
             "SELECT count(*) FROM pg_tables WHERE tablename IN ('alembic_version', 'alembic_version_fab', 'ab_user')"
         ).fetchone()
@@ -113,7 +113,7 @@ def forget_dead(settings: Settings, components: Iterable[str]) -> None:
     starts before that looks after the tasks of the dead one only five minutes later.
     """
     jobs = [_JOBS[name] for name in components if name in _JOBS]
-    with warehouse.connect("airflow", settings) as connection:
+    with connecting.connect("airflow", settings) as connection:
         connection.execute(
             "UPDATE job SET state = 'failed', end_date = now() WHERE state = 'running' AND job_type = ANY (%s)", [jobs]
         )

@@ -15,7 +15,7 @@ from typing import IO
 import psutil
 
 from teilhabe.errors import ServiceError
-from teilhabe.server import warehouse
+from teilhabe.server import embedded
 from teilhabe.settings import Settings
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
@@ -199,7 +199,7 @@ def choose_port(settings: Settings, *, taken: bool = False) -> int:
     first = random.randrange(_PORTS) if taken else 0  # noqa: S311 - no secret
     for step in range(_PORTS):
         number = _FIRST_PORT + (first + step) % _PORTS
-        if warehouse.port_is_free(number):
+        if embedded.port_is_free(number):
             settings.run.mkdir(parents=True, exist_ok=True)
             (settings.run / "airflow.port").write_text(f"{number}\n")
             return number

@@ -14,7 +14,7 @@ from teilhabe.airflow.names import APPROVALS_DAG
 from teilhabe.errors import TeilhabeError
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
 
 DELIVERIES = "Deliveries"
 READ, HAND_IN, WAIVE = "can_read", "can_create", "can_edit"

@@ -13,10 +13,11 @@ from teilhabe.airflow import processes, services
 from teilhabe.airflow.client import AirflowApi
 from teilhabe.airflow.names import WAREHOUSE_DAG, delivery_dag_id
 from teilhabe.building import build_status, building
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract import lookup
+from teilhabe.contract.model import Contract
 from teilhabe.errors import ServiceError
 from teilhabe.landing import room
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline.waiting import REGISTER_AGENCY, in_inbox, unfinished, waiting_in_inbox
 from teilhabe.raw import loading
 from teilhabe.settings import Settings
 
@@ -86,7 +87,7 @@ def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: 
     The register goes first, because the keys of all others are checked against it. With ``until_idle`` it goes on until
     nothing waits, nothing runs and nothing is left to build.
     """
-    contracts = pipeline.contracts(settings)
+    contracts = lookup.contracts(settings)
     wanted = {name: contracts[name] for name in (datasets or contracts)}
     report = RunReport()
     first_delivery = _last_delivery(settings) + 1
@@ -124,7 +125,7 @@ def _refuse_without_room(settings: Settings, datasets: Iterable[str]) -> None:
     Raises:
         FullError: not even the smallest file that lies in an inbox has room.
     """
-    if sizes := [file.size for name in datasets for file in pipeline.in_inbox(settings, name)]:
+    if sizes := [file.size for name in datasets for file in in_inbox(settings, name)]:
         room.require(settings, sizes)
 
 
@@ -135,12 +136,12 @@ def _batches(settings: Settings, contracts: dict[str, Contract], *, include_remo
     """
     waiting: dict[str, int] = {}
     for name, contract in contracts.items():
-        files = pipeline.waiting_in_inbox(settings, name) + pipeline.unfinished(settings, name)
+        files = waiting_in_inbox(settings, name) + unfinished(settings, name)
         remote = include_remote and any(server.type != "local" for server in contract.servers)
         if remote or files:
             waiting[name] = files
     ordered = sorted(waiting, key=lambda name: -waiting[name])
-    register = [name for name in ordered if contracts[name].agency == pipeline.REGISTER_AGENCY]
+    register = [name for name in ordered if contracts[name].agency == REGISTER_AGENCY]
     return [register, [name for name in ordered if name not in register]]
 
 

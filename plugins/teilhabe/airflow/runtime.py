@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 from teilhabe import ops
 from teilhabe.airflow.names import WAREHOUSE_CONNECTION, delivery_dag_id
 from teilhabe.building import building
+from teilhabe.contract import lookup
 from teilhabe.decisions import approvals
 from teilhabe.errors import ContractError, TeilhabeError
 from teilhabe.keeping import housekeeping, retention
@@ -22,7 +23,17 @@ from teilhabe.landing import Credentials
 from teilhabe.messages import alerts
 from teilhabe.messages.policy import load_policy
 from teilhabe.ops import schema
-from teilhabe.pipeline import pipeline
+from teilhabe.pipeline import archiving, installing, taking_in
+from teilhabe.pipeline.follow_up import follow_up
+from teilhabe.pipeline.waiting import (
+    REGISTER_AGENCY,
+    poll,
+    refused,
+    register_stuck,
+    register_waits,
+    under_way,
+    unfinished,
+)
 from teilhabe.raw import loading
 from teilhabe.settings import Settings, get_settings
 from teilhabe.system.discretion import discreetly
@@ -45,27 +56,27 @@ class Delivered:
 def deliver(dataset_id: str) -> Delivered | None:
     """All steps for one dataset; None when nothing waits, or when the register goes first."""
     settings = _ready()
-    contract = pipeline.contract(settings, dataset_id)
-    if not pipeline.installed(settings, contract):
-        pipeline.install(settings)
-    if contract.agency != pipeline.REGISTER_AGENCY:
-        if pipeline.register_waits(settings):
+    contract = lookup.contract(settings, dataset_id)
+    if not installing.installed(settings, contract):
+        installing.install(settings)
+    if contract.agency != REGISTER_AGENCY:
+        if register_waits(settings):
             return None
-        if (stuck := pipeline.register_stuck(settings, datetime.now(UTC))) is not None:
+        if (stuck := register_stuck(settings, datetime.now(UTC))) is not None:
             alert("Das Gemeindeverzeichnis kommt nicht an", stuck, "register_stuck")
     unheard: list[TeilhabeError] = []
-    waiting = pipeline.poll(settings, contract, credentials, unheard)
-    if not waiting and not pipeline.unfinished(settings, dataset_id):
+    waiting = poll(settings, contract, credentials, unheard)
+    if not waiting and not unfinished(settings, dataset_id):
         if unheard:
             raise unheard[0]
         return None
     try:
         if waiting:
-            pipeline.archive(settings, contract, waiting, credentials)
+            archiving.archive(settings, contract, waiting, credentials)
     finally:
         # What could be fetched goes on, whatever became of the rest; and whatever became of it, the office hears.
         try:
-            pipeline.take_in(settings, contract, _run_id())
+            taking_in.take_in(settings, contract, _run_id())
         finally:
             _tell_offices(settings)
     for error in unheard:  # what came from elsewhere is announced all the same
@@ -74,12 +85,12 @@ def deliver(dataset_id: str) -> Delivered | None:
             str(error),
             f"source:{delivery_dag_id(dataset_id)}",
         )
-    return Delivered(building.waits(settings, dataset_id), len(pipeline.refused(settings, dataset_id, _run_id())))
+    return Delivered(building.waits(settings, dataset_id), len(refused(settings, dataset_id, _run_id())))
 
 
 @discreetly()
 def refusals(dataset_id: str) -> list[str]:
-    return pipeline.refused(_ready(), dataset_id, _run_id())
+    return refused(_ready(), dataset_id, _run_id())
 
 
 @discreetly()
@@ -89,7 +100,7 @@ def questions() -> list[dict[str, Any]]:
     with loading.session(settings) as conn:
         taken = ops.take_questions(conn, _run_id())
         evidence = {question.delivery_id: ops.findings(conn, question.delivery_id) for question in taken}
-    known = pipeline.contracts(settings)
+    known = lookup.contracts(settings)
     return [
         {
             "delivery_id": question.delivery_id,
@@ -112,10 +123,10 @@ def answer(delivery_id: int, *, publish: bool, actor: str) -> bool:
 def renew_calendar() -> int:
     """How many deliveries are overdue; each is one line of the log, and its office is told."""
     settings, now = _ready(), datetime.now(UTC)
-    overdue = pipeline.refresh_calendar(settings, now)
+    overdue = installing.refresh_calendar(settings, now)
     for sentence in overdue:
         log.warning("overdue: %s", sentence)
-    pipeline.follow_up(settings, now, credentials, calendar=True)
+    follow_up(settings, now, credentials, calendar=True)
     return len(overdue)
 
 
@@ -127,7 +138,7 @@ def send_messages() -> int:
     policy = load_policy(settings, credentials)
     with loading.session(settings) as conn:
         alerts.check_disk(conn, policy, now)
-    sent = pipeline.follow_up(settings, now, credentials)
+    sent = follow_up(settings, now, credentials)
     for problem in sent.problems:
         log.error(problem)
     return sent.sent
@@ -160,7 +171,7 @@ def build(*, force: bool = False) -> bool:
     if not force and not building.is_due(settings):
         return False
     until = time.monotonic() + _BURST_SECONDS
-    while pipeline.under_way(settings) and time.monotonic() < until:
+    while under_way(settings) and time.monotonic() < until:
         time.sleep(_LOOK_SECONDS)
     build_id = building.build(settings, _run_id(), force=force)
     with loading.session(settings) as conn:
@@ -190,7 +201,7 @@ def credentials(name: str) -> Credentials:
 def _tell_offices(settings: Settings) -> None:
     """A message that cannot be written must not undo what was loaded; the DAG ``messages`` meets the same error and fails."""
     try:
-        pipeline.follow_up(settings, datetime.now(UTC), credentials)
+        follow_up(settings, datetime.now(UTC), credentials)
     except Exception as error:
         log.error("offices were not told: %s", type(error).__name__)
 

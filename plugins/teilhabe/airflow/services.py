@@ -35,7 +35,7 @@ from teilhabe.airflow.rights import ADMIN
 from teilhabe.codes.office_time import OFFICE_TIME
 from teilhabe.errors import ContractError, ServiceError, WarehouseError
 from teilhabe.landing import Credentials
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, embedded, provisioning
 from teilhabe.settings import Settings, home_lock, prepare_home, secret
 
 _ATTEMPTS = 10
@@ -87,7 +87,7 @@ def environment(settings: Settings) -> dict[str, str]:
     Needs a provisioned warehouse and decides on the port of the API server on first use.
     """
     port = processes.port(settings)
-    address = warehouse.url(settings, "airflow")
+    address = connecting.url(settings, "airflow")
     options: dict[str, dict[str, object]] = {
         "core": {
             "executor": "LocalExecutor",
@@ -241,9 +241,9 @@ def up(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> 
     """Start what is not running, wait until all of it is healthy. Repeated, it returns at once."""
     prepare_home(settings)
     with home_lock(settings, "airflow") as lock:
-        if not warehouse.is_running(settings):
+        if not embedded.is_running(settings):
             progress("Starting the database")
-            warehouse.ensure_running(settings)
+            embedded.ensure_running(settings)
         _provision_when_needed(settings)
         for attempt in range(1, _ATTEMPTS + 1):
             environ = component_environment(settings)
@@ -257,7 +257,7 @@ def up(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> 
             prepare = not metadata.is_migrated(settings)
             if prepare:
                 progress("Preparing Airflow's metadata database (once per version)")
-            if "api-server" in missing and not warehouse.port_is_free(processes.port(settings)):
+            if "api-server" in missing and not embedded.port_is_free(processes.port(settings)):
                 processes.end_all(settings)  # it may be one of ours that nobody recorded
                 processes.choose_port(settings)
                 continue
@@ -393,10 +393,10 @@ def connection(settings: Settings, name: str) -> Credentials:
 
 def _provision_when_needed(settings: Settings) -> None:
     try:
-        with warehouse.connect("airflow", settings):
+        with connecting.connect("airflow", settings):
             return
     except WarehouseError:
-        warehouse.provision(settings)
+        provisioning.provision(settings)
 
 
 def component_environment(settings: Settings) -> dict[str, str]:
@@ -514,7 +514,7 @@ def _warm_up() -> None:
     import great_expectations  # noqa: F401
 
     import teilhabe.building.building
-    import teilhabe.pipeline.pipeline
+    import teilhabe.pipeline.taking_in
     import teilhabe.reading.layouts.readers
     import teilhabe.validation.register
     import teilhabe.validation.statistical_expectations

@@ -7,7 +7,8 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from teilhabe import ops
-from teilhabe.pipeline import pipeline
+from teilhabe.contract import lookup
+from teilhabe.pipeline import waiting
 from teilhabe.settings import Settings
 
 
@@ -47,5 +48,5 @@ def reason_of_failure(conn: ops.Connection) -> str | None:
 
 def in_inboxes(settings: Settings) -> list[dict[str, Any]]:
     """Files that were handed in and not yet fetched, by dataset."""
-    counted = ((name, pipeline.waiting_in_inbox(settings, name)) for name in pipeline.dataset_ids(settings))
+    counted = ((name, waiting.waiting_in_inbox(settings, name)) for name in lookup.dataset_ids(settings))
     return [{"dataset_id": name, "files": files} for name, files in counted if files]

@@ -20,10 +20,10 @@ from typing import Any
 
 from teilhabe import ops
 from teilhabe.building import dbt_run, held_deliveries, macros, observation_union, releasing
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from teilhabe.system import locks
 from teilhabe.system.code_version import code_version
@@ -163,7 +163,7 @@ def _passes(
 def _pass_ends(settings: Settings, *, anew: bool) -> list[int | None]:
     """Last delivery of each pass: none of them takes in more than ``settings.build_rows`` rows, or it is one delivery."""
     datasets = [name.removeprefix("stg_") for name in observation_union.models(settings.dbt_project)]
-    with warehouse.connect("transformer", settings) as conn:
+    with connecting.connect("transformer", settings) as conn:
         [[held]] = conn.execute("select to_regclass('intermediate.int_delivery__contents')").fetchall()
         waits = "true"
         if held and not anew:
@@ -242,7 +242,7 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
     _begin_with_what_was_read(target)
     environment = {
         **os.environ,
-        **warehouse.dbt_environment(settings),
+        **connecting.dbt_environment(settings),
         "DBT_LOG_PATH": str(settings.logs),
         # Not among the variables: dbt would read the whole project anew for another value.
         "TEILHABE_TAKEN_IN_UNTIL": "" if taken_in_until is None else str(taken_in_until),
@@ -300,7 +300,7 @@ def _in_a_process_of_its_own(
 
 def needless_corrections(settings: Settings) -> list[str]:
     """German sentences on corrections whose error the office has repaired; ``dbt test`` fails until they are closed."""
-    with warehouse.connect("transformer", settings) as conn:
+    with connecting.connect("transformer", settings) as conn:
         rows = conn.execute("select message_de from intermediate.int_correction__repaired order by 1").fetchall()
     for (message,) in rows:
         log.warning("%s", message)

@@ -19,7 +19,7 @@ from psycopg import sql
 
 from teilhabe import ops
 from teilhabe.errors import WarehouseError
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def hold_back(
         return []
     new = ops.taken_in_by(conn, build_id)
     conn.commit()
-    with warehouse.connect("transformer", settings, autocommit=True) as looking:
+    with connecting.connect("transformer", settings, autocommit=True) as looking:
         named = set(_named(looking, error, new))
     # What was built before stood the test then: of those who contradict each other it is the new one.
     found = sorted(named & set(new)) or sorted(named)

@@ -7,34 +7,37 @@ there is to publish stands in PostgreSQL's catalogue, not in a list.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from teilhabe.building.catalogue import (
+    PINNED,
+    SUPERSEDED,
+    Connection,
+    ForeignKey,
+    Relation,
+    declared_keys,
+    published_keys,
+    quoted,
+    read_schema,
+)
 from teilhabe.errors import WarehouseError
 from teilhabe.ops import schema
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from teilhabe.system import locks
 
 log = logging.getLogger(__name__)
 
-Connection = psycopg.Connection[Any]
-
-PINNED = "fct_indicator_vintage"
-"""Its rows know the release that added them; those a release removes are kept, so that old digits can be had again."""
-SUPERSEDED = "fct_indicator_superseded"
-OWN_TABLES = ("release", "release_table", SUPERSEDED)
 
 _LOCK_SECONDS = 90
 """Longer than an analyst's statement may take. Only changed columns, views and constraints wait for readers at all."""
@@ -69,14 +72,14 @@ def approve(settings: Settings, build_id: int) -> None:
 
     The record is unlogged like the tables it speaks of: after a crash of the server neither is there.
     """
-    with warehouse.connect("transformer", settings) as conn:
+    with connecting.connect("transformer", settings) as conn:
         conn.execute("drop table if exists intermediate.audited_candidate")
         conn.execute(f"create unlogged table intermediate.audited_candidate as select {build_id}::bigint as build_id")
 
 
 def unpublished(settings: Settings) -> bool:
     """Whether a candidate has passed its tests and is in no release: its publishing was killed."""
-    with warehouse.connect("transformer", settings) as conn:
+    with connecting.connect("transformer", settings) as conn:
         build_id = _approved(conn)
         if build_id is None or not _exists(conn, "marts.release"):
             return build_id is not None
@@ -96,9 +99,9 @@ def publish(
         WarehouseError: the candidate is not the tested one of this build, the database refuses a row, or what is published
             cannot be changed in place; then everything is as before.
     """
-    declared = _declared_keys(manifest or settings.work / "dbt" / "manifest.json")
+    declared = declared_keys(manifest or settings.work / "dbt" / "manifest.json")
     try:
-        with warehouse.connect("transformer", settings, autocommit=True) as conn:
+        with connecting.connect("transformer", settings, autocommit=True) as conn:
             conn.add_notice_handler(lambda notice: log.warning("%s", " ".join(filter(None, _said(notice)))))
             locks.wait_alone(conn, "teilhabe.publish")
             # One snapshot of the candidate; taken after the lock, or it would be older than the release before.
@@ -120,171 +123,13 @@ def publish(
 # ------------------------------------------------------------------------------------------------------- the catalogue
 
 
-@dataclass(frozen=True)
-class _ForeignKey:
-    table: str
-    columns: tuple[str, ...]
-    to: str
-    to_columns: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Column:
-    name: str
-    type: str
-    is_required: bool
-    comment: str | None
-
-
-@dataclass
-class _Relation:
-    """A table or view. ``constraints`` are definition -> name, ``indexes`` definitions without name and table."""
-
-    name: str
-    oid: int
-    kind: str
-    definition: str | None
-    comment: str | None
-    columns: dict[str, _Column] = field(default_factory=dict)
-    constraints: dict[str, str] = field(default_factory=dict)
-    indexes: set[str] = field(default_factory=set)
-    key: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Function:
-    name: str
-    oid: int
-    kind: str
-    arguments: str
-    definition: str
-    comment: str | None
-
-
-@dataclass(frozen=True)
-class _Schema:
-    relations: dict[str, _Relation]
-    functions: dict[str, _Function]
-
-    @property
-    def tables(self) -> dict[str, _Relation]:
-        return {name: relation for name, relation in self.relations.items() if relation.kind == "table"}
-
-    @property
-    def views(self) -> dict[str, _Relation]:
-        return {name: relation for name, relation in self.relations.items() if relation.kind == "view"}
-
-
-def _schema(conn: Connection, schema: str) -> _Schema:
-    """What a schema holds. With an empty search path PostgreSQL writes all names in full."""
-    relations = {
-        row[0]: _Relation(*row)
-        for row in conn.execute(
-            """
-            select relname, oid::bigint, case relkind when 'v' then 'view' else 'table' end,
-                case relkind when 'v' then pg_get_viewdef(oid) end, obj_description(oid, 'pg_class')
-            from pg_class where relnamespace = %s::regnamespace and relkind in ('r', 'v')
-            """,
-            [schema],
-        )
-    }
-    for table, *column in conn.execute(
-        """
-        select c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, col_description(c.oid, a.attnum)
-        from pg_class as c inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-        where c.relnamespace = %s::regnamespace and c.relkind in ('r', 'v') order by c.relname, a.attnum
-        """,
-        [schema],
-    ):
-        relations[table].columns[column[0]] = _Column(*column)
-    for table, name, kind, definition, columns in conn.execute(
-        f"""
-        select c.relname, k.conname, k.contype::text, pg_get_constraintdef(k.oid), {_names("k.conrelid", "k.conkey")}
-        from pg_constraint as k inner join pg_class as c on c.oid = k.conrelid
-        where k.connamespace = %s::regnamespace and k.contype in ('p', 'u', 'c')
-        """,
-        [schema],
-    ):
-        relations[table].constraints[definition] = name
-        if kind == "p":
-            relations[table].key = tuple(columns)
-    for table, definition in conn.execute(
-        """
-        select c.relname, case when i.indisunique then 'unique ' else '' end || 'index'
-            || substring(pg_get_indexdef(i.indexrelid) from ' USING .*')
-        from pg_index as i inner join pg_class as c on c.oid = i.indrelid
-        where c.relnamespace = %s::regnamespace and c.relkind = 'r'
-            and not exists (select from pg_constraint as k where k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x'))
-        """,
-        [schema],
-    ):
-        relations[table].indexes.add(definition)
-    functions = (
-        _Function(*row)
-        for row in conn.execute(
-            """
-            select proname, oid::bigint, case prokind when 'p' then 'procedure' else 'function' end,
-                oidvectortypes(proargtypes), pg_get_functiondef(oid), obj_description(oid, 'pg_proc')
-            from pg_proc where pronamespace = %s::regnamespace and prokind in ('f', 'p')
-            """,
-            [schema],
-        )
-    )
-    return _Schema(relations, {f"{function.name}({function.arguments})": function for function in functions})
-
-
-def _published_keys(conn: Connection) -> dict[_ForeignKey, str]:
-    rows = conn.execute(
-        f"""
-        select k.conname, c.relname, {_names("k.conrelid", "k.conkey")}, r.relname, {_names("k.confrelid", "k.confkey")}
-        from pg_constraint as k
-        inner join pg_class as c on c.oid = k.conrelid
-        inner join pg_class as r on r.oid = k.confrelid
-        where k.connamespace = 'marts'::regnamespace and k.contype = 'f' and c.relname <> all(%s)
-        """,
-        [list(OWN_TABLES)],
-    )
-    return {_ForeignKey(table, tuple(c), to, tuple(t)): name for name, table, c, to, t in rows}
-
-
-def _names(relation: str, numbers: str) -> str:
-    """SQL expression: the names of columns given by their numbers, in that order."""
-    return (
-        f"array(select a.attname::text from unnest({numbers}) with ordinality as n (number, place) inner join pg_attribute as a"
-        f" on a.attrelid = {relation} and a.attnum = n.number order by n.place)"
-    )
-
-
-def _declared_keys(manifest: Path) -> set[_ForeignKey]:
-    """Foreign keys in the contracts of the models, on the model or on one of its columns."""
-    try:
-        nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"].values()
-    except FileNotFoundError:
-        raise WarehouseError(f"dbt has left no {manifest}, which names the foreign keys; build again.") from None
-    found = set()
-    for node in nodes:
-        if node.get("schema") != "candidate" or node.get("resource_type") != "model":
-            continue
-        constraints = list(node.get("constraints") or [])
-        for column in node.get("columns", {}).values():
-            constraints += [{**one, "columns": [column["name"]]} for one in column.get("constraints") or []]
-        for one in constraints:
-            if one["type"] == "foreign_key":
-                if not one.get("to"):
-                    raise WarehouseError(f"The contract of {node['name']} has a foreign key without `to: ref(...)`.")
-                # `ref('dim_period')`, or resolved: "teilhabe"."candidate"."dim_period"
-                to = re.findall(r"\w+", one["to"])[-1]
-                found.add(_ForeignKey(node["name"], tuple(one["columns"]), to, tuple(one["to_columns"])))
-    return found
-
-
 # --------------------------------------------------------------------------------------------------------- publishing
 
 
 class _Publication:
     """One publishing, inside its transaction."""
 
-    def __init__(self, conn: Connection, build_id: int, declared: set[_ForeignKey]) -> None:
+    def __init__(self, conn: Connection, build_id: int, declared: set[ForeignKey]) -> None:
         self.conn = conn
         self.build_id = build_id
         self.declared = declared
@@ -304,7 +149,7 @@ class _Publication:
                 f"The candidate is not what build {self.build_id} has tested: it was changed since, or the server crashed. "
                 "Nothing was published; build again."
             )
-        self.candidate = _schema(self.conn, "candidate")
+        self.candidate = read_schema(self.conn, "candidate")
         if not _exists(self.conn, "marts.release"):
             self._drop_what_dbt_published()
         self.conn.execute("set local client_min_messages = warning")  # that something is there already is no news
@@ -312,7 +157,7 @@ class _Publication:
         [[self.release_id]] = self.conn.execute(
             "select nextval(pg_get_serial_sequence('marts.release', 'release_id'))"
         ).fetchall()
-        self.marts = _schema(self.conn, "marts")
+        self.marts = read_schema(self.conn, "marts")
         self._refuse_what_cannot_be_changed_in_place()
         self._change_tables()
         self._write_rows()
@@ -325,16 +170,16 @@ class _Publication:
 
     def _drop_what_dbt_published(self) -> None:
         """Before releases, dbt's own tables stood in ``marts``, with other keys. All of it is computed from ``raw`` anew."""
-        published = _schema(self.conn, "marts")
+        published = read_schema(self.conn, "marts")
         for name in self.candidate.relations.keys() & published.relations.keys():
             kind = published.relations[name].kind
             log.warning("marts.%s was made before there were releases: dropped with the views on it", name)
-            self.conn.execute(f"drop {kind} if exists marts.{_quoted(name)} cascade")
+            self.conn.execute(f"drop {kind} if exists marts.{quoted(name)} cascade")
         names = {function.name for function in self.candidate.functions.values()}
         for function in published.functions.values():
             if function.name in names:
                 self.conn.execute(
-                    f"drop {function.kind} if exists marts.{_quoted(function.name)}({function.arguments}) cascade"
+                    f"drop {function.kind} if exists marts.{quoted(function.name)}({function.arguments}) cascade"
                 )
 
     def _refuse_what_cannot_be_changed_in_place(self) -> None:
@@ -374,17 +219,16 @@ class _Publication:
             for name, table in self.candidate.tables.items()
             if name in self.marts.tables
         }
-        for key, name in _published_keys(self.conn).items():
+        for key, name in published_keys(self.conn).items():
             if key not in self.declared or any(not c.startswith("CHECK") for c in lost.get(key.to, ())):
-                self._alter(key.table, f"drop constraint {_quoted(name)}")
+                self._alter(key.table, f"drop constraint {quoted(name)}")
         self.new = self.candidate.tables.keys() - self.marts.tables.keys()
         self.compared_whole = set()
         self.replaced = set()
         for name, table in self.candidate.tables.items():
             if name in self.new:
                 self.conn.execute(
-                    f"create table marts.{_quoted(name)}"
-                    f" (like candidate.{_quoted(name)} including all excluding indexes)"
+                    f"create table marts.{quoted(name)} (like candidate.{quoted(name)} including all excluding indexes)"
                 )
                 if name == PINNED:
                     self._alter(name, "add column release_id bigint not null")
@@ -393,46 +237,46 @@ class _Publication:
             if published.key != table.key:
                 self.replaced.add(name)
             for definition in lost[name]:
-                self._alter(name, f"drop constraint {_quoted(published.constraints[definition])}")
+                self._alter(name, f"drop constraint {quoted(published.constraints[definition])}")
             if self._add_columns(name, table):
                 self.compared_whole.add(name)
             for column in table.columns.values():
                 known = published.columns.get(column.name)
                 if known is not None and known.is_required and not column.is_required:
-                    self._alter(name, f"alter column {_quoted(column.name)} drop not null")
+                    self._alter(name, f"alter column {quoted(column.name)} drop not null")
         pinned = self.candidate.tables.get(PINNED)
         if pinned is not None:
             if SUPERSEDED not in self.marts.tables:
                 self.conn.execute(f"create table marts.{SUPERSEDED} as table candidate.{PINNED} with no data")
                 self._alter(SUPERSEDED, "add added_in_release bigint not null, add removed_in_release bigint not null")
-                self.conn.execute(f"create index on marts.{SUPERSEDED} ({', '.join(map(_quoted, pinned.key))})")
+                self.conn.execute(f"create index on marts.{SUPERSEDED} ({', '.join(map(quoted, pinned.key))})")
             else:
                 self._add_columns(SUPERSEDED, pinned)
 
-    def _add_columns(self, name: str, wanted: _Relation) -> bool:
+    def _add_columns(self, name: str, wanted: Relation) -> bool:
         missing = [column for column in wanted.columns.values() if column.name not in self.marts.tables[name].columns]
         for column in missing:
-            self._alter(name, f"add column {_quoted(column.name)} {column.type}")
+            self._alter(name, f"add column {quoted(column.name)} {column.type}")
         return bool(missing)
 
     def _constrain_tables(self) -> None:
         """Keys, checks and indexes that are missing: after the rows, which is many times faster for a new table."""
-        now = _schema(self.conn, "marts").tables
+        now = read_schema(self.conn, "marts").tables
         for name, table in self.candidate.tables.items():
             for definition in sorted(table.constraints.keys() - now[name].constraints.keys()):
-                self._alter(name, f"add constraint {_quoted(table.constraints[definition])} {definition}")
+                self._alter(name, f"add constraint {quoted(table.constraints[definition])} {definition}")
             for column in table.columns.values():
                 if column.is_required and not now[name].columns[column.name].is_required:
-                    self._alter(name, f"alter column {_quoted(column.name)} set not null")
+                    self._alter(name, f"alter column {quoted(column.name)} set not null")
             for definition in sorted(table.indexes - now[name].indexes):
                 kind, _, how = definition.partition(" USING ")
-                self.conn.execute(f"create {kind} on marts.{_quoted(name)} using {how}")
-        for key in sorted(self.declared - _published_keys(self.conn).keys(), key=repr):
-            columns, to_columns = (", ".join(map(_quoted, names)) for names in (key.columns, key.to_columns))
-            self._alter(key.table, f"add foreign key ({columns}) references marts.{_quoted(key.to)} ({to_columns})")
+                self.conn.execute(f"create {kind} on marts.{quoted(name)} using {how}")
+        for key in sorted(self.declared - published_keys(self.conn).keys(), key=repr):
+            columns, to_columns = (", ".join(map(quoted, names)) for names in (key.columns, key.to_columns))
+            self._alter(key.table, f"add foreign key ({columns}) references marts.{quoted(key.to)} ({to_columns})")
 
     def _alter(self, table: str, change: str) -> None:
-        self.conn.execute(f"alter table marts.{_quoted(table)} {change}")
+        self.conn.execute(f"alter table marts.{quoted(table)} {change}")
 
     # ------------------------------------------------------------------------------------------------------------ rows
 
@@ -468,7 +312,7 @@ class _Publication:
             "select relname, reltuples from pg_class where relnamespace = 'marts'::regnamespace and relkind = 'r'"
         ).fetchall():
             if sum(self.changed.get(name, ())) > rows / 10:
-                self.conn.execute(f"analyze marts.{_quoted(name)}")
+                self.conn.execute(f"analyze marts.{quoted(name)}")
         self.conn.execute(
             """
             delete from intermediate.release_state as s using pg_temp.changed_partition as c
@@ -518,19 +362,19 @@ class _Publication:
                 "inner join pg_temp.changed_partition as p"
                 f" on p.part_key = t.{part} and p.period_key = t.period_key and p.model = {_literal(self.conn, name)}"
             )
-        rest = [_quoted(column) for column in table.columns if column not in table.key]
+        rest = [quoted(column) for column in table.columns if column not in table.key]
         differs = ""
         if rest:
             differs = "or ({}) is distinct from ({})".format(
                 ", ".join(f"new.{column}" for column in rest), ", ".join(f"old.{column}" for column in rest)
             )
-        keys = ", ".join(map(_quoted, table.key))
+        keys = ", ".join(map(quoted, table.key))
         found = self.conn.execute(
             f"""
             create temporary table {_difference(name)} on commit drop as
             select {keys}, old.is_there is null as is_new, new.is_there is null as is_gone
-            from (select t.*, true as is_there from candidate.{_quoted(name)} as t {where}) as new
-            full join (select t.*, true as is_there from marts.{_quoted(name)} as t {where}) as old using ({keys})
+            from (select t.*, true as is_there from candidate.{quoted(name)} as t {where}) as new
+            full join (select t.*, true as is_there from marts.{quoted(name)} as t {where}) as old using ({keys})
             where old.is_there is null or new.is_there is null {differs}
             """
         ).rowcount
@@ -542,12 +386,12 @@ class _Publication:
         same = self._same_key(name, "old")
         self._supersede(name, f"inner join pg_temp.{_difference(name)} as d on {same} and d.is_gone")
         return self.conn.execute(
-            f"delete from marts.{_quoted(name)} as old using pg_temp.{_difference(name)} as d where {same} and d.is_gone"
+            f"delete from marts.{quoted(name)} as old using pg_temp.{_difference(name)} as d where {same} and d.is_gone"
         ).rowcount
 
     def _update(self, name: str) -> int:
         table = self.candidate.tables[name]
-        rest = [_quoted(column) for column in table.columns if column not in table.key]
+        rest = [quoted(column) for column in table.columns if column not in table.key]
         if not rest:
             return 0
         same = self._same_key(name, "old")
@@ -556,35 +400,35 @@ class _Publication:
         )
         return self.conn.execute(
             f"""
-            update marts.{_quoted(name)} as old
+            update marts.{quoted(name)} as old
             set ({self._columns(rest, name)}) = row({self._values(rest, name)})
-            from candidate.{_quoted(name)} as new, pg_temp.{_difference(name)} as d
+            from candidate.{quoted(name)} as new, pg_temp.{_difference(name)} as d
             where {same} and {self._same_key(name, "new")} and not d.is_new and not d.is_gone
             """
         ).rowcount
 
     def _insert(self, name: str) -> int:
-        columns = list(map(_quoted, self.candidate.tables[name].columns))
+        columns = list(map(quoted, self.candidate.tables[name].columns))
         return self.conn.execute(
             f"""
-            insert into marts.{_quoted(name)} ({self._columns(columns, name)})
+            insert into marts.{quoted(name)} ({self._columns(columns, name)})
             select {self._values(columns, name)}
-            from candidate.{_quoted(name)} as new
+            from candidate.{quoted(name)} as new
             inner join pg_temp.{_difference(name)} as d on {self._same_key(name, "new")} and d.is_new
             """
         ).rowcount
 
     def _fill(self, name: str) -> int:
-        columns = list(map(_quoted, self.candidate.tables[name].columns))
+        columns = list(map(quoted, self.candidate.tables[name].columns))
         return self.conn.execute(
-            f"insert into marts.{_quoted(name)} ({self._columns(columns, name)})"
-            f" select {self._values(columns, name)} from candidate.{_quoted(name)} as new"
+            f"insert into marts.{quoted(name)} ({self._columns(columns, name)})"
+            f" select {self._values(columns, name)} from candidate.{quoted(name)} as new"
         ).rowcount
 
     def _empty(self, name: str) -> int:
         """Another key tells other rows apart: all are written anew."""
         self._supersede(name, "")
-        return self.conn.execute(f"delete from marts.{_quoted(name)}").rowcount
+        return self.conn.execute(f"delete from marts.{quoted(name)}").rowcount
 
     def _supersede(self, name: str, which: str) -> None:
         """Keep rows that are about to be removed from what can be pinned."""
@@ -592,16 +436,16 @@ class _Publication:
             return
         columns = [c for c in self.candidate.tables[name].columns if c in self._published_columns(name)]
         self.conn.execute(
-            f"insert into marts.{SUPERSEDED} ({', '.join(map(_quoted, columns))}, added_in_release, removed_in_release)"
-            f" select {', '.join(f'old.{_quoted(c)}' for c in columns)}, old.release_id, {self.release_id}"
+            f"insert into marts.{SUPERSEDED} ({', '.join(map(quoted, columns))}, added_in_release, removed_in_release)"
+            f" select {', '.join(f'old.{quoted(c)}' for c in columns)}, old.release_id, {self.release_id}"
             f" from marts.{PINNED} as old {which}"
         )
 
     def _published_columns(self, name: str) -> Iterable[str]:
-        return _schema(self.conn, "marts").tables[name].columns
+        return read_schema(self.conn, "marts").tables[name].columns
 
     def _same_key(self, name: str, row: str) -> str:
-        return " and ".join(f"{row}.{_quoted(c)} = d.{_quoted(c)}" for c in self.candidate.tables[name].key)
+        return " and ".join(f"{row}.{quoted(c)} = d.{quoted(c)}" for c in self.candidate.tables[name].key)
 
     def _columns(self, columns: list[str], name: str) -> str:
         return ", ".join([*columns, "release_id"] if name == PINNED else columns)
@@ -624,7 +468,7 @@ class _Publication:
             definition = _moved(view.definition or "", names)
             published = self.marts.views.get(view.name)
             if published is None or published.definition != definition:
-                statement = f"create or replace view marts.{_quoted(view.name)} as {definition}"
+                statement = f"create or replace view marts.{quoted(view.name)} as {definition}"
                 work[view.oid] = partial(self._replace, f"view marts.{view.name}", statement)
         for signature, function in self.candidate.functions.items():
             definition = _moved(function.definition, names)
@@ -675,11 +519,11 @@ class _Publication:
 
     def _indicator_at_release(self) -> str:
         columns = list(self._published_columns(PINNED))
-        kept = ["s.added_in_release" if name == "release_id" else f"s.{_quoted(name)}" for name in columns]
+        kept = ["s.added_in_release" if name == "release_id" else f"s.{quoted(name)}" for name in columns]
         return f"""
             create or replace function marts.indicator_at_release(release_id bigint)
             returns setof marts.{PINNED} language sql stable parallel safe as $function$
-                select {", ".join(f"f.{_quoted(name)}" for name in columns)}
+                select {", ".join(f"f.{quoted(name)}" for name in columns)}
                 from marts.{PINNED} as f
                 where f.release_id <= $1
                 union all
@@ -691,7 +535,7 @@ class _Publication:
 
     def _comment(self) -> None:
         """Descriptions of tables, views, columns and functions, where they differ."""
-        published = _schema(self.conn, "marts")
+        published = read_schema(self.conn, "marts")
         for name, relation in self.candidate.relations.items():
             self._describe(published.relations[name], relation)
         for signature, function in self.candidate.functions.items():
@@ -713,12 +557,12 @@ class _Publication:
         }.items():
             self._comment_on(f"column marts.{column}", text)
 
-    def _describe(self, published: _Relation, wanted: _Relation) -> None:
+    def _describe(self, published: Relation, wanted: Relation) -> None:
         if published.comment != wanted.comment:
-            self._comment_on(f"{published.kind} marts.{_quoted(published.name)}", wanted.comment)
+            self._comment_on(f"{published.kind} marts.{quoted(published.name)}", wanted.comment)
         for column in wanted.columns.values():
             if published.columns[column.name].comment != column.comment:
-                self._comment_on(f"column marts.{_quoted(published.name)}.{_quoted(column.name)}", column.comment)
+                self._comment_on(f"column marts.{quoted(published.name)}.{quoted(column.name)}", column.comment)
 
     def _comment_on(self, what: str, text: str | None) -> None:
         self.conn.execute(f"comment on {what} is {_literal(self.conn, text)}")
@@ -734,7 +578,7 @@ class _Publication:
         left = tuple(n for (n,) in rows if n not in self.candidate.relations and n in self.marts.relations)
         for name in left:
             self._comment_on(
-                f"{self.marts.relations[name].kind} marts.{_quoted(name)}",
+                f"{self.marts.relations[name].kind} marts.{quoted(name)}",
                 f"Not kept up to date since release {self.release_id}. "
                 f"| Seit Veröffentlichung {self.release_id} nicht mehr gepflegt.",
             )
@@ -802,11 +646,7 @@ def _exists(conn: Connection, name: str) -> bool:
 
 
 def _difference(name: str) -> str:
-    return _quoted(f"difference_{name}")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return quoted(f"difference_{name}")
 
 
 def _literal(conn: Connection, text: str | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from teilhabe.errors import TeilhabeError
 from teilhabe.ops import schema
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import embedded
 from teilhabe.settings import Settings
 from teilhabe.system.code_version import code_version
 
@@ -22,7 +22,7 @@ def versions(settings: Settings) -> Iterator[str]:
 
 def _database(settings: Settings) -> str:
     try:
-        if not warehouse.is_running(settings):
+        if not embedded.is_running(settings):
             return "cannot be reached" if settings.warehouse_url else "not running"
         with loading.session(settings) as conn:
             at = _spelled(schema.versions_of_database(conn))

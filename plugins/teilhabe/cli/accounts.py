@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from teilhabe.airflow.rights import KINDS, Kind, roles_for
+from teilhabe.contract import lookup
 from teilhabe.errors import TeilhabeError
 from teilhabe.settings import get_settings
 
@@ -40,13 +41,12 @@ def add(
     incidents rest, decides. analyst: sees all. admin: runs the installation.
     """
     from teilhabe.airflow import accounts
-    from teilhabe.cli.app import out
-    from teilhabe.pipeline import pipeline
+    from teilhabe.cli.common import out
 
     if ask_password and no_password:
         raise typer.BadParameter("--ask-password and --no-password exclude each other.")
     settings = get_settings()
-    roles = roles_for(kind, whose or (), pipeline.contracts(settings).values())
+    roles = roles_for(kind, whose or (), lookup.contracts(settings).values())
     password = None if no_password else _typed() if ask_password else accounts.new_password()
     accounts.add(settings, name, roles, full_name=full_name or name, mail=mail, password=password)
     out.print(f"Account {escape(name)} ({', '.join(role.name for role in roles)}) is there.", highlight=False)
@@ -58,7 +58,7 @@ def add(
 def list_() -> None:
     """All accounts: who, with which roles, whether they may sign in."""
     from teilhabe.airflow import accounts
-    from teilhabe.cli.app import out
+    from teilhabe.cli.common import out
 
     table = Table("account", "name", "mail", "roles", "state", "last login", box=None, pad_edge=False)
     for one in accounts.listed(get_settings()):
@@ -72,7 +72,7 @@ def list_() -> None:
 def disable(name: Annotated[str, _NAME]) -> None:
     """Let an account in no more, for as long as nobody enables it; what it did stays on record."""
     from teilhabe.airflow import accounts
-    from teilhabe.cli.app import out
+    from teilhabe.cli.common import out
 
     accounts.set_active(get_settings(), name, active=False)
     out.print(
@@ -84,7 +84,7 @@ def disable(name: Annotated[str, _NAME]) -> None:
 def enable(name: Annotated[str, _NAME]) -> None:
     """Let an account in again."""
     from teilhabe.airflow import accounts
-    from teilhabe.cli.app import out
+    from teilhabe.cli.common import out
 
     accounts.set_active(get_settings(), name, active=True)
     out.print(f"Account {escape(name)} is enabled.", highlight=False)
@@ -94,7 +94,7 @@ def enable(name: Annotated[str, _NAME]) -> None:
 def password(name: Annotated[str, _NAME], ask_password: Annotated[bool, _ASK] = False) -> None:
     """Give an account a new password, printed once or typed."""
     from teilhabe.airflow import accounts
-    from teilhabe.cli.app import out
+    from teilhabe.cli.common import out
 
     new = _typed() if ask_password else accounts.new_password()
     accounts.set_password(get_settings(), name, new)

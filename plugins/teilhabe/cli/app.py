@@ -6,33 +6,43 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done, but deliveries were refused
 from __future__ import annotations
 
 import io
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import psycopg
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from teilhabe.cli import accounts, keeping
-from teilhabe.cli.terminal import Console
+from teilhabe.cli.common import (
+    FAILED,
+    REFUSED,
+    connections,
+    dsn_without_password,
+    ensure_warehouse,
+    err,
+    first_line,
+    out,
+    prepare,
+    print_json,
+    print_rows,
+    progress_lines,
+    stay,
+)
+from teilhabe.cli.contracts import contracts_app
+from teilhabe.cli.messages import messages_app
+from teilhabe.contract import lookup
 from teilhabe.errors import TeilhabeError
-from teilhabe.settings import Settings, get_settings
+from teilhabe.server import connecting
+from teilhabe.settings import get_settings
 from teilhabe.system import harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    pass
 
-    from teilhabe.landing import Credentials
-
-FAILED, REFUSED = 1, 3
 
 app = typer.Typer(
     name="teilhabe",
@@ -41,17 +51,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-contracts_app = typer.Typer(help="The data contracts.", no_args_is_help=True)
 app.add_typer(contracts_app, name="contracts")
-messages_app = typer.Typer(help="Messages to the offices and the operators.", no_args_is_help=True)
 app.add_typer(messages_app, name="messages")
 app.add_typer(accounts.app, name="account")
 
-_PIPED_WIDTH = 240
-"""Without a terminal nobody can widen the window, so tables get room for whole sentences."""
-
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-err = Console(stderr=True, soft_wrap=True)
 
 keeping.add_to(app, out)
 
@@ -64,7 +67,7 @@ def main() -> None:
         err.print(f"[red]{escape(str(error))}[/red]", highlight=False)
         sys.exit(FAILED)
     except psycopg.Error as error:
-        err.print(f"[red]The database says: {escape(_first_line(error))}[/red]", highlight=False)
+        err.print(f"[red]The database says: {escape(first_line(error))}[/red]", highlight=False)
         sys.exit(FAILED)
     except KeyboardInterrupt:
         err.print("Stopped. What was under way is taken up again by the next run.")
@@ -126,21 +129,21 @@ def up(
     )
     if foreground:
         out.print("Running; Ctrl-C stops everything.")
-        _stay(settings)
+        stay(settings)
 
 
 @app.command()
 def down() -> None:
     """Stop Airflow and the embedded warehouse; nothing keeps running."""
     from teilhabe.airflow import services
-    from teilhabe.server import warehouse
+    from teilhabe.server import embedded
 
     settings = get_settings()
     with progress_lines("Stopping") as tell:
         tell("Stopping Airflow")
         services.down(settings)
         tell("Stopping the warehouse")
-        warehouse.stop(settings)
+        embedded.stop(settings)
     out.print("Stopped.")
 
 
@@ -163,7 +166,7 @@ def backup(
             made = backups.latest(place)
             backups.verify(place, made, tell)
         else:
-            _ensure_warehouse(settings, of_any_version=True)  # before an update is when one is wanted
+            ensure_warehouse(settings, of_any_version=True)  # before an update is when one is wanted
             made = backups.backup(settings, place, tell)
     said = made.contents
     out.print(
@@ -201,7 +204,7 @@ def check(
     from teilhabe.keeping import checking
 
     settings = get_settings()
-    _ensure_warehouse(settings, of_any_version=True)
+    ensure_warehouse(settings, of_any_version=True)
     with progress_lines("Checking") as tell:
         checked = list(checking.check(settings, full=full, tell=tell))
     table = Table("checked", "looked at", "problems", "note")
@@ -230,10 +233,9 @@ def deliver(
 ) -> None:
     """Hand files in as the office would. `teilhabe run` processes them."""
     from teilhabe import landing
-    from teilhabe.pipeline import pipeline
 
     settings = get_settings()
-    pipeline.contract(settings, dataset)
+    lookup.contract(settings, dataset)
     for path in landing.hand_in(settings, dataset, files, received_at, sender, period):
         out.print(f"handed in: {path.name} ({dataset})")
 
@@ -250,7 +252,7 @@ def withdraw(
     from teilhabe.raw import loading
 
     settings = get_settings()
-    _ensure_warehouse(settings)
+    ensure_warehouse(settings)
     with loading.session(settings) as conn:
         done = withdrawing.withdraw(conn, delivery, reason=reason, actor=getpass.getuser(), now=datetime.now(UTC))
     out.print(escape(withdrawing.told(done)), highlight=False)
@@ -276,7 +278,7 @@ def decide(
     if answer not in deciding.ANSWERS:
         raise typer.BadParameter(f"must be {' or '.join(deciding.ANSWERS)}", param_hint="ANSWER")
     settings = get_settings()
-    _ensure_warehouse(settings)
+    ensure_warehouse(settings)
     with loading.session(settings) as conn:
         made = deciding.decide(conn, delivery, answer, reason=reason, actor=getpass.getuser(), now=datetime.now(UTC))
     out.print(escape(deciding.told(made)), highlight=False)
@@ -294,11 +296,10 @@ def run(
     Starts Airflow if it is not up, and stops it again then.
     """
     from teilhabe.airflow import running, services
-    from teilhabe.pipeline import pipeline
 
     settings = get_settings()
     for name in datasets or []:
-        pipeline.contract(settings, name)
+        lookup.contract(settings, name)
     with progress_lines("Running") as tell:
         prepare(settings, tell)
         was_up = services.running(settings)
@@ -336,16 +337,15 @@ def status(
 ) -> None:
     """How every dataset stands: last delivery, verdicts, what is due, what is open."""
     from teilhabe.codes import wording
-    from teilhabe.pipeline import pipeline
     from teilhabe.status import reporting, view
 
     settings = get_settings()
     if dataset is not None:
-        pipeline.contract(settings, dataset)
-    _ensure_warehouse(settings)
+        lookup.contract(settings, dataset)
+    ensure_warehouse(settings)
     state = reporting.status(settings, datetime.now(UTC))
     if as_json:
-        _print_json(state)
+        print_json(state)
         return
     if state["is_demo"]:
         out.print(f"[bold]{wording.DEMO}[/bold]", highlight=False)
@@ -371,14 +371,13 @@ def sql(
     from typing import get_args
 
     from teilhabe.codes import wording
-    from teilhabe.server import warehouse
     from teilhabe.status import reporting
 
-    if role not in get_args(warehouse.Role):
-        raise typer.BadParameter(f"must be one of {', '.join(get_args(warehouse.Role))}", param_hint="--as")
+    if role not in get_args(connecting.Role):
+        raise typer.BadParameter(f"must be one of {', '.join(get_args(connecting.Role))}", param_hint="--as")
     settings = get_settings()
-    _ensure_warehouse(settings)
-    with warehouse.connect(role, settings) as conn:  # type: ignore[arg-type]
+    ensure_warehouse(settings)
+    with connecting.connect(role, settings) as conn:  # type: ignore[arg-type]
         cursor = conn.execute(query.encode())
         if cursor.description is None:
             out.print(cursor.statusmessage or "done")
@@ -387,13 +386,13 @@ def sql(
     if reporting.holds_demo(settings):
         err.print(wording.DEMO, highlight=False)
     if as_json:
-        _print_json([dict(zip(names, row, strict=True)) for row in rows], indent=None)
+        print_json([dict(zip(names, row, strict=True)) for row in rows], indent=None)
     elif as_csv:
         table = io.StringIO()
         harmless.write_csv(table, [names, *rows])
         harmless.write(table.getvalue())
     else:
-        _print_rows(names, rows)
+        print_rows(names, rows)
 
 
 @app.command()
@@ -418,7 +417,7 @@ def explain(
     from teilhabe.explaining import explanation, view
 
     settings = get_settings()
-    _ensure_warehouse(settings)
+    ensure_warehouse(settings)
     question = explanation.Question(
         indicator.upper(),
         territory,
@@ -433,7 +432,7 @@ def explain(
     )
     found = explanation.explain(settings, question)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     for line in view.lines(found):
         out.print(escape(line), highlight=False)
@@ -456,11 +455,10 @@ def template(
     """Write the Excel form an office fills in (in German), drawn from the contract."""
     from teilhabe.contract import delivery_calendar
     from teilhabe.offices import templates
-    from teilhabe.pipeline import pipeline
 
     settings = get_settings()
-    known = pipeline.contracts(settings)
-    contract = pipeline.contract(settings, dataset)
+    known = lookup.contracts(settings)
+    contract = lookup.contract(settings, dataset)
     today = delivery_calendar.today()
     templates.write_template(contract, out_file, today=today, territory=territory, period=period, known=known.values())
     out.print(f"written: {out_file} ({dataset}, contract {contract.version})")
@@ -504,190 +502,7 @@ def new_dataset(
 # ------------------------------------------------------------------------------------------------------------ contracts
 
 
-@contracts_app.command("check")
-def contracts_check() -> None:
-    """Check every contract and its suite; names file and key of what is wrong."""
-    from teilhabe.building import observation_union
-    from teilhabe.contract.contracts import load_contract
-    from teilhabe.validation.verdict import load_suite
-
-    settings = get_settings()
-    paths = sorted(settings.agencies.glob("*/*.odcs.yaml"))
-    problems = 0
-    for path in paths:
-        try:
-            load_suite(settings.expectations, load_contract(path))
-        except TeilhabeError as error:
-            problems += 1
-            err.print(f"[red]{escape(str(error))}[/red]", highlight=False)
-    union = observation_union.path(settings.dbt_project)
-    if not observation_union.is_current(settings.dbt_project):
-        problems += 1
-        err.print(f"[red]{escape(str(union))}: it lists other staging models than there are.[/red]", highlight=False)
-        err.print("Run `teilhabe contracts union`.", highlight=False)
-    out.print(f"{len(paths)} contracts checked, {problems} with errors.")
-    if problems or not paths:
-        raise typer.Exit(FAILED)
-
-
-@contracts_app.command("union")
-def contracts_union() -> None:
-    """List the staging models of observations for dbt anew, after one was added or removed by hand."""
-    from teilhabe.building import observation_union
-
-    project = get_settings().dbt_project
-    models = observation_union.write(project)
-    out.print(f"{observation_union.path(project)}: {len(models)} models.", highlight=False)
-
-
-@contracts_app.command("page")
-def contracts_page(
-    dataset: Annotated[str | None, typer.Argument(help="Only this dataset; all and an index by default.")] = None,
-    out_dir: Annotated[
-        Path | None, typer.Option("--out", help="Folder to write to; by default site/contracts.", file_okay=False)
-    ] = None,
-) -> None:
-    """Write the contracts as pages for the offices (HTML, in German): what is delivered, when, how, and what is checked."""
-    from teilhabe.contract import delivery_calendar
-    from teilhabe.offices import pages
-    from teilhabe.pipeline import pipeline
-
-    settings = get_settings()
-    chosen = None if dataset is None else pipeline.contract(settings, dataset)
-    folder = out_dir or settings.project / "site" / "contracts"
-    written = pages.write_pages(settings, folder, today=delivery_calendar.today(), only=chosen)
-    out.print(f"written: {written[0]}" + (f" and {len(written) - 1} more pages" if len(written) > 1 else ""))
-
-
-@contracts_app.command("list")
-def contracts_list() -> None:
-    """All datasets: who delivers them, how often, in which layouts."""
-    from teilhabe.pipeline import pipeline
-
-    table = Table("dataset", "title", "office", "frequency", "layouts")
-    for contract in pipeline.contracts(get_settings()).values():
-        layouts = ", ".join(layout.name for layout in contract.layouts)
-        table.add_row(contract.dataset_id, contract.title_de, contract.office, contract.calendar.frequency, layouts)
-    out.print(table)
-
-
 # ------------------------------------------------------------------------------------------------------------- messages
-
-
-@messages_app.command("preview")
-def messages_preview(
-    kind: Annotated[
-        str, typer.Argument(help="verdict, repeat, receipt, reminder, overdue, escalation, closing or operators.")
-    ],
-    dataset: Annotated[str | None, typer.Argument(help="The dataset it is about; by default the first one.")] = None,
-    out_dir: Annotated[
-        Path | None, typer.Option("--out", help="Folder for text, HTML and workbook.", file_okay=False)
-    ] = None,
-) -> None:
-    """Show a message as an office would get it, with made-up matter: policy and texts of this home, nothing is sent."""
-    from teilhabe.messages.examples import example
-    from teilhabe.messages.policy import load_policy
-    from teilhabe.messages.rendering import KINDS
-    from teilhabe.pipeline import pipeline
-
-    if kind not in KINDS:
-        raise typer.BadParameter(f"must be one of {', '.join(KINDS)}", param_hint="KIND")
-    settings = get_settings()
-    contract = pipeline.contract(settings, dataset or pipeline.dataset_ids(settings)[0])
-    made = example(load_policy(settings), contract, kind, datetime.now(UTC))
-    if out_dir is None:
-        harmless.write(f"Betreff: {made.text.subject}\n\n{made.text.text}")
-        return
-    out_dir.mkdir(parents=True, exist_ok=True)
-    (out_dir / f"{kind}.txt").write_text(f"Betreff: {made.text.subject}\n\n{made.text.text}", encoding="utf-8")
-    (out_dir / f"{kind}.html").write_text(made.text.html, encoding="utf-8")
-    if made.workbook is not None:
-        (out_dir / f"{kind}.xlsx").write_bytes(made.workbook)
-    out.print(f"written: {out_dir}/{kind}.*")
-
-
-@messages_app.command("list")
-def messages_list(
-    state: Annotated[
-        str | None, typer.Option(help="waiting, sending, sent, uncertain, failed or undeliverable.")
-    ] = None,
-    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 30,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
-) -> None:
-    """Messages, newest first: what they are about, to whom they go and what became of them."""
-    from teilhabe.messages import outbox
-    from teilhabe.raw import loading
-
-    settings = get_settings()
-    _ensure_warehouse(settings)
-    with loading.session(settings) as conn:
-        rows = outbox.listed(conn, state, limit)
-    if as_json:
-        _print_json(rows)
-        return
-    _print_rows(list(rows[0]) if rows else ["message_id"], [[_moment(value) for value in row.values()] for row in rows])
-
-
-@messages_app.command("show")
-def messages_show(message_id: Annotated[int, typer.Argument(help="Its number, from `messages list`.")]) -> None:
-    """One message in full."""
-    from teilhabe.messages import outbox
-    from teilhabe.raw import loading
-
-    settings = get_settings()
-    _ensure_warehouse(settings)
-    with loading.session(settings) as conn:
-        row = outbox.message(conn, message_id)
-    text = row.pop("body_text")
-    del row["body_html"]
-    for name, value in row.items():
-        out.print(escape(f"{name + ':':<15} {'-' if value is None else _moment(value)}"), highlight=False)
-    out.print(escape(f"\n{text}"), highlight=False)
-
-
-@messages_app.command("send")
-def messages_send(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go out now; change nothing.")] = False,
-) -> None:
-    """Send what is due, as the DAG `messages` does every five minutes."""
-    from teilhabe.messages import outbox
-    from teilhabe.messages.policy import load_policy
-    from teilhabe.raw import loading
-
-    settings = get_settings()
-    now = datetime.now(UTC)
-    _ensure_warehouse(settings)
-    if dry_run:
-        with loading.session(settings) as conn:
-            due = outbox.preview(conn, load_policy(settings), now)
-            for row, later in due:
-                when = f"from {_moment(later)}" if later else "now"
-                line = f"{row['message_id']} {row['kind']} by {row['channel']} to {row['recipient']}, {when}: {row['subject']}"
-                out.print(escape(line), highlight=False)
-        out.print(f"{sum(later is None for _, later in due)} would be sent now, {len(due)} are due.")
-        return
-    ask = _connections(settings)
-    sent = outbox.send_due(settings, load_policy(settings, ask), ask, now)
-    for problem in sent.problems:
-        err.print(f"[red]{escape(problem)}[/red]", highlight=False)
-    out.print(f"{sent.sent} sent, {sent.failed} failed, {sent.waiting} waiting.")
-    if sent.problems:
-        raise typer.Exit(FAILED)
-
-
-@messages_app.command("resend")
-def messages_resend(
-    message_id: Annotated[int, typer.Argument(help="A message that failed, is uncertain or had no address.")],
-) -> None:
-    """Put a message back into the outbox; it keeps its Message-ID, so a copy that did arrive is recognised."""
-    from teilhabe.messages import outbox
-    from teilhabe.raw import loading
-
-    settings = get_settings()
-    _ensure_warehouse(settings)
-    with loading.session(settings) as conn:
-        outbox.resend(conn, message_id, datetime.now(UTC))
-    out.print(f"Message {message_id} waits; the DAG `messages` or `teilhabe messages send` sends it.")
 
 
 @app.command()
@@ -703,7 +518,7 @@ def watch(
     from teilhabe.messages import alerts
 
     settings = get_settings()
-    _ensure_warehouse(settings)
+    ensure_warehouse(settings)
     while True:
         missing = services.stopped(settings, url)
         if missing:
@@ -714,7 +529,7 @@ def watch(
             )
             now = datetime.now(UTC)
             key = f"stopped:{names}"
-            alerts.raise_alert(settings, _connections(settings), f"Airflow steht: {names}", text, key, now)
+            alerts.raise_alert(settings, connections(settings), f"Airflow steht: {names}", text, key, now)
         if once:
             if missing:
                 raise typer.Exit(FAILED)
@@ -724,117 +539,3 @@ def watch(
 
 
 # -------------------------------------------------------------------------------------------------------------- helpers
-
-
-def _connections(settings: Settings) -> Callable[[str], Credentials]:
-    """Airflow's connections, each asked for once."""
-    from functools import cache, partial
-
-    from teilhabe.airflow import services
-
-    return cache(partial(services.connection, settings))
-
-
-def prepare(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Server, databases, roles and tables, as far as they are missing."""
-    from teilhabe.pipeline import pipeline
-    from teilhabe.server import warehouse
-
-    tell("Starting the database")
-    warehouse.ensure_running(settings)
-    tell("Creating databases, roles and schemas")
-    warehouse.provision(settings)
-    tell("Creating the tables of the contracts")
-    pipeline.install(settings)
-
-
-def _ensure_warehouse(settings: Settings, *, of_any_version: bool = False) -> None:
-    """Queries need a server, one that was set up, and tables that look as this code expects."""
-    from teilhabe.ops import schema
-    from teilhabe.raw import loading
-    from teilhabe.server import warehouse
-
-    if not settings.warehouse_url and not settings.home.exists():
-        raise TeilhabeError(f"There is no warehouse under {settings.home} yet; `teilhabe init` creates it.")
-    warehouse.ensure_running(settings)
-    if not of_any_version:
-        with loading.session(settings) as conn:
-            schema.require_current(conn)
-
-
-@contextmanager
-def progress_lines(title: str) -> Iterator[Callable[[str], None]]:
-    """A bar with what is going on above it on a terminal, plain lines otherwise."""
-    if not out.is_terminal:
-        yield lambda text: out.print(escape(text), highlight=False)
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
-    with Progress(*columns, console=out, transient=True) as progress:
-        bar = progress.add_task(title, total=None)
-
-        def tell(text: str) -> None:
-            progress.console.print(escape(text), highlight=False)
-            progress.update(bar, description=f"{title}: {escape(text)[:60]}")
-
-        yield tell
-
-
-def _stay(settings: Settings) -> None:
-    import signal
-    import time
-
-    from teilhabe.airflow import services
-    from teilhabe.server import warehouse
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        while services.running(settings):
-            time.sleep(2)
-        raise TeilhabeError(f"Airflow ended by itself; its logs lie under {settings.logs}.")
-    except KeyboardInterrupt:
-        out.print("Stopping.")
-    finally:
-        services.down(settings)
-        warehouse.stop(settings)
-
-
-def _print_json(value: Any, indent: int | None = 2) -> None:
-    sys.stdout.write(harmless.json_shown(json.dumps(value, ensure_ascii=False, indent=indent, default=_json)) + "\n")
-
-
-def _print_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    table = Table(*names)
-    for row in rows:
-        table.add_row(*("" if value is None else escape(str(value)) for value in row))
-    out.print(table)
-    out.print(f"{len(rows)} rows")
-
-
-def dsn_without_password(settings: Settings) -> str:
-    """The analyst's address, for people to copy."""
-    from urllib.parse import urlsplit
-
-    from teilhabe.server import warehouse
-
-    parts = urlsplit(warehouse.url(settings, "analyst"))
-    return f"postgresql://{parts.username}@{parts.hostname}:{parts.port}{parts.path}"
-
-
-def _moment(value: Any) -> Any:
-    """A moment where the offices are, to the minute; anything else stays as it is."""
-    from teilhabe.codes.office_time import stamp
-
-    return stamp(value) if isinstance(value, datetime) else value
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

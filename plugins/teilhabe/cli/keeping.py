@@ -30,10 +30,10 @@ def add_to(app: typer.Typer, out: Console) -> None:
         """
         from teilhabe.keeping import erasing
         from teilhabe.raw import loading
-        from teilhabe.server import warehouse
+        from teilhabe.server import embedded
 
         settings = get_settings()
-        warehouse.ensure_running(settings)
+        embedded.ensure_running(settings)
         with loading.session(settings) as conn:
             done = erasing.erase(
                 settings, conn, delivery, reason=reason, actor=getpass.getuser(), now=datetime.now(UTC)
@@ -48,10 +48,10 @@ def add_to(app: typer.Typer, out: Console) -> None:
     ) -> None:
         """Remove what is over its period (retention.yml), as the DAG `housekeeping` does every day."""
         from teilhabe.keeping import housekeeping, retention
-        from teilhabe.server import warehouse
+        from teilhabe.server import embedded
 
         settings = get_settings()
-        warehouse.ensure_running(settings)
+        embedded.ensure_running(settings)
         now = datetime.now(UTC)
         applied = [
             *retention.apply(settings, now, dry_run=dry_run),

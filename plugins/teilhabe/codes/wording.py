@@ -14,8 +14,9 @@ from teilhabe.contract.delivery_calendar import due_entries, years_around
 from teilhabe.settings import get_settings
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Contract, Layout, LayoutBase, Server
     from teilhabe.contract.delivery_calendar import DueEntry
+    from teilhabe.contract.layouts import Layout, LayoutBase
+    from teilhabe.contract.model import Contract, Server
 
 DEMO = "Demo: erfundene Zahlen"
 """Stands over everything shown from deliveries of the demo."""

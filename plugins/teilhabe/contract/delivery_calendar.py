@@ -21,7 +21,7 @@ from teilhabe.codes.periods import period_end
 
 if TYPE_CHECKING:
     from teilhabe import ops
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
 
 TERM_YEARS = 5
 """Municipal councils in Lower Saxony are elected for five years (§ 47 NKomVG)."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from teilhabe.errors import Finding
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
 
 
 PLACE = "{sender}"

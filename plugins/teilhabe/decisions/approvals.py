@@ -11,7 +11,7 @@ from teilhabe.codes.office_time import OFFICE_TIME, spell_time
 from teilhabe.findings import saying
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
     from teilhabe.errors import Finding
     from teilhabe.ops import Question
 

@@ -19,7 +19,7 @@ from teilhabe.codes.office_time import OFFICE_TIME, spell_moment
 from teilhabe.decisions import acts
 from teilhabe.errors import TeilhabeError
 from teilhabe.keeping import removing
-from teilhabe.ops import incidents
+from teilhabe.ops import incident_answers
 
 Answer = Literal["accept-without-rows", "reject"]
 ANSWERS: tuple[Answer, ...] = ("accept-without-rows", "reject")
@@ -69,7 +69,7 @@ def decide(
         _refuse_what_cannot_be_accepted(conn, delivery)
         ops.set_state(conn, delivery_id, "received")
     else:
-        incidents.dismiss(conn, delivery_id, actor, now, f"Lieferung {delivery_id} zurückgewiesen: {reason}")
+        incident_answers.dismiss(conn, delivery_id, actor, now, f"Lieferung {delivery_id} zurückgewiesen: {reason}")
     conn.execute(
         """
         insert into ops.approval (delivery_id, asked_at, expires_at, answer, answered_by, answered_at, reason)

@@ -15,7 +15,7 @@ from teilhabe.codes.office_time import spell_moment
 from teilhabe.codes.wording import spell_period
 from teilhabe.decisions import acts
 from teilhabe.errors import TeilhabeError
-from teilhabe.ops import incidents
+from teilhabe.ops import incident_answers
 
 _UNDER_WAY = "Sie ist noch nicht geladen. Bitte warten, bis sie geladen oder zurückgewiesen ist."
 _NOTHING_COUNTS: Mapping[ops.State, str] = {
@@ -64,7 +64,7 @@ def _close_what_it_showed(conn: ops.Connection, delivery_id: int, actor: str, no
     again = {number for number in counting_now(conn, delivery_id).values() if number}
     shown = conn.execute("select distinct rule from ops.finding where delivery_id = any(%s)", (list(again),)).fetchall()
     note = f"Lieferung {delivery_id} zurückgezogen: {reason}"
-    incidents.dismiss(conn, delivery_id, actor, now, note, but={rule for (rule,) in shown})
+    incident_answers.dismiss(conn, delivery_id, actor, now, note, but={rule for (rule,) in shown})
 
 
 def told(withdrawal: Withdrawal) -> str:

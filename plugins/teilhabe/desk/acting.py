@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile as ReceivedFile
 
 from teilhabe import landing, ops
 from teilhabe.codes.periods import period_end
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.decisions import deciding, withdrawing
 from teilhabe.desk import protection, queries
 from teilhabe.desk.accounts import READ_ONLY, Account
@@ -24,7 +24,7 @@ from teilhabe.desk.reading import delivery_page, incident_page
 from teilhabe.errors import IncidentError, TeilhabeError
 from teilhabe.landing.base import CHUNK_BYTES, base_name
 from teilhabe.landing.passing_bytes import passing_folder
-from teilhabe.ops import incidents
+from teilhabe.ops import incident_answers, incident_record
 from teilhabe.settings import number_from_environment
 
 NOTE_CHARACTERS = 4000
@@ -76,7 +76,7 @@ def _incidents(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
     @router.post("/incidents/{incident_id}/acknowledge")
     def acknowledge(request: Request, incident_id: int, who: Account = asking, given: FormData = form) -> Response:
         def act(conn: ops.Connection) -> None:
-            incidents.acknowledge(conn, incident_id, who.name, desk.now(), _text(given, "note") or None)
+            incident_answers.acknowledge(conn, incident_id, who.name, desk.now(), _text(given, "note") or None)
 
         return change(request, who, incident_id, given, act, "acknowledged")
 
@@ -84,14 +84,14 @@ def _incidents(router: APIRouter, desk: Desk, asking: Any, form: Any) -> None:
     def waive(request: Request, incident_id: int, who: Account = asking, given: FormData = form) -> Response:
         def act(conn: ops.Connection) -> None:
             until = _date(given, "until")
-            incidents.waive(conn, incident_id, who.name, desk.now(), _text(given, "reason"), until)
+            incident_answers.waive(conn, incident_id, who.name, desk.now(), _text(given, "reason"), until)
 
         return change(request, who, incident_id, given, act, "waived", Account.require_waiver)
 
     @router.post("/incidents/{incident_id}/note")
     def note(request: Request, incident_id: int, who: Account = asking, given: FormData = form) -> Response:
         def act(conn: ops.Connection) -> None:
-            incidents.note(conn, incident_id, who.name, desk.now(), _text(given, "text"))
+            incident_record.note(conn, incident_id, who.name, desk.now(), _text(given, "text"))
 
         return change(request, who, incident_id, given, act, "noted")
 

@@ -15,7 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from teilhabe import landing, ops
 from teilhabe.codes import wording
 from teilhabe.contract import delivery_calendar
-from teilhabe.contract.contracts import Contract, SecrecyMethod, load_contracts
+from teilhabe.contract.model import Contract, SecrecyMethod
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.desk import protection, words
 from teilhabe.desk.accounts import Account, Scope
 from teilhabe.errors import Finding

@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from starlette.background import BackgroundTask
 
 from teilhabe.codes import wording
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.desk import queries
 from teilhabe.desk.accounts import Account
 from teilhabe.desk.core import Desk

@@ -12,7 +12,7 @@ from html import escape
 from markupsafe import Markup
 
 from teilhabe.codes import wording
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.desk import words
 from teilhabe.desk.queries import Cell, Window
 

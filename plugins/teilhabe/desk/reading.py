@@ -19,7 +19,7 @@ from starlette.background import BackgroundTask
 
 from teilhabe import landing
 from teilhabe.airflow.names import APPROVALS_DAG
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.desk import handing_in, matrix, metrics, queries, words
 from teilhabe.desk.accounts import Account
 from teilhabe.desk.core import Desk, root_of
@@ -27,8 +27,8 @@ from teilhabe.errors import TeilhabeError
 from teilhabe.findings import contradictions, list_contradictions
 from teilhabe.landing.passing_bytes import passing_folder
 from teilhabe.ops import excluded_rows
-from teilhabe.ops.incidents import last_waiver_day
-from teilhabe.server import warehouse
+from teilhabe.ops.incident_answers import last_waiver_day
+from teilhabe.server import connecting
 from teilhabe.system import harmless
 
 PAGE_ROWS = 50
@@ -120,7 +120,7 @@ def _overviews(router: APIRouter, desk: Desk, asking: Any) -> None:
     def scorecards(request: Request, who: Account = asking, year: int = 0) -> Response:
         """How the offices deliver, as the last published build has it."""
         rows: list[queries.Row] | None = None
-        with warehouse.connect("analyst", desk.settings) as conn:
+        with connecting.connect("analyst", desk.settings) as conn:
             try:
                 rows = queries.scorecards(conn, desk.scope(who))
             except psycopg.errors.UndefinedTable:

@@ -13,8 +13,8 @@ from psycopg.rows import dict_row
 from teilhabe.codes.periods import period_end
 from teilhabe.codes.territory import CODE
 from teilhabe.codes.wording import spell_period
+from teilhabe.contract import lookup
 from teilhabe.errors import ContractError
-from teilhabe.pipeline import pipeline
 from teilhabe.raw import loading
 from teilhabe.validation import register
 
@@ -79,7 +79,7 @@ def _measure(settings: Settings, row: Row) -> set[str]:
     if row["content"].get("measure_code"):
         return {row["content"]["measure_code"]}
     try:
-        return set(pipeline.contract(settings, row["dataset_id"]).measures)
+        return set(lookup.contract(settings, row["dataset_id"]).measures)
     except ContractError:
         return set()
 

@@ -21,7 +21,7 @@ from teilhabe.codes.periods import period_end
 from teilhabe.errors import TeilhabeError
 from teilhabe.explaining.excluded_rows import about_excluded_rows
 from teilhabe.explaining.uncounted import about_uncounted_deliveries
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 
 GROUP = ("nationality", "sex", "age_band", "category")
@@ -81,7 +81,7 @@ def explain(settings: Settings, question: Question) -> Row:
     Raises:
         TeilhabeError: there is no such number; the sentence says why.
     """
-    with warehouse.connect("analyst", settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
+    with connecting.connect("analyst", settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         if not cursor.execute("select to_regclass('marts.release') is not null as found").fetchall()[0]["found"]:
             raise TeilhabeError("Nothing is published yet; `teilhabe run` builds the warehouse.")
         vintages = _vintages_of_value(cursor, question)

@@ -12,7 +12,8 @@ from psycopg.rows import dict_row
 
 from teilhabe.codes.office_time import stamp
 from teilhabe.codes.periods import period_end
-from teilhabe.pipeline import pipeline
+from teilhabe.contract import lookup
+from teilhabe.pipeline import waiting
 from teilhabe.raw import loading
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def about_uncounted_deliveries(settings: Settings, periods: Collection[str], mea
     """
     datasets = [
         contract.dataset_id
-        for contract in pipeline.contracts(settings).values()
+        for contract in lookup.contracts(settings).values()
         if not set(measures).isdisjoint(contract.measures)
     ]
     years = {end.year for code in periods if (end := period_end(code)) is not None}
@@ -73,7 +74,7 @@ def about_uncounted_deliveries(settings: Settings, periods: Collection[str], mea
 
 
 def _unread(settings: Settings, dataset_id: str, years: Collection[int]) -> Iterator[str]:
-    for file in pipeline.in_inbox(settings, dataset_id):
+    for file in waiting.in_inbox(settings, dataset_id):
         stated = period_end(file.period) if file.period else None
         if stated is None or stated.year in years:
             at = file.received_at or file.modified

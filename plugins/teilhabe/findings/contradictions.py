@@ -13,9 +13,9 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from teilhabe.codes import wording
-from teilhabe.contract.contracts import SecrecyMethod
+from teilhabe.contract.model import SecrecyMethod
 from teilhabe.findings import saying
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 
 _COORDINATES = ("nationality", "sex", "age_band", "category")
@@ -122,7 +122,7 @@ class Pair:
 
 def pairs(settings: Settings, *, numbers: int = 1) -> list[Pair]:
     """All contradictions that are published, each pair with its largest ``numbers``; none before the first build."""
-    with warehouse.connect("analyst", settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
+    with connecting.connect("analyst", settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         [built] = cursor.execute("select to_regclass('marts.rpt_contradiction') is not null as is_there").fetchall()
         if not built["is_there"]:
             return []

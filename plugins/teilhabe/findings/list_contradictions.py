@@ -14,7 +14,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from teilhabe.findings import saying
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 
 LISTS_OF_CHANGES = "register__territorial_changes"
@@ -94,7 +94,7 @@ class ListContradiction:
 
 def found(settings: Settings) -> list[ListContradiction]:
     """All contradictions of the last published build, the latest first; none before the first build."""
-    with warehouse.connect("analyst", settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
+    with connecting.connect("analyst", settings) as conn, conn.cursor(row_factory=dict_row) as cursor:
         [built] = cursor.execute(
             "select to_regclass('marts.rpt_territorial_contradiction') is not null as is_there"
         ).fetchall()

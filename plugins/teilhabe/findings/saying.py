@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from teilhabe.errors import Evidence, Finding
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import SecrecyMethod
+    from teilhabe.contract.model import SecrecyMethod
 
 Audience = Literal["everyone", "editor"]
 """``editor``: whoever may take out the file. Mails, logs, Airflow and all other readers are ``everyone``."""

@@ -31,7 +31,7 @@ from teilhabe.keeping import removing
 from teilhabe.landing import Archive
 from teilhabe.ops import schema
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting, programs, provisioning
 from teilhabe.settings import Settings, prepare_home
 from teilhabe.system import locks
 from teilhabe.system.code_version import code_version
@@ -92,7 +92,7 @@ def backup(settings: Settings, place: Path, tell: Tell = lambda _: None) -> Back
         tell("Dumping the warehouse")
         facts = _dump_warehouse(settings, draft / "warehouse.dump")
         tell("Dumping Airflow's database")
-        _dump(settings, warehouse.database_names(settings)[1], draft / "airflow.dump")
+        _dump(settings, connecting.database_names(settings)[1], draft / "airflow.dump")
         tell("Copying what is new in the archive")
         new, size = Archive(settings.archive_url).mirror(place / "archive")
         tell(f"{new} files, {size:,} bytes were new")
@@ -201,8 +201,8 @@ def _copy_file(source: Path, target: Path) -> None:
 
 def _dump_warehouse(settings: Settings, to: Path) -> dict[str, Any]:
     """Dump one snapshot, and say what is in it. A build waits meanwhile: it would have to wait for the dump at each table."""
-    database = warehouse.database_names(settings)[0]
-    with loading.session(settings) as lock, warehouse.administrator(settings, database) as conn:
+    database = connecting.database_names(settings)[0]
+    with loading.session(settings) as lock, connecting.administrator(settings, database) as conn:
         locks.wait_alone(lock, "teilhabe.build")
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read read only")
@@ -335,14 +335,14 @@ def restore(settings: Settings, place: Path, into: Path, tell: Tell = lambda _: 
     shutil.copytree(place / "archive", into / "archive", dirs_exist_ok=True)
     prepare_home(home)
     tell("Creating databases and roles")
-    warehouse.provision(home)
-    for database, dump in zip(warehouse.database_names(home), ("warehouse.dump", "airflow.dump"), strict=True):
+    provisioning.provision(home)
+    for database, dump in zip(connecting.database_names(home), ("warehouse.dump", "airflow.dump"), strict=True):
         tell(f"Restoring the database {database}")
         options = ("--clean", "--if-exists", "--exit-on-error", "--single-transaction")
         _program(home, database, "pg_restore", f"--dbname={database}", *options, str(chosen.folder / dump))
-    warehouse.provision(home)
+    provisioning.provision(home)
     tell("Comparing with the backup")
-    with warehouse.administrator(home, warehouse.database_names(home)[0]) as conn, conn.transaction():
+    with connecting.administrator(home, connecting.database_names(home)[0]) as conn, conn.transaction():
         there, kept = _digests(conn), chosen.contents["tables"]
     different = sorted(name for name in there.keys() | kept.keys() if there.get(name) != kept.get(name))
     if different:
@@ -364,11 +364,11 @@ def _erase_again(home: Settings, place: Path, tell: Tell) -> None:
 def _refuse_what_is_there(settings: Settings) -> None:
     if settings.warehouse_url is None:
         return
-    database = warehouse.database_names(settings)[0]
-    with warehouse.administrator(settings, "postgres") as conn:
+    database = connecting.database_names(settings)[0]
+    with connecting.administrator(settings, "postgres") as conn:
         if not conn.execute("select 1 from pg_database where datname = %s", (database,)).fetchall():
             return
-    with warehouse.administrator(settings, database) as conn:
+    with connecting.administrator(settings, database) as conn:
         if conn.execute("select to_regclass('ops.delivery')").fetchall() != [(None,)]:
             raise BackupError(f"The database {database} is not empty; a restore overwrites nothing.")
 
@@ -376,11 +376,11 @@ def _refuse_what_is_there(settings: Settings) -> None:
 def _program(settings: Settings, database: str, name: str, *arguments: str) -> None:
     """Run one of PostgreSQL's programs as the administrator of the databases."""
     done = subprocess.run(  # noqa: S603 - our own words
-        [warehouse.client_program(name), "--no-password", *arguments],
+        [programs.client_program(name), "--no-password", *arguments],
         check=False,
         capture_output=True,
         text=True,
-        env={"PATH": os.environ.get("PATH", ""), **warehouse.client_environment(settings, database)},
+        env={"PATH": os.environ.get("PATH", ""), **connecting.client_environment(settings, database)},
     )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "error:" in line] or ["no reason given"]

@@ -9,13 +9,13 @@ import psutil
 from psycopg import sql
 
 from teilhabe import ops
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import TeilhabeError
 from teilhabe.keeping import removing
 from teilhabe.landing import Archive
 from teilhabe.ops import schema
 from teilhabe.raw import loading
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from teilhabe.system.code_version import code_version
 
@@ -143,7 +143,7 @@ def _raw(conn: ops.Connection) -> Checked:
 
 def _marts(settings: Settings) -> Checked:
     """Every table has as many rows as its releases have added and taken away."""
-    with warehouse.connect("transformer", settings) as conn:
+    with connecting.connect("transformer", settings) as conn:
         if conn.execute("select to_regclass('marts.release')").fetchall() == [(None,)]:
             return Checked("marts", 0, [], "nothing is released yet")
         relations = conn.execute(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from teilhabe.errors import ServiceError
 from teilhabe.keeping.retention import Applied, load_retention
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 
 _MOST_BYTES = 10_000_000
@@ -106,7 +106,7 @@ def _airflow(settings: Settings, until: datetime, days: int, *, dry_run: bool) -
 
 def _old_runs(settings: Settings, until: datetime) -> int | None:
     """Runs of DAGs that began before a moment; None where Airflow has no tables yet."""
-    with warehouse.connect("airflow", settings) as conn:
+    with connecting.connect("airflow", settings) as conn:
         if conn.execute("select to_regclass('public.dag_run')").fetchall() == [(None,)]:
             return None
         [[count]] = conn.execute("select count(*) from dag_run where start_date < %s", (until,)).fetchall()

@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from teilhabe import ops
-from teilhabe.contract.contracts import Strict
+from teilhabe.contract.layouts import Strict
 from teilhabe.keeping import erasing, removing
 from teilhabe.raw import loading
 from teilhabe.settings import Settings

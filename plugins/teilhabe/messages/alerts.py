@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import psutil
 
 from teilhabe.findings import contradictions
-from teilhabe.messages import compose, outbox
+from teilhabe.messages import outbox, writing
 from teilhabe.messages.policy import load_alert_policy
 from teilhabe.raw import loading
 
 if TYPE_CHECKING:
     from teilhabe import ops
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
     from teilhabe.messages.outbox import Sent
     from teilhabe.messages.policy import GetCredentials, Policy
     from teilhabe.settings import Settings
@@ -34,7 +34,7 @@ def check_disk(conn: ops.Connection, policy: Policy, now: datetime) -> bool:
         f"Unter {policy.settings.home} sind noch {free:.0f} % frei ({usage.free / _GB:.1f} von {usage.total / _GB:.1f} GB); "
         f"gewarnt wird unter {policy.low_disk_percent:g} %."
     )
-    compose.operators(conn, policy, "Speicherplatz wird knapp", text, "disk", now)
+    writing.operators(conn, policy, "Speicherplatz wird knapp", text, "disk", now)
     return True
 
 
@@ -53,7 +53,7 @@ def tell_problems(
     more = [f"... und {len(lines) - _MOST_LINES} weitere."] if len(lines) > _MOST_LINES else []
     subject = f"Nicht annehmbar: {contract.title_de} (Quelle {server})"
     key = f"problems:{contract.dataset_id}:{server}"
-    compose.operators(conn, policy, subject, "\n".join([*lines[:_MOST_LINES], *more]), key, now)
+    writing.operators(conn, policy, subject, "\n".join([*lines[:_MOST_LINES], *more]), key, now)
     conn.commit()
 
 
@@ -63,7 +63,7 @@ def raise_alert(
     """Write an alert and try to send it at once, by what is sound of the policy."""
     policy = load_alert_policy(settings, credentials)
     with loading.session(settings) as conn:
-        compose.operators(conn, policy, subject, text, key, now)
+        writing.operators(conn, policy, subject, text, key, now)
     return outbox.send_due(settings, policy, credentials, now, alerts_only=True)
 
 
@@ -75,7 +75,7 @@ def tell_contradictions(settings: Settings, credentials: GetCredentials, now: da
     policy = load_alert_policy(settings, credentials)
     with loading.session(settings) as conn:
         written = [
-            compose.operators(conn, policy, pair.subject(), pair.sentences(), pair.key, now, once=True)
+            writing.operators(conn, policy, pair.subject(), pair.sentences(), pair.key, now, once=True)
             for pair in found
         ]
     new = sum(message is not None for message in written)

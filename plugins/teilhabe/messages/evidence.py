@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teilhabe import landing
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.errors import ReadingError
 from teilhabe.findings import saying
 from teilhabe.reading import confined

@@ -15,12 +15,12 @@ from teilhabe.codes import wording
 from teilhabe.codes.office_time import spell_moment
 from teilhabe.contract import delivery_calendar
 from teilhabe.errors import Evidence, Finding
-from teilhabe.messages import compose, evidence
+from teilhabe.messages import compose, evidence, writing
 from teilhabe.messages.rendering import Kind, Text, render
 from teilhabe.ops import Delivery
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
     from teilhabe.messages.policy import Policy, Recipient
 
 _FILE = "Beispiel.csv"
@@ -57,7 +57,7 @@ class _Facts:
             "dataset": self.contract.title_de,
             "office": self.recipient.name,
             "period": wording.spell_period(self.period),
-            "ways": compose.ways(self.policy, self.contract),
+            "ways": writing.ways(self.policy, self.contract),
             "url": f"{self.policy.desk}/deliveries/1",
         }
 

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from teilhabe import landing
-from teilhabe.contract.contracts import load_contracts
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.contract.senders import known_addresses
 from teilhabe.errors import TeilhabeError
 from teilhabe.landing.base import matches
-from teilhabe.messages import compose, outbox
+from teilhabe.messages import outbox, writing
 from teilhabe.messages.policy import load_alert_policy
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _returned(conn: ops.Connection, policy: Policy, source: MailSource, notice: 
     for message in messages:
         outbox.mark_returned(conn, message, report.addresses, reason)
         address = ", ".join(report.addresses) or message["recipient"]
-        compose.operators(
+        writing.operators(
             conn,
             policy,
             f"Nachricht nicht zugestellt: {address}",
@@ -76,7 +76,7 @@ def _returned(conn: ops.Connection, policy: Policy, source: MailSource, notice: 
             channel="drop" if message["kind"] == "operators" else None,
         )
     if not messages:
-        compose.operators(
+        writing.operators(
             conn,
             policy,
             "Unzustellbare Nachricht",
@@ -94,7 +94,7 @@ def _to(addresses: tuple[str, ...]) -> str:
 def _automatic(conn: ops.Connection, policy: Policy, source: MailSource, notice: Notice, now: datetime) -> None:
     """A procedure that mails its export says it is automatic as well: then the office has to know that this is no way in."""
     if notice.files:
-        compose.operators(
+        writing.operators(
             conn,
             policy,
             f"Automatische Nachricht mit Anlagen von {notice.sender or 'unbekannt'}",
@@ -111,7 +111,7 @@ def _automatic(conn: ops.Connection, policy: Policy, source: MailSource, notice:
 def _without_files(conn: ops.Connection, policy: Policy, source: MailSource, notice: Notice, now: datetime) -> None:
     """Words of an office, or a file it forgot: somebody should read them. Of anybody else's nothing is said."""
     if (source.senders or source.addresses) and source.knows(notice.sender):
-        compose.operators(
+        writing.operators(
             conn,
             policy,
             f"Nachricht ohne Anlage von {notice.sender}",
@@ -134,10 +134,10 @@ def _unexpected(
 ) -> None:
     """Told unless the file is another dataset's: several may be sent to the same mailbox."""
     key = f"mail:{notice.fingerprint}"
-    if compose.is_told(conn, key):
+    if writing.is_told(conn, key):
         return
     if notice.kind == "unreadable":
-        compose.operators(
+        writing.operators(
             conn,
             policy,
             "Eine Nachricht im Postfach ist nicht lesbar",
@@ -152,7 +152,7 @@ def _unexpected(
     if notice.kind == "stranger":
         if any(other.knows(notice.sender) and any(matches(other.pattern, n) for n in notice.files) for other in others):
             return  # another dataset's sender
-        compose.operators(
+        writing.operators(
             conn,
             policy,
             f"Lieferung von unbekanntem Absender: {notice.sender or 'unbekannt'}?",
@@ -167,7 +167,7 @@ def _unexpected(
         return
     names = [name for name in notice.files if not any(matches(other.pattern, name) for other in others)]
     if names:
-        compose.operators(
+        writing.operators(
             conn,
             policy,
             f"Unerwartete Anlage von {notice.sender or 'unbekannt'}",

@@ -21,9 +21,10 @@ import psycopg
 from psycopg.rows import dict_row
 
 from teilhabe import landing, ops
-from teilhabe.contract.contracts import Contract, contract_path, load_contract
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import contract_path, load_contract
 from teilhabe.errors import ContractError, TeilhabeError
-from teilhabe.messages import compose
+from teilhabe.messages import writing
 from teilhabe.messages.channels import (
     MAIL_KEY,
     Channel,
@@ -347,7 +348,7 @@ def _send_one(conn: ops.Connection, this: _Round, row: dict[str, Any], done: Sen
             attempts -= 1
             subject, key = f"Kanal {row['channel']} nicht erreichbar", f"channel:{row['channel']}"
             broken = row["channel"] == this.policy.operators_channel
-            compose.operators(conn, this.policy, subject, str(error), key, this.now, channel="drop" if broken else None)
+            writing.operators(conn, this.policy, subject, str(error), key, this.now, channel="drop" if broken else None)
         if not whole and attempts >= this.policy.retry.attempts:
             _record(conn, message_id, "failed", error)
             _give_up(conn, this, row, f"nach {attempts} Versuchen aufgegeben: {error}", done)
@@ -414,7 +415,7 @@ def _give_up(conn: ops.Connection, this: _Round, row: dict[str, Any], what: str,
 
 
 def _tell(conn: ops.Connection, this: _Round, subject: str, text: str, key: str) -> None:
-    compose.operators(conn, this.policy, subject, text, key, this.now)
+    writing.operators(conn, this.policy, subject, text, key, this.now)
 
 
 def _recover(conn: ops.Connection, policy: Policy, now: datetime) -> None:
@@ -425,7 +426,7 @@ def _recover(conn: ops.Connection, policy: Policy, now: datetime) -> None:
         " where state = 'sending' returning message_id, subject, recipient"
     ).fetchall()
     for message_id, subject, recipient in lost:
-        compose.operators(
+        writing.operators(
             conn,
             policy,
             f"Nachricht {message_id} vielleicht nicht zugestellt",

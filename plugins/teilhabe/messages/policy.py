@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError
 
 from teilhabe.codes.office_time import OFFICE_TIME
-from teilhabe.contract.contracts import MAIL_ADDRESS, Strict
+from teilhabe.contract.layouts import Strict
+from teilhabe.contract.model import MAIL_ADDRESS
 from teilhabe.errors import ContractError
 from teilhabe.landing import Credentials
 from teilhabe.settings import Settings
 from teilhabe.system import agreed
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
 
 FILE = "follow_up.yml"
 _DESCRIBED = "docs/reference/messages.md"

@@ -13,20 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teilhabe.codes import wording
-from teilhabe.contract.contracts import (
-    BaWorkbook,
-    Contract,
-    Coordinates,
-    Form,
-    GenesisCsv,
-    StackedTable,
-    Table,
-    load_contracts,
-)
+from teilhabe.contract.layouts import BaWorkbook, Coordinates, Form, GenesisCsv, StackedTable, Table
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import load_contracts
 from teilhabe.offices.templates import template_layout
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Column, Layout
+    from teilhabe.contract.layouts import Layout
+    from teilhabe.contract.model import Column
     from teilhabe.settings import Settings
     from teilhabe.validation.expectation_runs import Expectation
 
@@ -47,7 +41,7 @@ class Html(str):
 def write_pages(settings: Settings, folder: Path, *, today: date, only: Contract | None = None) -> list[Path]:
     """Write the page of ``only``, or the index (first in the result) and all pages. ``ContractError`` as in ``contracts check``."""
     from teilhabe.validation.observations import catalogue
-    from teilhabe.validation.verdict import contract_expectations, load_suite
+    from teilhabe.validation.suite import contract_expectations, load_suite
 
     contracts = [only] if only else list(load_contracts(settings.agencies).values())
     measures = {code: measure.name_de for code, measure in catalogue(settings.project).items()}

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teilhabe.codes import wording
+from teilhabe.codes.groups import GROUP_COLUMNS
+from teilhabe.codes.measures import counted_measures
 from teilhabe.codes.periods import period_end
-from teilhabe.contract.contracts import GROUP_COLUMNS, Contract, Coordinates, Form, Table, counted_measures
 from teilhabe.contract.delivery_calendar import due_entries
+from teilhabe.contract.layouts import Coordinates, Form, Table
+from teilhabe.contract.model import Contract
 from teilhabe.errors import TeilhabeError
 
 if TYPE_CHECKING:

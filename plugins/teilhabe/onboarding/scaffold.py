@@ -18,9 +18,10 @@ import yaml
 
 from teilhabe.building import observation_union
 from teilhabe.contract import naming
-from teilhabe.contract.contracts import contract_path, parse_contract
+from teilhabe.contract.parsing import contract_path, parse_contract
 from teilhabe.errors import ReadingError, TeilhabeError
-from teilhabe.onboarding.proposing import Proposal, propose
+from teilhabe.onboarding.proposing import propose
+from teilhabe.onboarding.words import Proposal
 
 if TYPE_CHECKING:
     from teilhabe.errors import Finding

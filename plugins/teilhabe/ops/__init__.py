@@ -19,7 +19,7 @@ from teilhabe.errors import EVIDENCE_LIMIT, EVIDENCE_SHOWN, Finding
 from teilhabe.findings import saying
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
 
 Connection = psycopg.Connection[Any]
 State = Literal[

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from teilhabe import ops
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.errors import Finding
 from teilhabe.findings.saying import with_sentence
 from teilhabe.reading.confined import KilledError

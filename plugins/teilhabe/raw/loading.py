@@ -17,12 +17,12 @@ from teilhabe import ops
 from teilhabe.columns.ahead import read_ahead
 from teilhabe.contract.naming import INDEX_SUFFIX
 from teilhabe.errors import WarehouseError
-from teilhabe.server import warehouse
+from teilhabe.server import connecting
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
     from teilhabe.settings import Settings
 
 LINEAGE_COLUMNS = {"_delivery_id": "bigint", "_row_number": "integer", "_column_number": "integer"}
@@ -171,7 +171,7 @@ def session(settings: Settings, *, autocommit: bool = False) -> Iterator[ops.Con
 
     With ``autocommit`` what is only asked leaves no transaction open: for questions in the middle of long work.
     """
-    with warehouse.connect("loader", settings, autocommit=autocommit) as conn:
+    with connecting.connect("loader", settings, autocommit=autocommit) as conn:
         yield conn
 
 

@@ -11,7 +11,7 @@ from teilhabe.errors import ReadingError
 from teilhabe.reading.report import Report
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
     from teilhabe.reading.files.source import Source
     from teilhabe.reading.layouts.base import Reading, ReadingContext
 

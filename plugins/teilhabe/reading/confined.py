@@ -31,7 +31,7 @@ from teilhabe.reading.report import Report
 from teilhabe.settings import number_from_environment
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
     from teilhabe.reading.layouts.base import ReadingContext
     from teilhabe.reading.layouts.column_places import ColumnPlaces
     from teilhabe.reading.layouts.duplicates import Hashes

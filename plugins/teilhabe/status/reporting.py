@@ -8,13 +8,12 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from teilhabe.building import build_status
-from teilhabe.contract import delivery_calendar
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract import delivery_calendar, lookup
 from teilhabe.contract.delivery_calendar import Standing
+from teilhabe.contract.model import Contract
 from teilhabe.findings import contradictions, list_contradictions
 from teilhabe.landing import room
-from teilhabe.ops import incidents
-from teilhabe.pipeline import pipeline
+from teilhabe.ops import incident_record
 from teilhabe.raw import loading
 from teilhabe.settings import Settings
 
@@ -49,11 +48,11 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
             from ops.incident where state = any(%s) and cause_id is null
             order by severity, first_seen_at desc, incident_id desc
             """,
-            (list(incidents.OPEN),),
+            (list(incident_record.OPEN),),
         ).fetchall()
         build = build_status.standing(conn)
         no_room = room.standing(conn)
-    contracts = pipeline.contracts(settings)
+    contracts = lookup.contracts(settings)
     by_delivery: dict[int, list[dict[str, Any]]] = {}
     for finding in findings:
         by_delivery.setdefault(finding.pop("delivery_id"), []).append(finding)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from teilhabe.contract.contracts import strict_yaml
+from teilhabe.contract.parsing import strict_yaml
 from teilhabe.errors import ContractError
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psycopg
 from psycopg import sql
 
-from teilhabe.contract.contracts import Contract, contract_path, load_contract
+from teilhabe.contract.model import Contract
+from teilhabe.contract.parsing import contract_path, load_contract
 from teilhabe.errors import ContractError
 
 if TYPE_CHECKING:

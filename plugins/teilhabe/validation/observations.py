@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from teilhabe.contract.contracts import Contract
+    from teilhabe.contract.model import Contract
     from teilhabe.validation.register import Register
 
 ROW_LIMIT = 3_000_000

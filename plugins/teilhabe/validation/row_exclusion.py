@@ -18,7 +18,7 @@ from teilhabe.errors import Finding, Place, ReadingError
 from teilhabe.findings.saying import say
 
 if TYPE_CHECKING:
-    from teilhabe.contract.contracts import Contract, SecrecyMethod
+    from teilhabe.contract.model import Contract, SecrecyMethod
     from teilhabe.reading.layouts.base import AnyReading
     from teilhabe.validation.verdict import Verdict
 

@@ -24,8 +24,8 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from great_expectations.validator.validator import ValidationDependencies
 
 from teilhabe.validation.observations import Context, Observations, Table
+from teilhabe.validation.rules.base import Broken, Rule
 from teilhabe.validation.rules.statistical_catalogue import RULES, parse_rule
-from teilhabe.validation.rules.statistical_rules import Broken, Rule
 
 METRIC = "teilhabe.observations.broken"
 

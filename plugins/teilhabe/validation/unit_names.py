@@ -15,7 +15,7 @@ from teilhabe.validation import register
 if TYPE_CHECKING:
     import psycopg
 
-    from teilhabe.contract.contracts import Level
+    from teilhabe.contract.model import Level
 
 _FROM_ABOVE: tuple[Level, ...] = ("country", "state", "region", "county", "association", "municipality")
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from teilhabe.columns.coded import coded
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Severity
 from teilhabe.reading.cells.labels import unmarked
 from teilhabe.reading.files.appearance import COLUMNS, Appearance, Look

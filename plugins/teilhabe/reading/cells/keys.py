@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 
-from teilhabe.contract.contracts import Level
+from teilhabe.contract.model import Level
 
 _LEVEL_WIDTHS = (2, 5, 8)
 _LEVELS: dict[int, Level] = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import islice
 
-from teilhabe.contract.contracts import Labels, Validity
+from teilhabe.contract.layouts import Labels, Validity
 from teilhabe.reading.cells.periods import is_valid, parse_period
 
 _UNITS = frozenset({"", "Anzahl", "Prozent", "%", "in %", "Anteil in %", "Angaben in %", "Personen"})

@@ -12,7 +12,7 @@ from datetime import date
 from functools import lru_cache
 
 from teilhabe.codes.periods import period_end
-from teilhabe.contract.contracts import Validity
+from teilhabe.contract.layouts import Validity
 
 Make = Callable[..., "str | None"]
 

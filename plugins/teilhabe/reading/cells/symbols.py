@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from teilhabe.columns.bytewise import plain_numbers
-from teilhabe.contract.contracts import Meaning, NumberFormat, Regime, SymbolRules
+from teilhabe.contract.layouts import Meaning, NumberFormat, Regime, SymbolRules
 
 _Status = tuple[str | None, str, str]
 

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.errors import SourceError
 from teilhabe.reading.files.enclosures import enclosed
 from teilhabe.reading.files.hostile import Limits, Member, extract, members

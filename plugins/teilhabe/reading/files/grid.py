@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from teilhabe.contract.contracts import NumberFormat
+from teilhabe.contract.layouts import NumberFormat
 from teilhabe.reading.cells.labels import normalise
 from teilhabe.reading.files.source import Cell, Source, cell_text, without_noise
 

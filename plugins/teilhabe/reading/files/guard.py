@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.errors import ReadingError
 from teilhabe.reading.cells.labels import normalise
 from teilhabe.reading.files import kinds, persons

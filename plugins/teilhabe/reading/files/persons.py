@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.findings import saying
 from teilhabe.reading.cells.labels import normalise
 from teilhabe.reading.files import kinds

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from teilhabe.contract.contracts import BaWorkbook, Block
+from teilhabe.contract.layouts import BaWorkbook, Block
 from teilhabe.errors import Evidence
 from teilhabe.findings.saying import PLACE
 from teilhabe.reading.cells.keys import keys_in_name

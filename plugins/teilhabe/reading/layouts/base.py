@@ -13,18 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from teilhabe.codes.groups import GROUP_COLUMNS
+from teilhabe.codes.measures import counted_measures, measure_codes, numbered_measures
 from teilhabe.codes.territory import CODE, from_regional_key
 from teilhabe.codes.wording import spell_period
 from teilhabe.columns.coded import coded, constant, plain
-from teilhabe.contract.contracts import (
-    GROUP_COLUMNS,
-    Contract,
-    Level,
-    SymbolRules,
-    counted_measures,
-    measure_codes,
-    numbered_measures,
-)
+from teilhabe.contract.layouts import SymbolRules
+from teilhabe.contract.model import Contract, Level
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, Finding
 from teilhabe.findings.saying import PLACE
 from teilhabe.reading.cells import symbols

@@ -9,7 +9,7 @@ import pyarrow as pa
 from teilhabe.codes.wording import code_words, spell_period
 from teilhabe.columns.bytewise import hashes
 from teilhabe.columns.coded import coded, codes
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading.report import Report
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from teilhabe.codes.groups import GROUP_COLUMNS
 from teilhabe.codes.wording import LEVELS, spell_period
-from teilhabe.contract.contracts import GROUP_COLUMNS
 from teilhabe.errors import Place
 from teilhabe.reading.cells.keys import level_of
 from teilhabe.reading.layouts.duplicates import Hashes, key_hashes

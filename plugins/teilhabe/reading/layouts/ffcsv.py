@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from teilhabe.codes.territory import COUNTRY, from_genesis, is_genesis_key, with_lost_zero
 from teilhabe.codes.wording import wanted_period
-from teilhabe.contract.contracts import Ffcsv
+from teilhabe.contract.layouts import Ffcsv
 from teilhabe.errors import Evidence
 from teilhabe.reading.cells import unpublished
 from teilhabe.reading.cells.labels import Dictionary

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from teilhabe.codes.territory import from_regional_key
 from teilhabe.codes.wording import spell_period, wanted_period
-from teilhabe.contract.contracts import Form
+from teilhabe.contract.layouts import Form
 from teilhabe.errors import Evidence
 from teilhabe.findings.saying import PLACE
 from teilhabe.reading.cells.as_seen import MERGED, covered

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from teilhabe.codes.territory import from_genesis, is_genesis_key, map_distinct, with_lost_zero
 from teilhabe.codes.wording import spell_period, wanted_period
-from teilhabe.contract.contracts import GenesisCsv
+from teilhabe.contract.layouts import GenesisCsv
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading.cells import unpublished
 from teilhabe.reading.cells.labels import Dictionary, Header, ValueColumn, clean, headline, normalise, read_header

@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 import pyarrow as pa
 
 from teilhabe.codes.wording import spell_period
-from teilhabe.contract.contracts import Gv100ad, RegisterXlsx
+from teilhabe.contract.layouts import Gv100ad, RegisterXlsx
 from teilhabe.errors import Evidence
 from teilhabe.reading.cells.headings import NO_NUMBER, day_above, find_columns, find_day, headings, square_metres
 from teilhabe.reading.cells.labels import instead

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from teilhabe.codes.wording import spell_period
-from teilhabe.contract.contracts import Table
+from teilhabe.contract.layouts import Table
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence, ReadingError
 from teilhabe.reading.cells.keys import is_date
 from teilhabe.reading.cells.labels import ValueColumn, clean, normalise

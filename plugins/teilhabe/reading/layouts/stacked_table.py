@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from teilhabe.codes.wording import spell_period, wanted_period
-from teilhabe.contract.contracts import StackedTable
+from teilhabe.contract.layouts import StackedTable
 from teilhabe.errors import Evidence
 from teilhabe.reading.cells.keys import is_date, shown
 from teilhabe.reading.cells.labels import clean, instead, normalise

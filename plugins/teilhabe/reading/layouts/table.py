@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from teilhabe.codes.groups import GROUP_COLUMNS
 from teilhabe.codes.wording import spell_period, wanted_period
-from teilhabe.contract.contracts import GROUP_COLUMNS, Labels, Table
+from teilhabe.contract.layouts import Labels, Table
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.findings.saying import PLACE
 from teilhabe.reading.cells.implied_year import implied_year

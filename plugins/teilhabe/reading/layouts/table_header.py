@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from teilhabe.contract.contracts import Table
+from teilhabe.contract.layouts import Table
 from teilhabe.reading.cells.labels import instead, normalise
 from teilhabe.reading.files.source import Source, cell_text
 from teilhabe.reading.files.text import wrong_delimiter

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 
-from teilhabe.contract.contracts import TerritorialChanges
+from teilhabe.contract.layouts import TerritorialChanges
 from teilhabe.errors import Evidence
 from teilhabe.reading.cells.headings import NO_NUMBER, find_day, headings, square_metres, without_mark
 from teilhabe.reading.cells.labels import instead, normalise

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from teilhabe.codes.groups import GROUP_COLUMNS
 from teilhabe.codes.territory import with_lost_zero
 from teilhabe.codes.wording import wanted_period
 from teilhabe.columns.coded import coded, constant, filled, plain
-from teilhabe.contract.contracts import GROUP_COLUMNS, TidyCsv
+from teilhabe.contract.layouts import TidyCsv
 from teilhabe.errors import EVIDENCE_LIMIT, Evidence
 from teilhabe.reading.cells.keys import complete
 from teilhabe.reading.cells.labels import Dictionary, clean, instead, normalise

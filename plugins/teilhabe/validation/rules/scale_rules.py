@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from teilhabe.contract.contracts import counted_measures, percentages
+from teilhabe.codes.measures import counted_measures, percentages
 from teilhabe.validation.observations import Observations, Rows, Table, Values, number_in_words
-from teilhabe.validation.rules.statistical_rules import Broken, Rule, pairs_in_time, pairs_in_vintages, places_of
+from teilhabe.validation.rules.base import Broken, Rule, pairs_in_time, pairs_in_vintages, places_of
 
 _NEAR = 1.6
 """How far a ratio may lie from a power of ten: a value that really changed by half is still recognised."""

@@ -7,24 +7,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from teilhabe.contract.contracts import Contract
+from teilhabe.contract.model import Contract
 from teilhabe.errors import ContractError
-from teilhabe.validation.rules.scale_rules import ValuesToKeepTheirScale
-from teilhabe.validation.rules.statistical_rules import (
+from teilhabe.validation.rules.base import Rule
+from teilhabe.validation.rules.changes import (
     ChangeToPreviousPeriodToBeBetween,
     ChangeToPreviousVintageToBeBetween,
+    ShareOfUnchangedValuesToBeBelow,
+)
+from teilhabe.validation.rules.completeness import PeriodToBeComplete, TerritoriesToMatchPreviousPeriod
+from teilhabe.validation.rules.scale_rules import ValuesToKeepTheirScale
+from teilhabe.validation.rules.secrecy import NoDisclosingShares, SymbolsOfTheRegime
+from teilhabe.validation.rules.sums import (
     MunicipalitiesToAddUpToCounty,
-    NoDisclosingShares,
     PartMeasureNotToExceed,
     PartsNotToExceedTotal,
     PartsToAddUpToTotal,
-    PeriodToBeComplete,
     PreviousPlusChangeToEqualCurrent,
     RatioToEqualItsParts,
-    Rule,
-    ShareOfUnchangedValuesToBeBelow,
-    SymbolsOfTheRegime,
-    TerritoriesToMatchPreviousPeriod,
 )
 
 RULES: Mapping[str, type[Rule]] = {
