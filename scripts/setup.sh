@@ -78,6 +78,6 @@ PYTHONPATH="$(pwd)/.venv/.build" \
 # Every command and every task is a process that imports the package, also where PYTHONDONTWRITEBYTECODE is set.
 .venv/bin/python -m compileall -q plugins dags demo || true
 # dbt reads the project now and not in the first build; should that fail, the build says why.
-.venv/bin/python -m teilhabe.dbt_reading >/dev/null 2>&1 || echo "setup: dbt has not read the project yet"
+.venv/bin/python -m teilhabe.building.dbt_reading >/dev/null 2>&1 || echo "setup: dbt has not read the project yet"
 echo "$wanted" >.venv/.installed
 echo "setup: done"

@@ -43,9 +43,3 @@ def _measures(project: Path) -> tuple[dict[str, str], ...]:
 def percentages(project: Path) -> frozenset[str]:
     """Measures given in per cent."""
     return frozenset(row["measure_code"] for row in _measures(project) if row["unit"] == "per cent")
-
-
-@cache
-def percentages(project: Path) -> frozenset[str]:
-    """Measures given in per cent."""
-    return frozenset(row["measure_code"] for row in _measures(project) if row["unit"] == "per cent")
