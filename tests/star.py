@@ -11,6 +11,7 @@ from psycopg import sql
 
 from teilhabe import ops
 from teilhabe.building import building, releasing
+from teilhabe.cli import by_hand
 from teilhabe.raw import loading
 from teilhabe.server import connecting
 from teilhabe.settings import Settings
@@ -73,7 +74,7 @@ class Star:
         """Run dbt by hand; the output, when it ended as expected."""
         environment = {
             **os.environ,
-            **connecting.dbt_environment(self.settings),
+            **by_hand.environment(self.settings),
             "DBT_PROFILES_DIR": str(project),
             "DBT_TARGET_PATH": str(self.work / "target"),
             "DBT_LOG_PATH": str(self.work / "logs"),

@@ -91,7 +91,7 @@ def build(settings: Settings) -> Measured:
             [begun],
         ):
             measured.steps[step] = seconds
-    results = json.loads((settings.work / "dbt" / "run_results.json").read_text(encoding="utf-8"))["results"]
+    results = json.loads((settings.work / "dbt" / "results.json").read_text(encoding="utf-8"))["results"]
     for node in sorted(results, key=lambda one: -one["execution_time"])[:8]:
         measured.steps[node["unique_id"].split(".", 2)[-1]] = node["execution_time"]
     return measured

@@ -125,19 +125,3 @@
     select '{{ model.name }}', wanted.part_code, wanted.period_code, wanted.digest
     from ({{ wanted_partitions() }}) as wanted
 {% endmacro %}
-
-{# What a relation that is made as a whole was last made from; none where nobody knows. #}
-{% macro remembered_digest(part) %}
-    {% set found = run_query(
-        "select digest from " ~ build_state() ~ " where model = '" ~ model.name ~ "' and part_code = '" ~ part ~ "'"
-    ).rows %}
-    {{ return(found[0][0] if found else none) }}
-{% endmacro %}
-
-{% macro remember_digest(part, digest) %}
-    {% do run_query(
-        "insert into " ~ build_state() ~ " (model, part_code, period_code, digest) values ('" ~ model.name
-        ~ "', '" ~ part ~ "', '', '" ~ digest ~ "') on conflict (model, part_code, period_code)"
-        ~ ' do update set digest = excluded.digest'
-    ) %}
-{% endmacro %}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -380,23 +381,6 @@ def test_a_repaired_file_makes_the_guard_of_its_correction_fail(star: Star) -> N
     assert found == [(611,)]
 
 
-def test_a_view_is_made_anew_when_its_text_is_another_or_it_has_gone(star: Star) -> None:
-    remembered = "select digest from intermediate.build_state where model = 'rpt_observation' and part_code = 'view'"
-    [(digest,)] = star.ask(remembered, role="transformer")
-
-    def again() -> str:
-        return star.dbt("run", "--select", "rpt_observation")
-
-    assert "KEPT" in again()
-    with connecting.connect("transformer", star.settings) as conn:
-        conn.execute("update intermediate.build_state set digest = 'other' where model = 'rpt_observation'")
-    assert "CREATE VIEW" in again()
-    assert star.ask(remembered, role="transformer") == [(digest,)]
-    with connecting.connect("transformer", star.settings) as conn:
-        conn.execute("drop view candidate.rpt_observation cascade")
-    assert "CREATE VIEW" in again()
-
-
 def test_a_changed_contract_makes_the_candidate_anew(star: Star) -> None:
     """Also what no model makes is cleared away; what is published stays until the next release."""
     with connecting.connect("transformer", star.settings) as conn:
@@ -410,3 +394,12 @@ def test_a_changed_contract_makes_the_candidate_anew(star: Star) -> None:
     assert star.ask(left, role="transformer") == []
     counted = star.ask("select count(*) from candidate.fct_indicator", role="transformer")
     assert counted == star.ask("select count(*) from marts.fct_indicator")
+
+
+def test_dbt_knows_its_own_project(star: Star) -> None:
+    """Documentation, and what was changed since a build: both need a whole manifest."""
+    star.dbt("docs", "generate")
+    catalog = json.loads((star.work / "target" / "catalog.json").read_text(encoding="utf-8"))
+    assert {"model.teilhabe.fct_indicator_vintage", "model.teilhabe.stg_civic__social_work"} <= catalog["nodes"].keys()
+    feeds = star.dbt("ls", "--quiet", "--resource-type", "model", "--select", "stg_civic__social_work+")
+    assert {"teilhabe.intermediate.int_observation__unioned", "teilhabe.marts.rpt_indicator"} <= set(feeds.split())

@@ -182,3 +182,7 @@ def test_code_that_changes_recomputes_what_it_feeds(star: Star, tmp_path: Path) 
     changed = {model for model in before if before[model] != after[model]}
     assert {"fct_indicator_vintage", "fct_indicator_comparison", "fct_observation_vintage"} <= changed
     assert {"int_observation__rekeyed", "int_observation__contested", "fct_revision"} <= before.keys() - changed
+    compare = ("ls", "--quiet", "--resource-type", "model", "--select", "state:modified", "--state")
+    built = str(star.settings.work / "dbt")
+    assert "int_observation__totaled" in star.dbt(*compare, built, project=project)
+    assert "teilhabe." not in star.dbt(*compare, built), "what was built is what is there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,10 +12,48 @@ from typing import Any
 import pytest
 
 from teilhabe import ops
-from teilhabe.building import building, held_deliveries
+from teilhabe.building import building, dbt_run, held_deliveries, releasing
 from teilhabe.settings import Settings, prepare_home
 
+LIGHT = ["--no-write-json"]
 EVERYTHING = ["--exclude-resource-type", "unit_test"]
+
+
+def node(name: str, *parents: str, materialized: str = "incremental", **more: Any) -> dict[str, Any]:
+    is_staging = name.startswith("stg_")
+    meta = {"dataset_id": name.removeprefix("stg_")} if is_staging else {}
+    return {
+        "resource_type": "model", "name": name, "tags": ["staging"] if is_staging else ["marts"],
+        "config": {"materialized": "view" if is_staging else materialized, "meta": meta},
+        "depends_on": {"nodes": list(parents), "macros": more.get("macros", [])},
+    }  # fmt: skip
+
+
+NODES = [
+    node("stg_housing__accommodation", "source.raw"),
+    node("stg_register__municipalities", "source.raw", "source.ops"),
+    node("unioned", "stg_housing__accommodation", "stg_register__municipalities"),
+    node("territories", "stg_register__municipalities", materialized="table"),
+    node("of_territories", "territories", materialized="view"),
+    node("counted", "source.ops", materialized="table"),
+    node("known", "unioned", "counted", materialized="view"),
+    node("candidates", "known", materialized="view"),
+    node("fct", "candidates"),
+    node("rpt", "fct", materialized="view"),
+    node("converted", "territories", macros=["macro.teilhabe.territorial_state"]),
+    node("dim_of_seed", "seed"),
+    {**node("rpt_is_sound", "rpt"), "resource_type": "test"},
+    {**node("fct_is_sound", "fct", "rpt"), "resource_type": "test"},
+    {**node("seed_is_sound", "dim_of_seed"), "resource_type": "test"},
+]
+MANIFEST = {
+    "nodes": {one["name"]: one for one in NODES},
+    "child_map": {
+        parent["name"]: [one["name"] for one in NODES if parent["name"] in one["depends_on"]["nodes"]]
+        for parent in NODES
+    },
+}
+"""Views on a table that is made anew go with it; a register, its tables and what seeds say stay as they are."""
 
 
 @pytest.fixture
@@ -26,6 +65,9 @@ def project(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (known.dbt_project / "model.sql").write_text("select 1")
     (known.work / building._BUILT_BY).write_text(building._models_version(known))
     monkeypatch.setattr(ops, "light_build", lambda conn, build_id: ["housing__accommodation"])
+    monkeypatch.setattr(releasing, "is_left_as_approved", lambda settings: True)
+    (known.work / "dbt").mkdir(exist_ok=True)
+    (known.work / "dbt" / dbt_run.MANIFEST).write_text(json.dumps(MANIFEST))
     return known
 
 
@@ -53,7 +95,7 @@ Selection = Callable[[Settings], list[str]]
 
 def test_what_is_too_much_at_once_is_begun_anew_and_goes_on(project: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the first pass is a full refresh; the others go on from there, and none of them needs the seeds again."""
-    later = [*EVERYTHING, "seed", "--select", "tag:intermediate", "tag:marts"]
+    later = [*LIGHT, *EVERYTHING, "seed", "--select", "tag:intermediate", "tag:marts"]
     monkeypatch.setattr(ops, "light_build", lambda conn, build_id: None)
     for force in (True, False):
         assert passes(project, monkeypatch, 5, 9, None, force=force) == [
@@ -65,8 +107,28 @@ def test_what_is_too_much_at_once_is_begun_anew_and_goes_on(project: Settings, m
 
 def test_new_deliveries_need_neither_seeds_nor_other_staging_views(project: Settings, selection: Selection) -> None:
     arguments = selection(project)
-    assert arguments[:3] == [*EVERYTHING, "seed"]
-    assert arguments[3:] == ["--select", "stg_housing__accommodation", "tag:intermediate", "tag:marts"]
+    assert arguments[:5] == [*LIGHT, *EVERYTHING, "seed", "--select"]
+    models = ["candidates", "converted", "counted", "fct", "known", "stg_housing__accommodation", "unioned"]
+    assert arguments[5:] == sorted([*models, "rpt_is_sound"]), "and the test of a view whose rows may be others"
+
+
+def test_a_register_touches_what_is_made_of_it(
+    project: Settings, selection: Selection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops, "light_build", lambda conn, build_id: ["register__municipalities"])
+    assert {"stg_register__municipalities", "territories", "of_territories"} <= set(selection(project))
+    assert not {"stg_housing__accommodation", "dim_of_seed", "rpt"} & set(selection(project))
+
+
+def test_a_candidate_that_is_not_as_left_is_made_whole(
+    project: Settings, selection: Selection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash, a failed build or a dbt run by hand; also where nothing is known of the project."""
+    monkeypatch.setattr(releasing, "is_left_as_approved", lambda settings: False)
+    assert selection(project) == EVERYTHING
+    monkeypatch.setattr(releasing, "is_left_as_approved", lambda settings: True)
+    (project.work / "dbt" / dbt_run.MANIFEST).unlink()
+    assert selection(project) == EVERYTHING
 
 
 @pytest.mark.parametrize("name", ["model.sql", "new.sql", "seeds/measures.csv", "models/model.yml"])

@@ -1,4 +1,4 @@
-{{ config(materialized='register_table', unlogged=true, post_hook='analyze {{ this }}') }}
+{{ config(materialized='table', unlogged=true, post_hook='analyze {{ this }}') }}
 
 -- What happened to a unit on a day, as official lists and baseline state it: one row per giving unit, taking unit and day,
 -- with the share that went. The rows of a unit and day are the whole of it; what it keeps is a row from it to itself.

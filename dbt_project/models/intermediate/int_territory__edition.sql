@@ -1,5 +1,5 @@
 {{ config(
-    materialized='register_table',
+    materialized='table',
     unlogged=true,
     post_hook='analyze {{ this }}',
     indexes=[{'columns': ['territory_code', 'edition_date']}],

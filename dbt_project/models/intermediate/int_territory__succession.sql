@@ -1,5 +1,5 @@
 {{ config(
-    materialized='register_table',
+    materialized='table',
     unlogged=true,
     post_hook='analyze {{ this }}',
     indexes=[{'columns': ['level', 'old_code', 'effective_date']}],

@@ -1,8 +1,7 @@
 """One dbt command in a process of its own, started by ``building.dbt``: ``python -m teilhabe.building.dbt_run FOLDER ARGUMENT...``.
 
-It leaves in ``FOLDER`` what a build has to know, in dbt's form: ``run_results.json``, with tags and parents of each node, and
-``manifest.json``, with the contracts of the models that ran. dbt's own files hold all texts of models and macros as well, are
-written twice, and take a fifth of a small build.
+It leaves in ``FOLDER`` what a build has to know of each node that ran: ``results.json``, with its tags and parents. dbt itself leaves
+its ``manifest.json`` and ``run_results.json`` there, unless it is told not to.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from teilhabe.system.parent import end_with
 PARENT = "TEILHABE_DBT_PARENT"
 """Environment variable: the number of the process that asked for this one."""
 
-MANIFEST, RESULTS = "manifest.json", "run_results.json"
+MANIFEST, RESULTS = "manifest.json", "results.json"
 READ = "partial_parse.msgpack"
 """What dbt has read of the project, in its own form."""
 
@@ -27,14 +26,10 @@ READ = "partial_parse.msgpack"
 def main(folder: Path, arguments: Sequence[str]) -> int:
     """Run it; 0 when all went well, as dbt's own command says."""
     from dbt.cli.main import dbtRunner
-    from dbt_common.events.event_manager_client import ctx_set_event_manager
 
-    ctx_set_event_manager(_events())
     _read_alike_for_all_servers()
-    done = dbtRunner().invoke(["--no-write-json", *arguments])
+    done = dbtRunner().invoke(list(arguments))
     ran = getattr(done.result, "results", [])
-    nodes = {one.node.unique_id: _contract(one.node) for one in ran if one.node.resource_type == "model"}
-    (folder / MANIFEST).write_text(json.dumps({"nodes": nodes}), encoding="utf-8")
     (folder / RESULTS).write_text(json.dumps({"results": [_result(one) for one in ran]}), encoding="utf-8")
     if done.exception is not None:
         print(done.exception, file=sys.stderr)
@@ -52,32 +47,6 @@ def _read_alike_for_all_servers() -> None:
         return tuple(key for key in all_keys(self) if key not in ("host", "port"))
 
     credentials._connection_keys = connection_keys
-
-
-def _events() -> Any:
-    """dbt's events without those for debugging: there are thousands in a build, spelled out before they are not written."""
-    from dbt_common.events.base_types import BaseEvent, EventLevel
-    from dbt_common.events.event_manager import EventManager
-
-    class Told(EventManager):
-        def fire_event(self, e: BaseEvent, level: EventLevel | None = None, *more: Any, **named: Any) -> None:
-            if (level or e.level_tag()) not in (EventLevel.DEBUG, EventLevel.TEST):
-                super().fire_event(e, level, *more, **named)
-
-    return Told()
-
-
-def _contract(model: Any) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "resource_type": "model",
-        "schema": model.schema,
-        "constraints": [one.to_dict() for one in model.constraints],
-        "columns": {
-            name: {"name": name, "constraints": [one.to_dict() for one in column.constraints]}
-            for name, column in model.columns.items()
-        },
-    }
 
 
 def _result(result: Any) -> dict[str, Any]:

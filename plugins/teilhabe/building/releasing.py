@@ -87,6 +87,12 @@ def unpublished(settings: Settings) -> bool:
         return bool(conn.execute(question, [build_id]).fetchall()[0][0])
 
 
+def is_left_as_approved(settings: Settings) -> bool:
+    """Whether the candidate is as the last successful build left it: no crash emptied it, and nobody ran dbt since."""
+    with connecting.connect("transformer", settings) as conn:
+        return _approved(conn) is not None
+
+
 def publish(
     settings: Settings, build_id: int, *, territorial_state: date | None = None, manifest: Path | None = None
 ) -> Release:

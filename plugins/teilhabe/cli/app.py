@@ -16,7 +16,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from teilhabe.cli import accounts, keeping
+from teilhabe.cli import accounts, by_hand, keeping
 from teilhabe.cli.common import (
     FAILED,
     REFUSED,
@@ -57,6 +57,7 @@ app.add_typer(accounts.app, name="account")
 
 
 keeping.add_to(app, out)
+by_hand.add_to(app, err)
 
 
 def main() -> None:
