@@ -17,11 +17,11 @@ import pytest
 from teilhabe import ops
 from teilhabe.building import building, dbt_reading
 from teilhabe.ops import schema
-from teilhabe.pipeline import installing
 from teilhabe.raw import loading
-from teilhabe.server import embedded, provisioning
+from teilhabe.server import embedded
 from teilhabe.settings import Settings, get_settings
-from tests import dbt as forks
+from tests import forks
+from tests.homes import Homes
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -109,12 +109,23 @@ def settings(home: Path) -> Settings:
     return settings_for(home)
 
 
+def _of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session")
-def warehouse(make_home: Callable[[], Path]) -> Iterator[Settings]:
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
+    """Homes made once in a run, to be copied."""
+    return Homes(_of_all_workers(tmp_path_factory), settings_for)
+
+
+@pytest.fixture(scope="session")
+def warehouse(make_home: Callable[[], Path], homes: Homes) -> Iterator[Settings]:
     """A provisioned embedded server for the whole session; tests share it, so they use names of their own."""
     settings = settings_for(make_home())
+    homes.lay("provisioned", settings.home)
     embedded.ensure_running(settings)
-    provisioning.provision(settings)
     yield settings
     embedded.stop(settings)
 
@@ -135,25 +146,44 @@ def ports() -> list[int]:
     return []
 
 
-@pytest.fixture(scope="module")
-def house(make_home: Callable[[], Path], ports: list[int]) -> Iterator[Settings]:
-    """A provisioned server of this file alone, at the port the last file's had: dbt reads its project anew at another address."""
-    settings = settings_for(make_home())
+@contextlib.contextmanager
+def _running(settings: Settings, ports: list[int]) -> Iterator[Settings]:
+    """With its server at the port the last file's had: dbt called by hand reads its project anew at another address."""
     if ports:
-        settings.run.mkdir(parents=True)
         (settings.run / "warehouse.json").write_text(json.dumps({"port": ports[0]}), encoding="utf-8")
     server = embedded.ensure_running(settings)
     ports[:] = ports or [server.port]
-    provisioning.provision(settings)
-    yield settings
-    embedded.stop(settings)
+    try:
+        yield settings
+    finally:
+        embedded.stop(settings)
 
 
 @pytest.fixture(scope="module")
-def installed(house: Settings) -> Settings:
+def house(make_home: Callable[[], Path], homes: Homes, ports: list[int]) -> Iterator[Settings]:
+    """A provisioned server of this file alone."""
+    settings = settings_for(make_home())
+    homes.lay("provisioned", settings.home)
+    with _running(settings, ports):
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def installed(make_home: Callable[[], Path], homes: Homes, ports: list[int]) -> Iterator[Settings]:
     """A ``house`` with ``ops``, the raw tables and the calendar of the contracts as they are; nothing has arrived."""
-    installing.install(house)
-    return house
+    settings = settings_for(make_home())
+    homes.lay("installed", settings.home)
+    with _running(settings, ports):
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def with_airflow(make_home: Callable[[], Path], homes: Homes, ports: list[int]) -> Iterator[Settings]:
+    """As ``installed``, and Airflow's metadata are there; no component of it runs."""
+    settings = settings_for(make_home())
+    homes.lay("with Airflow", settings.home)
+    with _running(settings, ports):
+        yield settings
 
 
 @pytest.fixture(scope="session")
@@ -166,10 +196,9 @@ def dbt_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _dbt_reads_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What dbt has read of the project for one home is laid into the next: reading takes longer than a build of little.
 
-    And it is forked from a process that has imported it, see ``tests/dbt.py``.
+    And it is forked from a process that has imported it, see ``tests/forks.py``.
     """
-    base = tmp_path_factory.getbasetemp()
-    kept = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "partial_parse.msgpack"  # of all workers
+    kept = _of_all_workers(tmp_path_factory) / "partial_parse.msgpack"
     dbt = building.dbt
 
     def with_kept(settings: Settings, *arguments: str, **more: Any) -> list[building.Node]:
@@ -207,6 +236,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A worker that begins a long file last is waited for by all others; so long files begin first."""
     order = {f"test_{name}": place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of the process that all workers belong to."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+        Homes(factory.getbasetemp(), settings_for).remove()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

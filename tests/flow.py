@@ -108,11 +108,13 @@ class Flow:
     def load(self, dataset_id: str) -> list[int]:
         return taking_in.load(self.settings, lookup.contract(self.settings, dataset_id))
 
+    def take_in(self, dataset_id: str) -> dict[int, str]:
+        return taking_in.take_in(self.settings, lookup.contract(self.settings, dataset_id))
+
     def run(self, dataset_id: str) -> None:
         """All steps, as the DAG takes them."""
         self.archive(dataset_id)
-        self.judge(dataset_id)
-        self.load(dataset_id)
+        self.take_in(dataset_id)
 
     def deliver(
         self, dataset_id: str, content: bytes, name: str = "zahlen.csv", at: str = "2023-10-20", **said: Any

@@ -15,7 +15,7 @@ from teilhabe.cli import by_hand
 from teilhabe.raw import loading
 from teilhabe.server import connecting
 from teilhabe.settings import Settings
-from tests import dbt
+from tests import forks
 from tests.conftest import PROJECT
 
 Rows = list[dict[str, Any]]
@@ -79,7 +79,7 @@ class Star:
             "DBT_TARGET_PATH": str(self.work / "target"),
             "DBT_LOG_PATH": str(self.work / "logs"),
         }
-        done = dbt.run("dbt.cli.main", arguments, project, environment)
+        done = forks.run("dbt.cli.main", arguments, project, environment)
         assert (done.returncode != 0) is fails, done.stdout[-6000:]
         return done.stdout
 

@@ -64,8 +64,8 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(installed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    settings = installed
+def desk(with_airflow: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    settings = with_airflow
     flow = Flow(settings, tmp_path_factory.mktemp("drafts"))
     at = f"{YEAR + 1}-01-10"
     flow.deliver(POPULATION, population(GOOD, YEAR - 1), name=f"bevoelkerung_{YEAR - 1}.csv", at=f"{YEAR}-01-10")

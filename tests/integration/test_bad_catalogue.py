@@ -11,7 +11,7 @@ import pytest
 
 from teilhabe.server import connecting
 from teilhabe.settings import Settings
-from tests import dbt as forks
+from tests import forks
 
 PROJECT = Path(__file__).resolve().parents[2]
 CATALOGUE = ("resource_type:seed", "int_indicator__terms", "int_indicator__definitions")

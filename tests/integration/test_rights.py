@@ -122,13 +122,13 @@ def nginx_configuration(folder: Path, port: int, plain: int, secure: int) -> Pat
 
 
 @pytest.fixture(scope="module")
-def site(installed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(with_airflow: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     program = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
     if program is None:
         pytest.skip("no nginx here (sh tests/tools.sh installs it)")
     folder = tmp_path_factory.mktemp("nginx")
     plain, secure = free_port(), free_port()
-    settings = replace(installed, public_url=f"https://localhost:{secure}", trusted_proxies=(PROXY,))
+    settings = replace(with_airflow, public_url=f"https://localhost:{secure}", trusted_proxies=(PROXY,))
     port = processes.port(settings)
     environ = services.component_environment(settings)
     metadata.migrate(settings, environ)

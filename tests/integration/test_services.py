@@ -20,6 +20,7 @@ from teilhabe.errors import ServiceError
 from teilhabe.server import connecting, embedded
 from teilhabe.settings import Settings
 from tests.conftest import settings_for
+from tests.homes import Homes
 from tests.patience import within
 
 DAG = """
@@ -85,9 +86,10 @@ def wait_for_state(api: AirflowApi, dag_id: str, run_id: str, states: set[str]) 
 
 
 @pytest.fixture(scope="module")
-def settings(make_home: Callable[[], Path]) -> Iterator[Settings]:
+def settings(make_home: Callable[[], Path], homes: Homes) -> Iterator[Settings]:
     """One running Airflow for this module; starting it is the expensive part."""
     given = make_settings(make_home())
+    homes.lay("with Airflow", given.home)
     services.up(given)
     yield given
     services.down(given)
@@ -185,11 +187,13 @@ def sleepers(settings: Settings) -> set[int]:
     return pids & {process.pid for process in carriers_of_the_home(settings)}
 
 
-def test_two_homes_that_want_the_same_port_get_one_each(settings: Settings, make_home: Callable[[], Path]) -> None:
+def test_two_homes_that_want_the_same_port_get_one_each(
+    settings: Settings, make_home: Callable[[], Path], homes: Homes
+) -> None:
     """The second has chosen the port while it was free, and finds it taken when its server begins to listen."""
     taken = processes.port(settings)
     other = make_settings(make_home())
-    other.run.mkdir(parents=True)
+    homes.lay("with Airflow", other.home)
     (other.run / "airflow.port").write_text(f"{taken}\n")
     assert not processes.api_server_listens(other)
     said: list[httpx.Request] = []

@@ -17,17 +17,20 @@ import pytest
 from teilhabe.cli import app
 from teilhabe.server import connecting
 from teilhabe.status import reporting
+from tests import forks
 from tests.conftest import PROJECT
 
 
 def teilhabe(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "teilhabe.cli.app", *arguments]
-        if not (program := Path(sys.executable).parent / "teilhabe").exists()
-        else [str(program), *arguments],
-        env={**os.environ, "TEILHABE_HOME": str(home), "NO_COLOR": "1", **environment},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    """A process of its own, forked from one that has imported the command line."""
+    given = {**os.environ, "TEILHABE_HOME": str(home), "NO_COLOR": "1", **environment}
+    return forks.run("teilhabe.cli.app", arguments, Path.cwd(), given)
+
+
+def test_the_program_that_is_installed_is_this_command_line(home: Path) -> None:
+    program = Path(sys.executable).parent / "teilhabe"
+    done = subprocess.run([program, "contracts", "list"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "police__offences" in done.stdout
 
 
 def test_help_names_every_command_and_starts_nothing(home: Path) -> None:

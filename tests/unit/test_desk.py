@@ -8,7 +8,7 @@ import io
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,7 @@ from teilhabe.desk.app import create_app
 from teilhabe.findings import list_contradictions
 from teilhabe.ops import schema
 from teilhabe.raw import loading
-from teilhabe.server import connecting, provisioning
-from teilhabe.server import embedded as server
+from teilhabe.server import connecting
 from teilhabe.settings import Settings, secret
 from tests.conftest import settings_for
 from tests.flow import Flow
@@ -76,18 +75,15 @@ def fake_sign_in(request: Request) -> Account:
 
 
 @pytest.fixture(scope="module")
-def settings(make_home: Callable[[], Path]) -> Iterator[Settings]:
+def settings(house: Settings) -> Settings:
     """A warehouse of this module's own: the desk reads what was committed."""
-    given = settings_for(make_home())
-    server.ensure_running(given)
-    provisioning.provision(given)
+    given = house
     with loading.session(given) as conn:
         schema.install(conn)
         loading.ensure_raw_tables(conn, lookup.contracts(given).values())
         delivery_calendar.refresh(conn, lookup.contracts(given).values(), TODAY)
         conn.execute("update ops.follow_up set since = '2025-01-01'")
-    yield given
-    server.stop(given)
+    return given
 
 
 @pytest.fixture(autouse=True)
