@@ -191,7 +191,7 @@ def test_two_homes_that_want_the_same_port_get_one_each(settings: Settings, make
     """The second has chosen the port while it was free, and finds it taken when its server begins to listen."""
     taken = processes.port(settings)
     other = make_settings(make_home())
-    other.run.mkdir(parents=True)  # not a copy: homes that share secrets take each other's server for their own
+    other.run.mkdir(parents=True)  # not a copy: its accounts and secrets are made anew
     (other.run / "airflow.port").write_text(f"{taken}\n")
     assert not processes.api_server_listens(other)
     said: list[httpx.Request] = []
