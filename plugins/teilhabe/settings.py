@@ -102,9 +102,10 @@ def get_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def prepare_home(settings: Settings) -> None:
-    """Create the directories of the home that are missing; ``secrets`` is for its owner only. Widens nothing."""
-    for directory in (settings.home, settings.inbox, settings.work, settings.logs, settings.run, settings.airflow_home):
+    """Create the directories of the home that are missing; secrets and logs are for its owner only. Widens nothing."""
+    for directory in (settings.home, settings.inbox, settings.work, settings.run, settings.airflow_home):
         directory.mkdir(parents=True, exist_ok=True)
+    settings.logs.mkdir(mode=0o700, exist_ok=True)
     settings.secrets.mkdir(mode=0o700, exist_ok=True)
     if stat.S_IMODE(settings.secrets.stat().st_mode) != 0o700:  # a container's are mounted read-only
         settings.secrets.chmod(0o700)

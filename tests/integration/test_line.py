@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import email
+import email.policy
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
@@ -30,11 +34,12 @@ from teilhabe.airflow.client import AirflowApi
 from teilhabe.airflow.rights import ADMIN
 from teilhabe.contract.parsing import load_contracts
 from teilhabe.decisions.approvals import PUBLISH, REFUSE
+from teilhabe.keeping import checking
 from teilhabe.server import connecting
 from teilhabe.server import embedded as server
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT, settings_for
-from tests.flow import FOREIGNERS, NATURALISATIONS
+from tests.flow import FOREIGNERS, NATURALISATIONS, Flow
 from tests.flow import monitor as monitor_table
 from tests.patience import within
 
@@ -80,6 +85,11 @@ UNMOVED = """
     union all select 'rpt_observation', count(*), max(delivery_id), sum(hashtext(r::text)::numeric) from marts.rpt_observation as r
     union all select 'rpt_indicator', count(*), max(delivery_id), sum(hashtext(i::text)::numeric) from marts.rpt_indicator as i
     order by 1
+"""
+
+
+FIGURES = """
+    select count(*), sum(hashtextextended(i::text, 0)::numeric)::text as digest from marts.indicator_at_release({release}) as i
 """
 
 
@@ -462,6 +472,102 @@ def test_a_stranger_sees_nothing(line: Line, path: str) -> None:
         assert client.get(path).status_code == 401
         assert client.get(path, headers={"Authorization": "Bearer x.y.z"}).status_code in (401, 403)
         assert client.post("/auth/token", json={"username": "admin", "password": "admin"}).status_code == 401
+
+
+def test_a_backup_under_load_becomes_a_home_equal_to_the_digit(
+    line: Line, make_home: Callable[[], Path], tmp_path: Path
+) -> None:
+    """Taken while Airflow judges and loads. What was not taken in yet is taken in by the new home: nothing is lost or doubled."""
+    into = make_home()
+    place = into.parent / "backup"
+    paths = [tmp_path / f"monat_{n:02d}.csv" for n in range(DROPPED)]
+    for n, path in enumerate(paths):
+        path.write_bytes(monitor_table([(2005 + m, "Peine", "K03157", 500 + n) for m in range(3)]))
+    line.teilhabe(
+        "deliver", NATURALISATIONS, *map(str, paths), "--received-at", "2024-02-12", "--from", "office@example"
+    )
+    names = f"file_name like 'monat_%' and dataset_id = '{NATURALISATIONS}'"
+    command = [str(Path(sys.executable).parent / "teilhabe"), "run", "--until-idle"]
+    environment = {**os.environ, "TEILHABE_HOME": str(line.settings.home), "NO_COLOR": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        within(300, lambda: line.sql(f"select 1 from ops.delivery where {names}", "loader"))
+        assert running.poll() is None, "it is still at work"
+        made = line.teilhabe("backup", str(place))
+        said, _ = running.communicate()
+    assert made.returncode == 0 and running.returncode in (0, 3), (made, said)
+    new = settings_for(into)
+    try:
+        done = line.teilhabe("restore", str(place), "--into", str(into))
+        assert done.returncode == 0 and "every table is equal" in done.stdout, done
+        restored = Line(new)
+        what = "delivery_id, dataset_id, file_name, sha256, received_at, received_from"
+        deliveries = restored.sql(f"select {what} from ops.delivery order by 1", "loader")
+        assert deliveries == line.sql(
+            f"select {what} from ops.delivery where delivery_id = any(array{[d['delivery_id'] for d in deliveries]}) order by 1",
+            "loader",
+        )
+        releases = restored.sql("select * from marts.release order by release_id")
+        known = {row["release_id"]: row for row in line.sql("select * from marts.release")}
+        assert releases and all(known[row["release_id"]] == row for row in releases)
+        for row in releases:
+            query = FIGURES.format(release=row["release_id"])
+            [figures] = restored.sql(query)
+            assert [figures] == line.sql(query) and figures["count"]
+        # The manifest may know of more: it lies in the archive, which is copied last.
+        checked = {one.subject: one.problems for one in checking.check(new, full=True)}
+        assert checked["archive"] == checked["raw rows"] == checked["marts"] == []
+        Flow(new, tmp_path).run(NATURALISATIONS)
+        loaded = f"""
+            select d.file_name, d.sha256, d.state, count(r.*) as rows, sum(hashtextextended(r.value || r.period_code, 0)::numeric)::text
+            from ops.delivery as d left join raw.{NATURALISATIONS} as r on r._delivery_id = d.delivery_id
+            where {names} and d.state <> 'duplicate' group by 1, 2, 3 order by 1
+        """
+        assert restored.sql(loaded, "loader") == line.sql(loaded, "loader")
+        assert len(restored.sql(loaded, "loader")) == DROPPED
+    finally:
+        server.stop(new)
+
+
+def test_a_full_archive_is_said_soon_and_the_next_run_goes_on(line: Line, tmp_path: Path) -> None:
+    """For this test the archive is a small file system that somebody fills."""
+    archive = line.settings.home / "archive"
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(archive)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("this account may not mount a file system")
+    try:
+        filler = archive / "fills"
+        with suppress(OSError), filler.open("wb") as out:
+            while True:
+                out.write(b"x" * 65536)
+                out.flush()
+        path = tmp_path / "wenn_platz_ist.csv"
+        path.write_bytes(monitor_table([(2005 + m, "Peine", "K03157", 900) for m in range(3)]))
+        line.teilhabe("deliver", FOREIGNERS, str(path), "--received-at", "2024-03-12", "--from", "office@example")
+        full = line.teilhabe("run", "--until-idle")
+        assert full.returncode == 1 and "Der Speicherplatz ist voll" in full.stdout + full.stderr, full
+        assert "Der Speicherplatz ist voll" in line.teilhabe("status").stdout
+        told = [text for one in line.settings.home.glob("outbox/*.eml") if "Speicherplatz" in (text := as_text(one))]
+        assert len(told) == 1, "the operators hear of it once"
+        states = f"select state from ops.delivery where file_name = '{path.name}'"
+        assert line.sql(states, "loader") == []
+        filler.unlink()
+        done = line.teilhabe("run", "--until-idle")
+        assert done.returncode == 0, done
+        assert line.sql(states, "loader") == [{"state": "loaded"}]
+        assert "Der Speicherplatz ist voll" not in line.teilhabe("status").stdout
+    finally:
+        kept = tmp_path / "kept"
+        shutil.copytree(archive, kept, ignore=shutil.ignore_patterns("fills"))
+        subprocess.run(["umount", "-l", str(archive)], check=True)
+        shutil.copytree(kept, archive, dirs_exist_ok=True)
+
+
+def as_text(message: Path) -> str:
+    parsed = email.message_from_bytes(message.read_bytes(), policy=email.policy.default)
+    body = parsed.get_body(("plain",))
+    return f"{parsed['subject']}\n{body.get_content() if body else ''}"
 
 
 def test_down_leaves_no_process(line: Line) -> None:

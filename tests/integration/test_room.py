@@ -63,8 +63,11 @@ def test_where_nothing_has_room_it_is_said_at_once_and_once(small: Flow) -> None
         small.archive(POPULATION)
     failed = small.ask("select count(*) from ops.outcome where message = 'FullError'")
     assert failed == [(1,)], "one step, not one for each file"
-    with pytest.raises(FullError):
-        running._refuse_without_room(small.settings, [POPULATION])
+    for _ in range(2):
+        with pytest.raises(FullError):
+            running._refuse_without_room(small.settings, [POPULATION])
+    told = small.ask("select count(*) from ops.message where kind = 'operators' and subject ~ 'Speicherplatz voll'")
+    assert told == [(1,)], "the operators hear of it from a run as well, and once"
     said = reporting.status(small.settings, datetime.now(UTC))["no_room"]
     assert said.startswith("Der Speicherplatz ist voll (seit ")
     with loading.session(small.settings) as conn:

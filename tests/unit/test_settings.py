@@ -79,3 +79,4 @@ def test_preparing_a_home_narrows_secrets_and_widens_nothing(tmp_path: Path) -> 
     prepare_home(settings)
     assert stat.S_IMODE(settings.home.stat().st_mode) == 0o700
     assert stat.S_IMODE(settings.secrets.stat().st_mode) == 0o700
+    assert stat.S_IMODE(settings.logs.stat().st_mode) == 0o700, "what logs say is for nobody else on the machine"

@@ -15,11 +15,11 @@ def tell_operators(context: Any) -> None:
         return
     from teilhabe.airflow import runtime
     from teilhabe.errors import FullError, SourceError, TeilhabeError
+    from teilhabe.landing import room
 
     error = context.get("exception")
     if isinstance(error, FullError):
-        # All datasets meet it within minutes; it is one thing to mend.
-        runtime.alert("Speicherplatz voll", str(error), "full")
+        runtime.alert(room.SUBJECT, str(error), room.ALERT)
         return
     if isinstance(error, SourceError):
         subject, key = f"Quelle nicht erreichbar: {instance.dag_id}", f"source:{instance.dag_id}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from teilhabe import ops
@@ -15,8 +17,9 @@ from teilhabe.airflow.names import WAREHOUSE_DAG, delivery_dag_id
 from teilhabe.building import build_status, building
 from teilhabe.contract import lookup
 from teilhabe.contract.model import Contract
-from teilhabe.errors import ServiceError
+from teilhabe.errors import FullError, ServiceError
 from teilhabe.landing import room
+from teilhabe.messages import alerts
 from teilhabe.pipeline.waiting import REGISTER_AGENCY, in_inbox, unfinished, waiting_in_inbox
 from teilhabe.raw import loading
 from teilhabe.settings import Settings
@@ -120,13 +123,22 @@ def run(settings: Settings, datasets: Sequence[str], *, until_idle: bool, tell: 
 
 
 def _refuse_without_room(settings: Settings, datasets: Iterable[str]) -> None:
-    """Every run would fail for the same reason; said once instead.
+    """Every run would fail for the same reason; said once instead: here, in ``status`` and to the operators.
 
     Raises:
         FullError: not even the smallest file that lies in an inbox has room.
     """
-    if sizes := [file.size for name in datasets for file in in_inbox(settings, name)]:
+    sizes = [file.size for name in datasets for file in in_inbox(settings, name)]
+    if not sizes:
+        return
+    try:
         room.require(settings, sizes)
+    except FullError as error:
+        with loading.session(settings) as conn, suppress(FullError), ops.step(conn, "archive"):
+            raise
+        connections = partial(services.connection, settings)
+        alerts.raise_alert(settings, connections, room.SUBJECT, str(error), room.ALERT, datetime.now(UTC))
+        raise
 
 
 def _batches(settings: Settings, contracts: dict[str, Contract], *, include_remote: bool) -> list[list[str]]:

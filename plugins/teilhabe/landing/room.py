@@ -16,6 +16,9 @@ from teilhabe.codes.office_time import spell_moment
 from teilhabe.errors import FullError
 from teilhabe.settings import Settings
 
+SUBJECT, ALERT = "Speicherplatz voll", "full"
+"""What the operators are told, and under which key: all datasets meet it within minutes, and it is one thing to mend."""
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _MARGIN = 1_000_000
 """What file systems and a process in between need besides the files themselves."""

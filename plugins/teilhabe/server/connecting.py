@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,6 +72,8 @@ def client_environment(settings: Settings, database: str) -> dict[str, str]:
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "sslmode": "PGSSLMODE"}
     parameters = _admin_parameters(settings)
     given = {names[key]: value for key, value in parameters.items() if key in names}
+    if authority := os.environ.get("PGSSLROOTCERT"):  # all others that connect read it themselves
+        given["PGSSLROOTCERT"] = authority
     return {**given, "PGDATABASE": database, "LC_ALL": "C", "PGTZ": "UTC"}
 
 
