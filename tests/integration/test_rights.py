@@ -315,6 +315,23 @@ def test_leaving_ends_the_session_for_good(site: Site) -> None:
         assert thief.get("/desk/", headers={"Authorization": f"Bearer {kept}"}).status_code == 401
 
 
+def test_another_password_ends_every_session(site: Site) -> None:
+    """Also at once for a thief's, when the account itself signs in anew; within half a minute where nobody does."""
+    first, _ = sign_in(site, "landkreis", "127.0.0.13")
+    with closing(first), site.client() as thief:
+        kept = {"Authorization": f"Bearer {first.cookies['_token']}"}
+        assert first.get("/desk/").status_code == thief.get("/desk/", headers=kept).status_code == 200
+        accounts.set_password(site.settings, "landkreis", PASSWORDS["landkreis"])  # the same one is another one too
+        again, page = sign_in(site, "landkreis", "127.0.0.14")
+        with closing(again):
+            assert page.status_code == again.get("/desk/").status_code == 200
+            assert thief.get("/desk/", headers=kept).status_code == 401
+            assert thief.get("/api/v2/dags", headers=kept).status_code in (401, 403)
+            # The cookie of Airflow's form would bring a new token for as long as it is taken.
+            assert first.get("/auth/login/").url.path == "/auth/login/" and first.get("/desk/").status_code == 401
+            assert again.get("/desk/").status_code == 200
+
+
 def guess(client: httpx.Client, number: int) -> int:
     return client.post(
         "/auth/token",

@@ -98,7 +98,7 @@ def environment(settings: Settings) -> dict[str, str]:
             "load_examples": False,
             "dags_are_paused_at_creation": False,
             "default_timezone": OFFICE_TIME.key,
-            "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+            "auth_manager": "teilhabe.airflow.sign_in.AuthManager",
             "fernet_key": secret(settings, "airflow_fernet.key", _fernet_key),
             "execution_api_server_url": f"http://127.0.0.1:{port}/execution/",
         },
@@ -476,8 +476,9 @@ def nursery() -> None:
     import airflow.jobs.triggerer_job_runner
 
     if order["prepare"]:
-        import airflow.api_fastapi.app  # the API server needs it too, so import it before the fork
-        import airflow.providers.fab.auth_manager.fab_auth_manager
+        import airflow.api_fastapi.app  # the API server needs both too, so import them before the fork
+
+        from teilhabe.airflow import sign_in  # noqa: F401
 
         # In a fork, so that no open connection of this process reaches the components.
         child = os.fork()
