@@ -1,4 +1,7 @@
-"""``python -m bench.hostile [--files N] [--seed N] [--write]``: changed files, none of which may be loaded wrongly."""
+"""``python -m bench.hostile [--files N] [--seed N] [--write]``: changed files, none of which may be loaded wrongly.
+
+``--only NUMBER --keep FOLDER`` makes single files of a campaign again, says everything about them and keeps them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -17,20 +21,26 @@ LIMITS = {"TEILHABE_READING_MEMORY_MB": "1000", "TEILHABE_READING_CPU_SECONDS": 
 """Half of what is usual in memory, a twentieth in time: the files are small."""
 
 
-def _share(number: int, shares: int, count: int, seed: int, *, demo: bool) -> list[campaign.Outcome]:
+def _share(
+    numbers: Sequence[int], seed: int, tell: Callable[[campaign.Outcome], None], keep: Path | None, *, demo: bool
+) -> list[campaign.Outcome]:
     os.environ.update(LIMITS)
     with tempfile.TemporaryDirectory() as folder:
         wanted = [*files.fixtures(), *files.real(), *(files.of_the_demo() if demo else ())]
         bases = campaign.prepared(wanted, Path(folder))
-        mine = range(number, count, shares)
-        return campaign.run(bases, mine, seed, Path(folder), _tell)
+        return campaign.run(bases, numbers, seed, Path(folder), tell, keep)
 
 
 def _tell(outcome: campaign.Outcome) -> None:
     if outcome.problems:
-        sys.stderr.write(
-            f"{outcome.number} {outcome.base}, {outcome.mutation}: {outcome.state}: {outcome.problems[0]}\n"
-        )
+        _tell_all(outcome)
+
+
+def _tell_all(outcome: campaign.Outcome) -> None:
+    sys.stderr.write(
+        f"{outcome.number} {outcome.base}, {outcome.kind} {outcome.mutation}: {outcome.state} {outcome.rule} "
+        f"({outcome.seconds:.1f} s): {' / '.join(outcome.problems[:5])}\n"
+    )
 
 
 def main() -> int:
@@ -42,11 +52,19 @@ def main() -> int:
         "--no-demo", dest="demo", action="store_false", help="without the demo's files, which take long to make"
     )
     parser.add_argument("--write", action="store_true", help=f"write the table to {RESULT}")
+    parser.add_argument(
+        "--only", type=int, action="append", metavar="NUMBER", help="make this file of the campaign again"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what --only makes")
     given = parser.parse_args()
+    if given.only:
+        if given.keep:
+            given.keep.mkdir(parents=True, exist_ok=True)
+        return 1 if campaign.wrong(_share(given.only, given.seed, _tell_all, given.keep, demo=given.demo)) else 0
     started = time.monotonic()
     with ProcessPoolExecutor(given.processes) as pool:
         shares = [
-            pool.submit(_share, n, given.processes, given.files, given.seed, demo=given.demo)
+            pool.submit(_share, range(n, given.files, given.processes), given.seed, _tell, None, demo=given.demo)
             for n in range(given.processes)
         ]
         outcomes = sorted((one for share in shares for one in share.result()), key=lambda one: one.number)

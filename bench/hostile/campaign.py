@@ -7,6 +7,7 @@ with earlier deliveries; both only ever refuse more.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
 import time
@@ -140,6 +141,7 @@ def run(
     seed: int,
     folder: Path,
     tell: Callable[[Outcome], None] = lambda _: None,
+    keep: Path | None = None,
 ) -> list[Outcome]:
     """Change and read the files of these numbers; every mutation comes about as often as any other."""
     outcomes = []
@@ -156,6 +158,8 @@ def run(
         base, shown = random.choice([one for one in usable if one[0].dataset_id == dataset_id])
         outcome = _one(base, shown, kind, change, number, random, folder)
         outcomes.append(outcome)
+        if keep is not None:
+            shutil.copyfile(folder / "changed", keep / f"{number} {base.name}")
         tell(outcome)
     return outcomes
 

@@ -30,6 +30,8 @@ from tests.faults_workbook import as_ods
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")
 
+FIXTURES = PROJECT / "tests" / "fixtures" / "deliveries"
+
 CHANGES = "register__territorial_changes"
 FOREIGNERS = "state_monitor__foreigners"
 MINIMUM_INCOME = "state_monitor__minimum_income"
@@ -322,6 +324,87 @@ def test_a_workbook_that_is_not_opened(tmp_path: Path, kind: str) -> None:
     found = refused(path)
     assert found.rule == rule if kind != "no XML at all" else found.rule in (rule, "file.not_this_layout")
     assert [p.name for p in tmp_path.iterdir()] == ["mappe.xlsx"]
+
+
+def rewritten(path: Path, part: str, change: Callable[[str], str]) -> Path:
+    """A workbook of the fixtures with one part changed."""
+    with zipfile.ZipFile(FIXTURES / "jobcentre__clients.xlsx") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    before = parts[part].decode()
+    parts[part] = change(before).encode()
+    assert parts[part].decode() != before
+    return zipped(path, parts.items())
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "A1",
+        "ZZ5",
+        "A0",
+        "XFE{row}",
+        "a{row}",
+        "$A${row}",
+        "A99999999",
+        "",
+        "A0{row}",
+        "{row}",
+        "A",
+        "AAAA{row}",
+        " A{row}",
+    ],
+)
+def test_a_cell_that_says_it_is_elsewhere(tmp_path: Path, place: str) -> None:
+    """One program believes the cell, another the row it stands in."""
+    path = rewritten(
+        tmp_path / "x.xlsx",
+        "xl/worksheets/sheet1.xml",
+        lambda text: re.sub(r'<c r="[B-Z]+(7)"', lambda found: f'<c r="{place.format(row=found[1])}"', text, count=1),
+    )
+    assert refused(path, "jobcentre__clients").rule in ("file.unreadable", "file.too_large")
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "1048577", "9" * 30, "", "1.0"])
+def test_a_row_with_a_number_that_no_row_has(tmp_path: Path, number: str) -> None:
+    path = rewritten(
+        tmp_path / "x.xlsx",
+        "xl/worksheets/sheet1.xml",
+        lambda text: text.replace('<row r="7"', f'<row r="{number}"', 1),
+    )
+    assert refused(path, "jobcentre__clients").rule == "file.unreadable"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "worksheets/none.xml",
+        "../../etc/passwd",
+        "http://localhost/x.xml",
+        "worksheets/../worksheets/sheet1.xml",
+    ],
+)
+@pytest.mark.parametrize("sheet", [1, 2])
+def test_a_sheet_that_leads_nowhere_is_not_left_out(tmp_path: Path, sheet: int, target: str) -> None:
+    path = rewritten(
+        tmp_path / "x.xlsx",
+        "xl/_rels/workbook.xml.rels",
+        lambda text: text.replace(f'"/xl/worksheets/sheet{sheet}.xml"', f'"{target}"'),
+    )
+    assert refused(path, "jobcentre__clients").rule == "file.unreadable"
+
+
+def test_two_sheets_that_are_the_same_part(tmp_path: Path) -> None:
+    path = rewritten(
+        tmp_path / "x.xlsx", "xl/_rels/workbook.xml.rels", lambda text: text.replace("sheet2.xml", "sheet1.xml")
+    )
+    assert "zwei Blätter mit demselben Inhalt" in refused(path, "jobcentre__clients").message
+
+
+def test_a_chart_beside_the_table_has_no_cells(tmp_path: Path) -> None:
+    content = openpyxl.load_workbook(FIXTURES / "jobcentre__clients.xlsx")
+    content.create_chartsheet("Diagramm")
+    content.save(tmp_path / "x.xlsx")
+    assert sum(len(table) for table in opened(tmp_path / "x.xlsx", "jobcentre__clients").chunks())
 
 
 def test_a_workbook_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

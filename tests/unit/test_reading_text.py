@@ -16,6 +16,7 @@ from teilhabe.errors import Finding, ReadingError
 from teilhabe.reading import open_reading
 from teilhabe.reading.files import text
 from teilhabe.reading.files.text import Records
+from tests.faults import decoded
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts(PROJECT / "agencies")
@@ -72,6 +73,59 @@ def test_a_quotation_mark_that_is_not_closed_swallows_nothing(lines: list[str]) 
     assert found.open_quote == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "is_stray"),
+    [
+        ('1;"P"eine";2', True),
+        ('1;"Verein "Eintracht" e.V.";2', True),
+        ('"a"b;1;2', True),
+        ('1;2;"a"b', True),
+        ('1;"x,"y",z";2', True),
+        ('1;"Verein ""Eintracht"" e.V.";2', False),
+        ('1;12" Rohr;2', False),
+        ('1;"a;b" ;2', False),
+        ('1;"";"2"', False),
+        ('1;"""a""";2', False),
+    ],
+)
+@pytest.mark.parametrize("size", [3, 1 << 20])
+def test_a_quotation_mark_within_a_text_in_quotation_marks(
+    line: str, is_stray: bool, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "_BLOCK", size)
+    found = Records(";")
+    found.add(["a;b;c", "1;2;3", line, "4;5;6"])
+    assert found.stray_quotes == ({3} if is_stray else set())
+    path = tmp_path / "x.csv"
+    path.write_text(f"a;b;c\n1;2;3\n{line}\n4;5;6\n", encoding="utf-8")
+    assert not (is_stray and text.look(path, ";").is_clean)
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [
+        ("state_monitor__school_leavers.csv", ","),
+        ("state_statistics__naturalisations.csv", ";"),
+        ("state_statistics__population_nationality.csv", ";"),
+        ("jobcentre__programmes.csv", ";"),
+        ("police__offences_municipal.2024.csv", ";"),
+    ],
+)
+def test_nobody_can_tell_what_such_a_text_is_so_its_row_is_refused(name: str, sign: str, tmp_path: Path) -> None:
+    """``"P"eine"`` is Peine, P or nothing: by chance of the program that reads it."""
+    lines = decoded((DELIVERIES / name).read_bytes()).splitlines()
+    at = next(i for i, line in enumerate(lines) if "Peine" in line and line.count(sign) > 2)
+    cells, stray = [cell.strip('"') for cell in lines[at].split(sign)], 'P"eine'
+    lines[at] = sign.join(f'"{cell.replace("Peine", stray)}"' if "Peine" in cell else cell for cell in cells)
+    path = tmp_path / name
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    contract = CONTRACTS[name.partition(".")[0]]
+    reading = open_reading(contract, path, name)
+    list(reading.chunks())
+    told = [one for one in reading.findings if one.rule == "row.stray_quote"]
+    assert told and told[0].row == at + 1 and told[0].severity == "critical" and f"Zeile {at + 1}" in told[0].message
+
+
 def test_a_field_may_go_on_in_the_next_portion() -> None:
     found = Records(";")
     assert found.add(["a;b", '1;"x'], last=False) == ["a;b"]
@@ -88,7 +142,7 @@ def test_lines_are_the_same_whatever_they_end_with(
     monkeypatch.setattr(text, "_BLOCK", size)
     path = tmp_path / "x.csv"
     path.write_bytes("\ufeffä;b\u200b\n1;\u00a02\n3;„4“\n".replace("\n", end).encode())
-    look = text.look(path)
+    look = text.look(path, ";")
     assert (look.is_utf8, look.hidden, look.across, look.returns) == (True, True, False, end in ("\r", "\r\r\n"))
     assert [line for lines, _ in text.decoded_lines(path, "utf-8") for line in lines] == ["ä;b", "1; 2", "3;„4“", ""]
 
@@ -99,7 +153,7 @@ def test_a_good_file_needs_no_copy(tmp_path: Path) -> None:
     ):
         path = tmp_path / str(number)
         path.write_bytes(content)
-        assert text.look(path).is_clean
+        assert text.look(path, ";").is_clean
 
 
 def test_row_numbers_are_those_of_an_editor(tmp_path: Path) -> None:

@@ -12,16 +12,24 @@ import zipfile
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice, product
 from pathlib import Path
 from xml.parsers import expat
 
-from teilhabe.reading.files import hostile, number_formats
+from teilhabe.reading.files import hostile, number_formats, workbook
 from teilhabe.reading.files.number_formats import NumberLook
 from teilhabe.reading.report import Report
 
 COLUMNS = 1 << 14
 """What a sheet can have; a cell's place is ``row * COLUMNS + column``, both counted from 0."""
 
+_ROWS = 1 << 20
+"""What a sheet can have."""
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_COLUMN_NAMES = frozenset(
+    islice(("".join(name) for size in (1, 2, 3) for name in product(_LETTERS, repeat=size)), COLUMNS)
+)
+"""A to XFD, as the places of cells begin."""
 _RAISED = str.maketrans("0123456789()+-=*,", "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾⁺⁻⁼*,")
 _UNIT_POWERS = ("2", "3")
 _MAX_FORMULA = 60
@@ -105,6 +113,10 @@ def of_workbook(path: Path, report: Report) -> dict[str, Appearance]:
     return found
 
 
+class _ContradictionError(Exception):
+    """A sheet says of a cell or a row that it is where it cannot be: one program believes it, another does not."""
+
+
 Start = Callable[[str, dict[str, str]], None]
 End = Callable[[str], None]
 Characters = Callable[[str], None]
@@ -135,6 +147,8 @@ class _Package:
             for block in hostile.inflated(self._path, entry, self._report, rule="file"):
                 parser.Parse(block, False)
             parser.Parse(b"", True)
+        except _ContradictionError as error:
+            raise workbook.contradictory(self._report, str(error)) from None
         except expat.ExpatError as error:
             raise self._report.error(
                 "file.unreadable",
@@ -325,6 +339,8 @@ class _Sheet:
         self._notable = {str(number): number for number, look in enumerate(found.kinds) if look.matters}
         self._parser = parser
         self._row = self._column = -1
+        self._label = ""
+        """The number of the row as the places of its cells end."""
         self._reference: str | None = None
         self._kind: str | None = None
         self._formula: list[str] | None = None
@@ -345,6 +361,8 @@ class _Sheet:
             reference = attributes.get("r")
             if reference is None:
                 self._column = (self._column if self._reference is None else _column_of(self._reference)) + 1
+            elif not (reference.endswith(self._label) and reference.removesuffix(self._label) in _COLUMN_NAMES):
+                raise _ContradictionError(f"eine Zelle „{reference[:20]}“ in Zeile {self._label}")
             self._reference = reference
             self._kind = attributes.get("t")
             if attributes.get("s") in self._notable:
@@ -380,9 +398,13 @@ class _Sheet:
         self._parser.CharacterDataHandler = self._characters
 
     def _start_row(self, attributes: dict[str, str]) -> None:
-        number = _number(attributes.get("r"))
-        self._row = number - 1 if number else self._row + 1
+        said = attributes.get("r")
+        self._row = self._row + 1 if said is None else _number(said) - 1
+        self._label = str(self._row + 1)
+        if not 0 <= self._row < _ROWS:
+            raise _ContradictionError(f"eine Zeile mit der Nummer „{(said or self._label)[:20]}“")
         self._column = -1
+        self._reference = None
         if _is_on(attributes.get("hidden")) or _is_below(attributes.get("ht"), _LEAST_HEIGHT):
             self._found.hidden_rows.append(self._row)
 

@@ -92,7 +92,7 @@ class Source:
     @cached_property
     def look(self) -> text.Look:
         """What the bytes of a text hold that its readers must not meet."""
-        return text.look(self.path)
+        return text.look(self.path, self.delimiter)
 
     @cached_property
     def encoding(self) -> Encoding:
@@ -218,6 +218,11 @@ class Source:
 
     def rows(self, records: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         return records if self._records is None else self._records.rows(records)
+
+    @property
+    def stray_quotes(self) -> set[int]:
+        """Numbers of the lines, as far as they were read, with a quotation mark where nobody can tell what it encloses."""
+        return self._records.stray_quotes if self._records else set()
 
     @cached_property
     def blank_lines(self) -> frozenset[int]:
@@ -360,7 +365,9 @@ class Source:
                 try:
                     sheet = book.get_sheet_by_name(name)
                 except python_calamine.WorksheetNotFound:
-                    continue  # a chart has no cells
+                    if self.kind == "xlsx" and name not in self.facts.without_cells:
+                        raise workbook.contradictory(self.report, f"das Blatt „{name}“ ist nicht zu finden") from None
+                    continue
                 area += sheet.total_height * sheet.total_width
                 if area > workbook.MAX_AREA:
                     raise workbook.too_many_cells(self.report)

@@ -65,16 +65,18 @@ class Look:
     """Invisible characters, spaces other than the usual one, or umlauts written as two signs."""
     across: bool
     """An odd number of quotation marks in a line: a quoted field may go on in the next."""
+    within: bool
+    """A quotation mark with text on both sides: it may be one of a field that others enclose."""
 
     @property
     def is_clean(self) -> bool:
-        return not (self.returns or self.hidden or self.across)
+        return not (self.returns or self.hidden or self.across or self.within)
 
 
-def look(path: Path) -> Look:
+def look(path: Path, delimiter: str) -> Look:
     """One pass over all bytes, at the speed of searching memory where there is nothing to find."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    is_utf8, returns, hidden, across = True, False, False, False
+    is_utf8, returns, hidden, across, within = True, False, False, False, False
     tail, quotes = b"", 0
     with path.open("rb") as stream:
         if stream.read(len(BOM)) != BOM:
@@ -95,6 +97,7 @@ def look(path: Path) -> Look:
                 )
             if not across and (quotes or b'"' in block):
                 across, quotes = _is_odd(block, quotes)
+            within = within or (b'"' in tail + block and _has_quote_within(tail + block, delimiter))
             tail = block[-2:]
     try:
         decoder.decode(b"", final=True)
@@ -103,7 +106,7 @@ def look(path: Path) -> Look:
     hidden = hidden or tail.endswith(_END_OF_FILE)
     if not is_utf8 and not hidden:
         hidden = _has_any(path, (b"\xa0", b"\xad"))
-    return Look(is_utf8, returns, hidden, across)
+    return Look(is_utf8, returns, hidden, across, within)
 
 
 def _is_odd(block: bytes, before: int) -> tuple[bool, int]:
@@ -117,6 +120,15 @@ def _is_odd(block: bytes, before: int) -> tuple[bool, int]:
     per_line = np.diff(until, prepend=0)
     per_line[0] += before
     return bool((per_line % 2).any()), len(quotes) - int(until[-1])
+
+
+def _has_quote_within(block: bytes, delimiter: str) -> bool:
+    data = np.frombuffer(block, dtype=np.uint8)
+    if len(data) < 3:
+        return False
+    is_end = np.isin(data, np.frombuffer(f'"\r\n{delimiter}'.encode(), dtype=np.uint8))
+    is_quote = data[1:-1] == ord('"')
+    return bool((is_quote & ~is_end[:-2] & ~is_end[2:]).any())
 
 
 def _has_lone_return(block: bytes) -> bool:
@@ -230,6 +242,8 @@ class Records:
         """The first line whose quotation mark is never closed; it is left as it is, and refused where it matters."""
         self.above = 0
         """Lines left out above the first."""
+        self.stray_quotes: set[int] = set()
+        """Lines of records with a quotation mark within a field that others enclose: which text was meant, nobody can tell."""
         self._delimiter = delimiter
         self._begun = False
         self._held: list[str] = []
@@ -263,6 +277,8 @@ class Records:
                     self.open_quote = self._lines + 1
             end = at if end is None else end
             records.append(line if end == at else " ".join(lines[at : end + 1]))
+            if '"' in line and _has_stray_quote(records[-1], self._delimiter):
+                self.stray_quotes.add(self._lines + 1)
             self._records += 1
             self._lines += end + 1 - at
             if end > at:
@@ -337,6 +353,32 @@ def _is_inside(line: str, delimiter: str, inside: bool) -> bool | None:
         at = line.find(delimiter, at) + 1
         if not at:
             return False
+
+
+def _has_stray_quote(record: str, delimiter: str) -> bool:
+    """Whether something other than a delimiter follows the quotation mark that closes a field."""
+    at = 0
+    while (at := _field_with_quote(record, delimiter, at)) >= 0:
+        at += 1
+        while (at := record.find('"', at)) >= 0 and record.startswith('""', at):
+            at += 2
+        if at < 0:
+            return False
+        end = record.find(delimiter, at)
+        if record[at + 1 : len(record) if end < 0 else end].strip():
+            return True
+        if end < 0:
+            return False
+        at = end + 1
+    return False
+
+
+def _field_with_quote(record: str, delimiter: str, at: int) -> int:
+    """Where the next field that is enclosed in quotation marks begins, at or after the beginning of one; -1 without any."""
+    if record.startswith('"', at):
+        return at
+    found = record.find(f'{delimiter}"', at)
+    return found + 1 if found >= 0 else -1
 
 
 def decoded_lines(path: Path, encoding: str, errors: str = "strict") -> Iterator[tuple[list[str], bool]]:

@@ -41,6 +41,8 @@ MAX_INDEX_BYTES = 5_000_000
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _NEVER_READ = ("customxml/", "docprops/")
 """What add-ins (Power Query writes UTF-16 there) and the program itself note down: only its size matters."""
+_READ_AS_A_WHOLE = ("xl/workbook.xml", "xl/_rels/workbook.xml.rels", "[content_types].xml")
+_NO_CELLS = ("/chartsheet", "/dialogsheet")
 _PREFIX = re.compile(rb"<(/?)[A-Za-z_][\w.\-]*:")
 _EXTERNAL = re.compile(rb"\[\d+\][^\[\]<>!]*!")
 _REFERENCE = re.compile(rb"""\br\s{0,9}=\s{0,9}["']([A-Za-z]{0,4})(\d{0,9})["']""")
@@ -61,6 +63,8 @@ class Facts:
     """Names of hidden and very hidden sheets."""
     external: bool = False
     """Links to other workbooks are stored, but no cell depends on one."""
+    without_cells: frozenset[str] = frozenset()
+    """Names of sheets that have no cells, because they are charts or dialogs."""
     pivot_fields: tuple[str, ...] = ()
     """Column names of the tables behind pivot tables, whose rows lie in the file whether a sheet shows them or not."""
 
@@ -84,7 +88,7 @@ def _inspect_xlsx(path: Path, report: Report) -> Facts:
     parts = hostile.entries(path, report, MAX_PARTS, rule="file")
     names = {part.filename.replace("\\", "/").lower().lstrip("/"): part for part in parts}
     if len(names) != len(parts):
-        raise _contradictory(report, "derselbe Teil zweimal")
+        raise contradictory(report, "derselbe Teil zweimal")
     if any(part.flag_bits & 1 for part in parts):
         raise _encrypted(report)
     if any(name.endswith("vbaproject.bin") or "/macrosheets/" in name for name in names):
@@ -99,16 +103,18 @@ def _inspect_xlsx(path: Path, report: Report) -> Facts:
     scan = _Scan(report, path)
     external = any(name.startswith("xl/externallinks/") for name in names)
     pivot: list[str] = []
-    index = b""
-    for name, part in sorted(names.items()):
+    index = relations = b""
+    for name, part in sorted(names.items(), key=lambda one: (one[0] != "xl/workbook.xml", one[0])):
         if not name.endswith((".xml", ".rels", ".vml")):
             continue
         if name.startswith(_NEVER_READ):
             scan.unread(part)
-        elif name == "xl/workbook.xml" or "/pivotcache/pivotcachedefinition" in name or name == "[content_types].xml":
+        elif name in _READ_AS_A_WHOLE or "/pivotcache/pivotcachedefinition" in name:
             content = scan.whole(part)
             if name == "xl/workbook.xml":
                 index = content
+            elif name == "xl/_rels/workbook.xml.rels":
+                relations = content
             elif name == "[content_types].xml":
                 if b"macroEnabled" in content:
                     raise _macros(report)
@@ -116,7 +122,7 @@ def _inspect_xlsx(path: Path, report: Report) -> Facts:
                 pivot += _attributes(content, "cacheField", "name", report)
         else:
             scan.part(part, is_sheet="/worksheets/" in name, is_strings="sharedstrings" in name)
-    return Facts(_hidden(index, report), external, tuple(pivot))
+    return Facts(_hidden(index, report), external, _without_cells(index, relations, report), tuple(pivot))
 
 
 class _Scan:
@@ -161,11 +167,11 @@ class _Scan:
             if len(carry) > MAX_TEXT:
                 self._check_texts(carry)
             if len(carry) > 4 * MAX_TEXT:
-                raise _contradictory(self.report, "ein Blatt ohne Zeilen und Zellen")
+                raise contradictory(self.report, "ein Blatt ohne Zeilen und Zellen")
             self._count(chunk, area, is_sheet=is_sheet, is_strings=is_strings)
         self._count(carry, area, is_sheet=is_sheet, is_strings=is_strings)
         if area.has_one_twice():
-            raise _contradictory(self.report, "dieselbe Zelle zweimal")
+            raise contradictory(self.report, "dieselbe Zelle zweimal")
 
     def _count(self, chunk: bytes, area: _Area, *, is_sheet: bool, is_strings: bool) -> None:
         if not chunk:
@@ -173,7 +179,7 @@ class _Scan:
         _check_markup(chunk, self.report)
         self._check_texts(chunk)
         if (is_sheet or is_strings) and _INTERRUPTED.search(chunk):
-            raise _contradictory(self.report, "ein Wert mit etwas anderem darin")
+            raise contradictory(self.report, "ein Wert mit etwas anderem darin")
         if is_strings:
             self.strings += chunk.count(b"<si")
             self._texts.extend(chunk)
@@ -369,7 +375,7 @@ def _check_markup(chunk: bytes, report: Report) -> None:
             expected="eine Arbeitsmappe, wie Excel sie speichert",
         )
     if b"\0" in chunk:
-        raise _contradictory(report, "XML in einer anderen Kodierung als UTF-8")
+        raise contradictory(report, "XML in einer anderen Kodierung als UTF-8")
 
 
 def _hidden(index: bytes, report: Report) -> tuple[str, ...]:
@@ -377,18 +383,40 @@ def _hidden(index: bytes, report: Report) -> tuple[str, ...]:
     if len(names) > MAX_SHEETS:
         raise _too_many_sheets(report, len(names))
     if len({name.casefold() for name in names}) != len(names):
-        raise _contradictory(report, "zwei Blätter mit demselben Namen")
+        raise contradictory(report, "zwei Blätter mit demselben Namen")
     states = _attributes(index, "sheet", "state", report)
     return tuple(name for name, state in zip(names, states, strict=True) if state not in ("", "visible"))
 
 
+def _without_cells(index: bytes, relations: bytes, report: Report) -> frozenset[str]:
+    """The sheets that are charts or dialogs; refused where two sheets are the same part of the file."""
+    kinds = {one.get("Id", ""): one for one in _tags(relations, "Relationship", report)} if relations else {}
+    found: set[str] = set()
+    seen: set[str] = set()
+    for sheet in _tags(index, "sheet", report):
+        identity = next((value for key, value in sheet.items() if key.endswith(":id")), "")
+        relation = kinds.get(identity, {})
+        target = relation.get("Target", "")
+        if target and target in seen:
+            raise contradictory(report, "zwei Blätter mit demselben Inhalt")
+        seen.add(target)
+        if relation.get("Type", "").endswith(_NO_CELLS):
+            found.add(sheet.get("name", ""))
+    return frozenset(found)
+
+
 def _attributes(content: bytes, tag: str, attribute: str, report: Report) -> list[str]:
     """The values of an attribute of all tags of a name, empty where a tag has none; ``content`` has no DOCTYPE."""
-    found: list[str] = []
+    return [one.get(attribute, "") for one in _tags(content, tag, report)]
+
+
+def _tags(content: bytes, tag: str, report: Report) -> list[dict[str, str]]:
+    """The attributes of all tags of a name; ``content`` has no DOCTYPE."""
+    found: list[dict[str, str]] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
         if name.rpartition(":")[2] == tag:
-            found.append(attributes.get(attribute, ""))
+            found.append(attributes)
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
@@ -586,7 +614,8 @@ def _macros(report: Report) -> Exception:
     )
 
 
-def _contradictory(report: Report, found: str) -> Exception:
+def contradictory(report: Report, found: str) -> Exception:
+    """The refusal of a workbook of which two programs would show different things."""
     return report.error(
         "file.unreadable",
         f"Die Arbeitsmappe ist widersprüchlich ({found}) und wird nicht geöffnet; bitte mit Excel neu speichern und senden.",

@@ -164,6 +164,7 @@ class Reading(Telling, ABC):
         for columns in self._with_keys():
             self._check_territory(columns)
             self._check_period(columns)
+            self._check_quotes(columns["_row_number"])
             if "period_code" in columns and self.layout.validity:
                 periods.update(code for code in pc.unique(columns["period_code"]).to_pylist() if code)
             table = self._as_seen(self._conform(columns), seen)
@@ -183,6 +184,21 @@ class Reading(Telling, ABC):
         self._check_validity(periods)
         if not rows:
             raise self._no_rows()
+
+    def _check_quotes(self, rows: pa.Array) -> None:
+        """Where a quotation mark stands within a text in quotation marks, every program reads another text."""
+        stray = self.source.stray_quotes
+        wrong = sorted(stray.intersection(rows.to_pylist())) if stray else []
+        if wrong:
+            self.report.rows(
+                "critical",
+                "row.stray_quote",
+                "mitten in einem Text, der in Anführungszeichen steht, steht noch ein Anführungszeichen; welcher Text gemeint "
+                "ist, ist nicht zu erkennen",
+                [Evidence(row, None, None) for row in wrong[:EVIDENCE_LIMIT]],
+                expected='Anführungszeichen im Text doppelt ("")',
+                count=len(wrong),
+            )
 
     def _as_seen(self, table: pa.Table, seen: AsSeen) -> pa.Table:
         """The table held against what people see of its cells, where it comes from a sheet."""
