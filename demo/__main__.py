@@ -21,7 +21,7 @@ from demo import files
 from demo.county import COUNTY, MUNICIPALITIES
 from demo.handout import LOADED, Handout
 from teilhabe import landing
-from teilhabe.airflow import running, services
+from teilhabe.airflow import configuration, running, services
 from teilhabe.cli.common import dsn_without_password, out, prepare, progress_lines
 from teilhabe.errors import TeilhabeError
 from teilhabe.messages.outbox import FOLDER
@@ -271,7 +271,7 @@ def _show_messages(settings: Settings) -> None:
 
 
 def _show_next(settings: Settings) -> None:
-    info = services.info(settings)
+    info = configuration.info(settings)
     out.print(f"""
 Airflow     {info.ui_url}{info.login_hint}
 Warehouse   {dsn_without_password(settings)}  password in {settings.secrets}/warehouse_analyst.password

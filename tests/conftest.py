@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from teilhabe import ops
-from teilhabe.building import building, dbt_reading
+from teilhabe.building import building, dbt_kept
 from teilhabe.ops import schema
 from teilhabe.raw import loading
 from teilhabe.server import embedded
@@ -204,12 +204,12 @@ def _dbt_reads_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     def with_kept(settings: Settings, *arguments: str, **more: Any) -> list[building.Node]:
         its = settings.work / "dbt" / kept.name
         if kept.exists() and not its.exists():
-            dbt_reading.place(kept, its)
+            dbt_kept.place(kept, its)
         try:
             return dbt(settings, *arguments, **more)
         finally:
             if its.exists() and settings.project == PROJECT and not kept.exists():
-                dbt_reading.place(its, kept)
+                dbt_kept.place(its, kept)
 
     def forked(command: Sequence[str], settings: Settings, environment: Mapping[str, str]) -> Any:
         return forks.run(command[2], command[3:], settings.dbt_project, environment)

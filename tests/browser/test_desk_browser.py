@@ -22,7 +22,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from teilhabe import landing
-from teilhabe.airflow import accounts, rights, services
+from teilhabe.airflow import accounts, configuration, rights, services
 from teilhabe.airflow.client import AirflowApi
 from teilhabe.contract import delivery_calendar, lookup
 from teilhabe.desk.app import create_app
@@ -84,7 +84,7 @@ def desk(with_airflow: Settings, tmp_path_factory: pytest.TempPathFactory) -> It
         make_accounts(settings)
         yield Desk(
             settings,
-            services.info(settings).ui_url,
+            configuration.info(settings).ui_url,
             refused,
             incident_of(flow, refused),
             incident_of(flow, other),

@@ -29,7 +29,7 @@ from demo import faults, files, genesis, monitor, offices, police, register
 from demo.county import MUNICIPALITIES, County
 from demo.handout import DUPLICATE, REFUSED, Handout
 from teilhabe import landing
-from teilhabe.airflow import metadata, services
+from teilhabe.airflow import configuration, metadata, services
 from teilhabe.airflow.client import AirflowApi
 from teilhabe.airflow.rights import ADMIN
 from teilhabe.contract.parsing import load_contracts
@@ -468,7 +468,7 @@ def test_a_second_run_changes_nothing(line: Line) -> None:
     ["/api/v2/dags", "/api/v2/connections", "/api/v2/dags/warehouse/dagRuns", "/ui/dags", "/api/v2/importErrors"],
 )
 def test_a_stranger_sees_nothing(line: Line, path: str) -> None:
-    with httpx.Client(base_url=services.info(line.settings).ui_url, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=configuration.info(line.settings).ui_url, trust_env=False, timeout=30) as client:
         assert client.get(path).status_code == 401
         assert client.get(path, headers={"Authorization": "Bearer x.y.z"}).status_code in (401, 403)
         assert client.post("/auth/token", json={"username": "admin", "password": "admin"}).status_code == 401

@@ -28,7 +28,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from teilhabe.airflow import accounts, metadata, processes, services
+from teilhabe.airflow import accounts, metadata, processes
+from teilhabe.airflow.configuration import component_environment
 from teilhabe.airflow.rights import AUTOMATION, roles_for
 from teilhabe.contract import lookup
 from teilhabe.desk import protection
@@ -130,7 +131,7 @@ def site(with_airflow: Settings, tmp_path_factory: pytest.TempPathFactory) -> It
     plain, secure = free_port(), free_port()
     settings = replace(with_airflow, public_url=f"https://localhost:{secure}", trusted_proxies=(PROXY,))
     port = processes.port(settings)
-    environ = services.component_environment(settings)
+    environ = component_environment(settings)
     metadata.migrate(settings, environ)
     contracts = lookup.contracts(settings).values()
     accounts.add(
@@ -396,7 +397,7 @@ def test_what_people_did_to_accounts_stays_over_the_next_start(site: Site) -> No
     accounts.set_active(settings, "sportbund", active=False)
     before = hashes_of(settings)
     assert not before["sportbund"][1] and AUTOMATION in before
-    metadata.set_up(settings, services.component_environment(settings))  # what ``up`` does after an update
+    metadata.set_up(settings, component_environment(settings))  # what ``up`` does after an update
     assert hashes_of(settings) == before
     assert not (settings.secrets / "airflow_admin.password").exists()
     with site.client("127.0.0.28") as client:

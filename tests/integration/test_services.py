@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from teilhabe.airflow import processes, services
+from teilhabe.airflow import configuration, processes, services
 from teilhabe.airflow.client import AirflowApi
 from teilhabe.errors import ServiceError
 from teilhabe.server import connecting, embedded
@@ -119,13 +119,13 @@ def test_up_again_returns_what_is_there(settings: Settings, api: AirflowApi) -> 
     before = {process.pid for process in carriers_of_the_home(settings)}
     said: list[str] = []
     again = services.up(settings, said.append)
-    assert said == [] and again == services.info(settings)
+    assert said == [] and again == configuration.info(settings)
     recorded = {entry.pid for entry in processes.State.read(settings).processes.values()}
     assert len(recorded) == 4 and recorded <= before
 
 
 def test_strangers_get_nothing(settings: Settings, api: AirflowApi) -> None:
-    address = services.info(settings).ui_url
+    address = configuration.info(settings).ui_url
     assert address.startswith("http://127.0.0.1:")
     with httpx.Client(base_url=address, trust_env=False) as stranger:
         assert stranger.get("/api/v2/dags").status_code == 401

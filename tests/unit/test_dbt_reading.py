@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from teilhabe.building import building, dbt_reading, dbt_run
+from teilhabe.building import building, dbt_kept, dbt_run
 
 
 def test_a_home_begins_with_what_set_up_has_read_and_keeps_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     kept, target = tmp_path / "kept" / dbt_run.READ, tmp_path / "target"
-    monkeypatch.setattr(dbt_reading, "kept", lambda: kept)
+    monkeypatch.setattr(dbt_kept, "kept", lambda: kept)
     building._begin_with_what_was_read(target)
     assert not target.exists(), "set-up has kept nothing: dbt reads"
-    dbt_reading.place(Path(__file__), kept)
+    dbt_kept.place(Path(__file__), kept)
     building._begin_with_what_was_read(target)
     assert (target / dbt_run.READ).read_bytes() == Path(__file__).read_bytes()
     (target / dbt_run.READ).write_text("read since")

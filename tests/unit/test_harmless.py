@@ -57,7 +57,7 @@ def test_a_cell_that_begins_with_a_tab_or_a_new_line_is_marked() -> None:
 
 def test_only_one_place_writes_csv_for_people() -> None:
     """The others write files for machines: fixtures, seeds and examples of deliveries."""
-    for_machines = {"harmless.py", "proposing.py", "scaffold.py", "examples.py"}
+    for_machines = {"harmless.py", "fixtures.py", "scaffold.py", "examples.py"}
     found = {
         path.name
         for path in (PROJECT / "plugins").rglob("*.py")

@@ -10,7 +10,7 @@ import pytest
 from authlib.integrations.flask_client import OAuth
 from flask_appbuilder import const
 
-from teilhabe.airflow import rights, services
+from teilhabe.airflow import configuration, rights
 from teilhabe.airflow.rights import COUNTY, HAND_IN, READ, WAIVE, office_role, roles_for
 from teilhabe.contract import lookup
 from teilhabe.errors import ContractError, TeilhabeError
@@ -112,18 +112,18 @@ def home(tmp_path: Path) -> Settings:
 
 
 def test_the_countys_own_way_to_sign_in_is_taken_and_left_alone(home: Settings) -> None:
-    generated = services.login_config(home)
+    generated = configuration.login_config(home)
     assert generated.parent == home.airflow_home and "AUTH_TYPE = 1" in generated.read_text()
     own = home.home / "webserver_config.py"
     own.write_text("AUTH_TYPE = 2  # of the county\n")
-    assert services.login_config(home) == own
+    assert configuration.login_config(home) == own
     assert own.read_text() == "AUTH_TYPE = 2  # of the county\n"
 
 
 def test_a_way_to_sign_in_that_is_no_python_is_told_before_anything_starts(home: Settings) -> None:
     (home.home / "webserver_config.py").write_text("AUTH_TYPE = 2\nAUTH_LDAP_SERVER = ldaps://x\n")
     with pytest.raises(ContractError, match=r"webserver_config.py, line 2: this is no Python"):
-        services.login_config(home)
+        configuration.login_config(home)
 
 
 def examples() -> dict[str, str]:
@@ -140,7 +140,7 @@ def test_the_examples_of_the_handbook_are_taken(kind: str, home: Settings, monke
     (home.home / "webserver_config.py").write_text(examples()[kind])
     monkeypatch.setattr(Path, "read_text", lambda self: "secret\n")
     config = flask.Config(str(home.home))
-    assert config.from_pyfile(str(services.login_config(home)))
+    assert config.from_pyfile(str(configuration.login_config(home)))
     assert config["AUTH_TYPE"] == getattr(const, kind) and config["AUTH_USER_REGISTRATION"] is False
     if kind == "AUTH_OAUTH":
         [provider] = config["OAUTH_PROVIDERS"]

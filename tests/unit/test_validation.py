@@ -21,6 +21,7 @@ from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import EVIDENCE_LIMIT, ContractError, Evidence, Finding, Severity
 from teilhabe.reading import open_reading
 from teilhabe.reading.layouts.column_places import ColumnPlaces
+from teilhabe.validation import rows as rows_judged
 from teilhabe.validation import verdict as validation
 from teilhabe.validation.expectation_runs import Expectation, run_expectations
 from teilhabe.validation.register import Register
@@ -222,7 +223,7 @@ def test_the_register_is_not_checked_against_itself(judge: Judge) -> None:
 
 
 def test_evidence_is_capped_the_count_is_complete(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validation, "EVIDENCE_LIMIT", 200)
+    monkeypatch.setattr(rows_judged, "EVIDENCE_LIMIT", 200)
     rows = [row(value="-1" if n % 2 else "5", sex="male") for n in range(500)]
     for chunk_size in (1_000_000, 120):
         finding = only(judge(*rows, chunk_size=chunk_size))

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from teilhabe.airflow import metadata, processes, services
+from teilhabe.airflow import configuration, metadata, processes
 from teilhabe.airflow.client import PASSWORD_FILE
 from teilhabe.airflow.rights import ADMIN, ALWAYS, AUTOMATION, DELIVERIES, HAND_IN, READ, Role, is_of_office
 from teilhabe.errors import ServiceError, TeilhabeError
@@ -78,7 +78,7 @@ def ask(settings: Settings, what: str, **given: Any) -> Any:
         TeilhabeError: why it cannot be.
     """
     embedded.ensure_running(settings)
-    environ = services.component_environment(settings)
+    environ = configuration.component_environment(settings)
     metadata.migrate(settings, environ)
     with processes.private_log(settings, "accounts") as output:
         done = subprocess.run(

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from teilhabe.airflow import metadata, services
+from teilhabe.airflow import configuration, metadata
 from teilhabe.airflow.processes import COMPONENTS
 from teilhabe.errors import TeilhabeError
 from teilhabe.pipeline import installing
@@ -67,11 +67,11 @@ def main(arguments: Sequence[str]) -> None:
     if arguments[0] == "init":
         provisioning.provision(settings)
         installing.install(settings)
-        metadata.migrate(settings, services.component_environment(settings))
+        metadata.migrate(settings, configuration.component_environment(settings))
         if place := os.environ.get(HAND_OUT):
             hand_out(settings, Path(place))
         return
-    environ = {**services.component_environment(settings), **os.environ}
+    environ = {**configuration.component_environment(settings), **os.environ}
     os.chdir(settings.airflow_home)
     command = [sys.executable, "-m", "airflow", *COMPONENTS[arguments[0]]]
     os.execve(command[0], command, environ)  # noqa: S606 - it becomes the container's process and gets its signals

@@ -76,7 +76,7 @@ def set_up(settings: Settings, environ: Mapping[str, str]) -> None:
     """Run `bootstrap` in a process of its own: importing Airflow reconfigures everything."""
     with processes.private_log(settings, "start") as output:
         done = subprocess.run(
-            [sys.executable, "-c", "from teilhabe.airflow.metadata import bootstrap; bootstrap()"],
+            [sys.executable, "-c", "from teilhabe.airflow.bootstrapping import bootstrap; bootstrap()"],
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -87,20 +87,6 @@ def set_up(settings: Settings, environ: Mapping[str, str]) -> None:
     if done.returncode != 0:
         message = f"Airflow's metadata database could not be prepared; look at {processes.log_path(settings, 'start')}."
         raise ServiceError(message)
-
-
-def bootstrap() -> None:
-    """Runs in a process of its own: create or migrate the metadata database, its roles and first accounts."""
-    from airflow.models.pool import Pool
-    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
-    from airflow.utils import db
-
-    from teilhabe.airflow import accounts
-
-    db.initdb()
-    Pool.create_or_update_pool(Pool.DEFAULT_POOL_NAME, slots=SLOTS, description="All tasks", include_deferred=False)
-    with get_application_builder() as builder:
-        accounts.prepare(builder.sm)
 
 
 _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from teilhabe import ops
-from teilhabe.building import dbt_run, held_deliveries, macros, observation_union, releasing, selection
+from teilhabe.building import dbt_kept, dbt_run, held_deliveries, macros, observation_union, releasing, selection
 from teilhabe.contract.parsing import load_contracts
 from teilhabe.errors import WarehouseError
 from teilhabe.raw import loading
@@ -267,10 +267,8 @@ def dbt(settings: Settings, *arguments: str, taken_in_until: int | None = None) 
 
 def _begin_with_what_was_read(target: Path) -> None:
     """A home that has not read the project takes it from set-up, see ``dbt_reading``."""
-    from teilhabe.building import dbt_reading
-
-    if not (target / dbt_run.READ).exists() and dbt_reading.kept().exists():
-        dbt_reading.place(dbt_reading.kept(), target / dbt_run.READ)
+    if not (target / dbt_run.READ).exists() and dbt_kept.kept().exists():
+        dbt_kept.place(dbt_kept.kept(), target / dbt_run.READ)
 
 
 def run_dbt(settings: Settings, arguments: Sequence[str], target: Path, environment: Mapping[str, str]) -> list[Node]:

@@ -6,19 +6,13 @@ Reading takes longer than building a few files. dbt itself sees what has changed
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from teilhabe.building import building
+from teilhabe.building.dbt_kept import kept, place
 from teilhabe.building.dbt_run import READ
 from teilhabe.settings import Settings, get_settings
-
-
-def kept() -> Path:
-    """Belongs to the environment: another version of dbt reads otherwise."""
-    return Path(sys.prefix) / "share" / "teilhabe" / READ
 
 
 def keep(settings: Settings) -> None:
@@ -33,14 +27,6 @@ def keep(settings: Settings) -> None:
             settings, ["parse"], target, {**os.environ, "DBT_LOG_PATH": folder, "TEILHABE_TAKEN_IN_UNTIL": ""}
         )
         place(target / READ, kept())
-
-
-def place(source: Path, target: Path) -> None:
-    """Copy it in one step: others may be reading the one that is there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_suffix(f".{os.getpid()}")
-    shutil.copyfile(source, draft)
-    draft.replace(target)
 
 
 if __name__ == "__main__":

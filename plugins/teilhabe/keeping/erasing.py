@@ -18,7 +18,8 @@ from teilhabe import landing, ops
 from teilhabe.codes import wording
 from teilhabe.codes.office_time import spell_moment
 from teilhabe.decisions import acts, withdrawing
-from teilhabe.keeping import backup, removing
+from teilhabe.keeping import removing
+from teilhabe.keeping.holding import holding
 from teilhabe.settings import Settings
 from teilhabe.system import locks
 
@@ -81,7 +82,7 @@ def erase(
         is_new,
         now if known is None or is_new else known.at,
         removing.needed_by(conn, delivery.sha256),
-        backup.holding(conn, delivery.sha256, delivery.received_at),
+        holding(conn, delivery.sha256, delivery.received_at),
         counts_again,
         was_counted,
     )

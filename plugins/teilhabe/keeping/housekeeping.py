@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from teilhabe.airflow import configuration
 from teilhabe.errors import ServiceError
 from teilhabe.keeping.retention import Applied, load_retention
 from teilhabe.server import connecting
@@ -87,7 +88,6 @@ def _airflow(settings: Settings, until: datetime, days: int, *, dry_run: bool) -
     before = _old_runs(settings, until)
     if before is None or dry_run:
         return Applied("airflow", days, before or 0)
-    from teilhabe.airflow import services
 
     command = ["db", "clean", "--clean-before-timestamp", until.isoformat(), "--skip-archive", "--yes"]
     done = subprocess.run(  # noqa: S603 - our own words
@@ -96,7 +96,7 @@ def _airflow(settings: Settings, until: datetime, days: int, *, dry_run: bool) -
         capture_output=True,
         text=True,
         cwd=settings.airflow_home,
-        env={**services.component_environment(settings), "_AIRFLOW_PROCESS_CONTEXT": "server"},
+        env={**configuration.component_environment(settings), "_AIRFLOW_PROCESS_CONTEXT": "server"},
     )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "Error" in line] or ["no reason given"]
