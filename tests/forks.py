@@ -27,7 +27,7 @@ _FORKS.set_forkserver_preload(
         "rich.table",
         "rich.progress",
         "psycopg",
-        "teilhabe.contract.contracts",
+        "teilhabe.contract.parsing",
     ]
 )
 

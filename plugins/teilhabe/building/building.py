@@ -40,7 +40,7 @@ _WARNING = re.compile(r"\b\w*Warning: |^warnings\.warn\(")
 _ERROR = re.compile(r"\b\w*(Error|Exception)\b|No space left", re.IGNORECASE)
 
 _LIGHT = ["--no-write-json"]
-"""The manifest of the run before is still true where the code is the same; writing it takes a fifth of a small build."""
+"""The manifest of the run before is still true where the code is the same."""
 
 _BUILT_BY = "dbt_project.sha256"
 """What the dbt project looked like when the last successful build began with it."""

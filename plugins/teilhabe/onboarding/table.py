@@ -171,26 +171,13 @@ def propose_table(source: Source, grids: list[HeadedGrid], dataset_id: str, know
     layout["numbers"] = numbers
     keys = [key.lstrip("".join(prefixes)) for key in keys if key != "DG"]
     levels = levels_of(keys)
-    if prefixes:
-        layout["key_prefixes"] = prefixes
-        decided.append(f"keys begin with {', '.join(prefixes)}")
-    if any(len(key) in (4, 7) for key in keys):
-        decided.append("territory keys have lost their leading zero; key_width puts it back")
-    if not (tidy and len(levels) > 1):  # that reader pads every key, whatever its level
-        layout["key_width"] = 8 if "municipality" in levels else 5
+    layout |= _key_shape(keys, prefixes, levels, decided, has_other_levels=tidy and len(levels) > 1)
     if period is None:
         layout |= _period_elsewhere(source, grids, decided)
     else:
         layout["period"] = layout_period
     if len(grids) > 1:
-        layout["sheets"] = "each"
-        other = [name for name in source.sheets if name not in {each.sheet for each in grids}]
-        if other:
-            layout["ignore_sheets"] = other
-        if not layout.get("sheet_period"):
-            layout["sheet_labels"] = {str(each.sheet): {"category": as_slug(str(each.sheet))} for each in grids}
-            group_columns = [*group_columns, *([] if "category" in group_columns else ["category"])]
-            open_points.append("Bedeutung der Tabellenblätter prüfen / check what the sheets stand for (sheet_labels)")
+        layout |= _sheets(source, grids, group_columns, open_points, are_periods=bool(layout.get("sheet_period")))
     layout["columns"] = columns
     if label_columns:
         layout["label_columns"] = label_columns
@@ -211,6 +198,37 @@ def propose_table(source: Source, grids: list[HeadedGrid], dataset_id: str, know
         layout, group_columns, terms, constants, symbols, levels, measures,
         "xlsx" if source.is_workbook else "csv", fixture, decided, open_points,
     )  # fmt: skip
+
+
+def _sheets(
+    source: Source, grids: list[HeadedGrid], group_columns: list[str], open_points: list[str], *, are_periods: bool
+) -> dict[str, Any]:
+    """What the layout says of several sheets alike; where they are no periods they tell things apart."""
+    said: dict[str, Any] = {"sheets": "each"}
+    other = [name for name in source.sheets if name not in {each.sheet for each in grids}]
+    if other:
+        said["ignore_sheets"] = other
+    if not are_periods:
+        said["sheet_labels"] = {str(each.sheet): {"category": as_slug(str(each.sheet))} for each in grids}
+        if "category" not in group_columns:
+            group_columns.append("category")
+        open_points.append("Bedeutung der Tabellenblätter prüfen / check what the sheets stand for (sheet_labels)")
+    return said
+
+
+def _key_shape(
+    keys: list[str], prefixes: list[str], levels: Sequence[str], decided: list[str], *, has_other_levels: bool
+) -> dict[str, Any]:
+    """Letters before the keys, and zeros they have lost. ``has_other_levels``: the reader pads keys of each level itself."""
+    said: dict[str, Any] = {}
+    if prefixes:
+        said["key_prefixes"] = prefixes
+        decided.append(f"keys begin with {', '.join(prefixes)}")
+    if any(len(key) in (4, 7) for key in keys):
+        decided.append("territory keys have lost their leading zero; key_width puts it back")
+    if not has_other_levels:
+        said["key_width"] = 8 if "municipality" in levels else 5
+    return said
 
 
 def _column(grid: HeadedGrid, n: int) -> list[str]:
