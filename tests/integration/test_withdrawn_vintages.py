@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from teilhabe import ops
 from teilhabe.building import building
 from teilhabe.contract.parsing import load_contracts
 from teilhabe.explaining import explanation, view
+from teilhabe.keeping import erasing
 from teilhabe.raw import loading
+from teilhabe.server import connecting
 from teilhabe.settings import Settings
 from tests.conftest import PROJECT
+from tests.flow import Flow, population
 from tests.star import GROUP, Rows, Star, cell
 
 POLICE = "police__offences_district"
@@ -193,3 +196,46 @@ def test_what_counts_follows_withdrawals_and_new_versions(star: Star) -> None:
     computed_anew = everything(star)
     for table in TABLES:
         assert computed_anew[table] == incremental[table], table
+
+
+def test_what_is_erased_is_in_no_table_the_next_build_leaves(star: Star, tmp_path: Path) -> None:
+    """Through reading, raw and the whole warehouse. What releases have published before stays in their history alone."""
+    flow = Flow(star.settings, tmp_path)
+    flow.deliver(POPULATION, population({"03157001": (41_100, 20_600, 20_500)}, 2003), "davor.csv", "2023-06-01")
+    written = population({"03157001": (41_987, 21_119, 20_868)}, 2003)
+    number = flow.deliver(POPULATION, written, "Ljudmyla.csv", "2023-07-01", sender="ljudmyla@amt.example")
+    star.build()
+    counts = (
+        "select value from marts.rpt_observation where territory_code = '03157001' and period_code = '2003-12-31'"
+        " and measure_code = 'population' and sex = 'total' and nationality = 'total'"
+    )
+    assert star.ask(counts) == [(41_987,)]
+    assert {table.partition(".")[0] for table in holding(star, number)} >= {"raw", "intermediate", "candidate", "marts"}
+    with loading.session(star.settings) as conn:
+        erasing.erase(star.settings, conn, number, reason="Antrag", actor="kerstin", now=datetime.now(UTC))
+    star.build()
+    assert star.ask(counts) == [(41_100,)]
+    left = holding(star, number)
+    history = left.pop("marts.fct_indicator_superseded", "told")
+    assert history == "told", "numbers of releases that were published, without a name"
+    assert {table.partition(".")[2] for table in left} == {"dim_delivery", "fct_data_quality"}, left
+    assert set(left.values()) == {"known"}, "that there was one is all they say"
+
+
+def holding(star: Star, number: int) -> dict[str, str]:
+    """Tables outside ``ops`` that hold numbers or names of a delivery, or know that there was one."""
+    found = {}
+    with connecting.administrator(star.settings, connecting.database_names(star.settings)[0]) as conn:
+        tables = conn.execute(
+            "select n.nspname, c.relname, (select a.attname from pg_attribute as a where a.attrelid = c.oid and a.attname in"
+            " ('delivery_id', '_delivery_id') and not a.attisdropped) from pg_class as c join pg_namespace as n on"
+            " n.oid = c.relnamespace where c.relkind in ('r', 'm') and n.nspname !~ '^(pg_|information|ops)'"
+        ).fetchall()
+        for schema, name, column in tables:
+            told = "t::text ~ '[Ll]judmyla|41987|21119|20868'"
+            known = f"or {column} = {number}" if column else ""
+            query = f'select bool_or({told}) from "{schema}"."{name}" as t where {told} {known}'
+            [[is_told]] = conn.execute(query.encode()).fetchall()
+            if is_told is not None:
+                found[f"{schema}.{name}"] = "told" if is_told else "known"
+    return found

@@ -91,6 +91,8 @@ def register(
     people: str = "51521",
     merges: Sequence[str] = ("C5:H5", "I5:M5"),
     before: int = 0,
+    key: Sequence[Any] = (3, 1, 57, "0006", 6),
+    women: str = "26039",
 ) -> Path:
     """A register of one municipality; ``dates``: column and texts of the row that names the days beside the key's."""
     first, texts = dates
@@ -114,7 +116,7 @@ def register(
         days,
         [],
         ["10", None, "03", None, None, None, None, "Niedersachsen"],
-        ["60", "63", 3, 1, 57, "0006", 6, "Peine, Stadt", 119.84, people, "25482", "26039", 430],
+        ["60", "63", *key, "Peine, Stadt", 119.84, people, "25482", women, 430],
         [],
         ["Quelle: Gemeindeverzeichnis"],
     ]
@@ -174,6 +176,28 @@ def test_a_register_in_other_units_or_without_a_column_is_refused_in_words_of_th
     assert "flaeche" not in finding.message and "area_km2" not in finding.message
     finding = read(REGISTER, register(tmp_path, people="viele")).finding("value.not_a_number")
     assert "Bevölkerung insgesamt" in finding.message
+
+
+@pytest.mark.parametrize(
+    "key", [(3, 1, None, "0006", 6), (3, 1, 57, "0006", None), (3, 1, "x7", "0006", 6), (3, 1, 57, "0006", "0006")]
+)
+def test_a_key_with_a_part_missing_or_wrong_is_no_other_municipality(tmp_path: Path, key: Sequence[Any]) -> None:
+    finding = read(REGISTER, register(tmp_path, key=key)).finding("key.invalid")
+    assert finding.severity == "critical" and finding.evidence[0].row == 8
+
+
+@pytest.mark.parametrize("people", ["5e4", "NaN", "Infinity", "-5", "51_521", "５１５２１", "51521 51521", "9" * 400])
+def test_what_is_no_number_of_people_is_told(tmp_path: Path, people: str) -> None:
+    finding = read(REGISTER, register(tmp_path, people=people)).finding("value.not_a_number")
+    assert (finding.severity, finding.evidence[0].row) == ("critical", 8)
+    finding = read(REGISTER, register(tmp_path, women=people)).finding("value.not_a_number")
+    assert finding.column == "Bevölkerung weiblich"
+
+
+def test_blanks_between_thousands_are_no_fault_and_a_wrong_sum_is(tmp_path: Path) -> None:
+    assert peine(read(REGISTER, register(tmp_path, people="51 521")))["population"] == "51521"
+    finding = read(REGISTER, register(tmp_path, people="51522")).finding("sum.parts")
+    assert (finding.severity, finding.found) == ("critical", "51522")
 
 
 # Lists of territorial changes
@@ -265,6 +289,36 @@ def test_rows_that_are_about_no_municipality_are_skipped_and_told(tmp_path: Path
 def test_a_row_that_lost_its_number_is_no_footnote(tmp_path: Path) -> None:
     result = read(CHANGES, changes(tmp_path, ILSEDE, ["siehe oben", *ILSEDE[1:]]))
     assert result.finding("row.ragged").evidence[0].row == 7
+
+
+def test_the_first_row_can_lose_its_number_as_well(tmp_path: Path) -> None:
+    result = read(CHANGES, changes(tmp_path, ["03/2015", *ILSEDE[1:]], ["03/2015/0004-R", *ILSEDE[1:]]))
+    assert [one.row for one in result.finding("row.ragged").evidence] == [6]
+
+
+def test_a_bare_number_among_whole_ones_is_no_number_of_a_change(tmp_path: Path) -> None:
+    result = read(CHANGES, changes(tmp_path, ILSEDE, [12, *ILSEDE[1:]]))
+    assert [one.found for one in result.finding("row.ragged").evidence] == ["12"]
+
+
+@pytest.mark.parametrize("day", ["31.02.2015", "99.99.2015", "01.01.2015 oder 01.02.2015", "2015-13-01"])
+def test_a_day_that_is_in_no_calendar_is_told(tmp_path: Path, day: str) -> None:
+    finding = read(CHANGES, changes(tmp_path, [*ILSEDE[:-1], day])).finding("value.not_a_date")
+    assert (finding.severity, finding.found) == ("critical", day)
+
+
+@pytest.mark.parametrize("people", ["11000 11001", "1e3", "1_0", "１２", "9" * 400, "-5", "11,5"])
+def test_people_in_a_list_are_a_plain_number(tmp_path: Path, people: str) -> None:
+    result = read(CHANGES, changes(tmp_path, [*ILSEDE[:7], people, *ILSEDE[8:]]))
+    assert result.finding("value.not_a_number").severity == "critical"
+
+
+@pytest.mark.parametrize(
+    ("ars", "ags"), [("03157WAHR003", "03157003"), ("031570003003", "03 157"), ("031570003003", "03157004")]
+)
+def test_keys_of_one_unit_vouch_for_each_other(tmp_path: Path, ars: str, ags: str) -> None:
+    result = read(CHANGES, changes(tmp_path, [*ILSEDE[:2], ars, ags, *ILSEDE[4:]]))
+    assert result.finding("key.invalid").severity == "critical"
 
 
 def test_a_header_on_every_page_is_no_change(tmp_path: Path) -> None:

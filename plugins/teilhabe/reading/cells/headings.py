@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 
 from teilhabe.reading.cells.labels import normalise
 from teilhabe.reading.files.source import Cell, Merges, cell_text
@@ -52,6 +54,7 @@ _DAY = re.compile(r"(?<!\d)(\d{1,2})\.\s?(\d{1,2})\.\s?((?:19|20)\d{2})(?!\d)")
 _DAY_IN_WORDS = re.compile(
     rf"(?<!\d)(\d{{1,2}})\.\s?({'|'.join(_MONTHS)})\s{{1,20}}((?:19|20)\d{{2}})(?!\d)", re.IGNORECASE
 )
+_NUMBER = re.compile(r"-?(?:[0-9]{1,15}|[0-9]{1,3}(?: [0-9]{3}){1,4})(?:[.,][0-9]{1,15})?")
 _ISO_DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})-(\d{2})-(\d{2})(?!\d)")
 
 
@@ -86,15 +89,31 @@ def _plain_squares(text: str) -> str:
     return re.sub(r"(?<=m)\s?(?:\u00b2|\^2)", "2", text)
 
 
-def find_day(text: str) -> str | None:
-    """The first day a text names, as ISO date."""
-    if found := _ISO_DAY.search(text):
-        return f"{found[1]}-{found[2]}-{found[3]}"
-    if found := _DAY.search(text):
-        return f"{found[3]}-{int(found[2]):02d}-{int(found[1]):02d}"
-    if found := _DAY_IN_WORDS.search(text):
-        return f"{found[3]}-{_MONTHS[found[2].casefold()]:02d}-{int(found[1]):02d}"
+def find_day(text: str, *, alone: bool = False) -> str | None:
+    """The first day of the calendar a text names, as ISO date; ``alone``: it names nothing else."""
+    for pattern in (_ISO_DAY, _DAY, _DAY_IN_WORDS):
+        found = pattern.search(text)
+        if found is None:
+            continue
+        beside = text[: found.start()] + text[found.end() :]
+        if alone and beside.strip() not in ("", "00:00:00"):
+            continue
+        first, second, third = found.groups()
+        year, month, day = (first, second, third) if pattern is _ISO_DAY else (third, second, first)
+        number = int(month) if month.isdigit() else _MONTHS[month.casefold()]
+        try:
+            return date(int(year), number, int(day)).isoformat()
+        except ValueError:
+            continue
     return None
+
+
+def plain_number(text: str) -> Decimal | None:
+    """A number as people write it, with a comma or a point and blanks between its thousands; None for anything else."""
+    text = " ".join(text.split())
+    if not _NUMBER.fullmatch(text):
+        return None
+    return Decimal(text.replace(" ", "").replace(",", "."))
 
 
 def day_above(rows: Sequence[Sequence[Cell]], merges: Merges, top: int, bottom: int, column: int) -> str | None:

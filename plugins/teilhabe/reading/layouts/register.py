@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import pyarrow as pa
 
 from teilhabe.codes.wording import spell_period
 from teilhabe.contract.layouts import Gv100ad, RegisterXlsx
 from teilhabe.errors import Evidence
-from teilhabe.reading.cells.headings import NO_NUMBER, day_above, find_columns, find_day, headings, square_metres
+from teilhabe.reading.cells.headings import (
+    NO_NUMBER,
+    day_above,
+    find_columns,
+    find_day,
+    headings,
+    plain_number,
+    square_metres,
+)
 from teilhabe.reading.cells.labels import instead
 from teilhabe.reading.files.source import Cell, Source, cell_text
 from teilhabe.reading.files.text import is_blank
@@ -28,7 +36,6 @@ _RECORD_LENGTH = 220
 _RECORD_TYPES = ("10", "20", "30", "40", "50", "60")
 _MUNICIPALITY = "60"
 _NEARLY_ALL = 0.9
-_SPACES = re.compile(r"\s+")
 _SQUARE_KILOMETRE = 1_000_000
 _HEADER_ROWS = 30
 
@@ -43,13 +50,12 @@ class _RegisterReading(Reading):
         return columns
 
     def _number(self, text: str, row: int, column: str, shift: int = 0) -> str | None:
-        """A whole or decimal number as canonical text; null where the office has none, and a finding where it is no number."""
-        text = _SPACES.sub("", text)
+        """A number that is not negative, as canonical text; null where the office has none, and a finding where it is no number."""
+        text = text.strip()
         if not text or text in NO_NUMBER:
             return None
-        try:
-            return format(Decimal(text.replace(",", ".")).scaleb(shift), "f")
-        except InvalidOperation:
+        number = plain_number(text)
+        if number is None or number < 0:
             self.report.rows(
                 "critical",
                 "value.not_a_number",
@@ -60,6 +66,7 @@ class _RegisterReading(Reading):
                 expected="eine Zahl",
             )
             return None
+        return format(number.scaleb(shift), "f")
 
 
 def _with_blanks_at_the_end(lines: list[str]) -> list[str]:
@@ -231,6 +238,14 @@ _NAMES = {
 }
 _KEY_PARTS = {"land": 2, "rb": 1, "kreis": 2, "vb": 4, "gem": 3}
 """The parts of the regional key and their widths."""
+_PARTS_OF_RECORDS = {
+    "10": ("land",),
+    "20": ("land", "rb"),
+    "30": ("land", "rb", "kreis"),
+    "40": ("land", "rb", "kreis"),
+    "50": ("land", "rb", "kreis", "vb"),
+    "60": ("land", "rb", "kreis", "vb", "gem"),
+}
 
 
 class RegisterXlsxReading(_RegisterReading):
@@ -271,7 +286,9 @@ class RegisterXlsxReading(_RegisterReading):
                         expected=", ".join(_RECORD_TYPES),
                     )
                 continue
-            rows.append(self._row(texts, index + 1, territory, population))
+            self._check_key(texts, index + 1)
+            self._check_sum(row := self._row(texts, index + 1, territory, population))
+            rows.append(row)
         if rows:
             yield self._table(rows)
 
@@ -330,6 +347,33 @@ class RegisterXlsxReading(_RegisterReading):
                 )
             days.append(day)
         return days[0], days[1]
+
+    def _check_key(self, texts: dict[str, str], number: int) -> None:
+        """Each kind of record has its own parts of the key: without one of them it would be another unit."""
+        for part in _PARTS_OF_RECORDS[texts["record_type"]]:
+            if not texts[part].isdecimal() or not texts[part].isascii() or len(texts[part]) > _KEY_PARTS[part]:
+                self.report.rows(
+                    "critical",
+                    "key.invalid",
+                    "„{found}“ ist kein Teil eines Regionalschlüssels",
+                    [Evidence(number, _NAMES[part], texts[part] or "leer")],
+                    column=_NAMES[part],
+                    sheet=self.sheet,
+                    expected=f"bis zu {_KEY_PARTS[part]} Ziffern",
+                )
+
+    def _check_sum(self, row: Row) -> None:
+        total, *parts = (row[name] for name in ("population", "population_male", "population_female"))
+        if total is not None and None not in parts and Decimal(str(total)) != sum(Decimal(str(part)) for part in parts):
+            self.report.rows(
+                "critical",
+                "sum.parts",
+                "Die Bevölkerung insgesamt („{found}“) ist nicht die Summe aus männlich und weiblich",
+                [Evidence(int(str(row["_row_number"])), _NAMES["population"], str(total))],
+                column=_NAMES["population"],
+                sheet=self.sheet,
+                expected="männlich und weiblich zusammen",
+            )
 
     def _row(self, texts: dict[str, str], number: int, territory: str, population: str) -> Row:
         kind = texts["record_type"]

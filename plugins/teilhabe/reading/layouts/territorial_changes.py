@@ -9,19 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 
 from teilhabe.contract.layouts import TerritorialChanges
 from teilhabe.errors import Evidence
-from teilhabe.reading.cells.headings import NO_NUMBER, find_day, headings, square_metres, without_mark
+from teilhabe.reading.cells.headings import NO_NUMBER, find_day, headings, plain_number, square_metres, without_mark
 from teilhabe.reading.cells.labels import instead, normalise
 from teilhabe.reading.files.grid import is_numbering
 from teilhabe.reading.files.source import Cell, Source, cell_text
 from teilhabe.reading.layouts.base import Columns, Reading
 
 _CHANGE_ID = re.compile(r"(\d{2}|stba)/\d{4}/\d{1,5}(?:-[A-Z])?", re.IGNORECASE)
+_KEY = re.compile(r"[0-9]{4,8}")
 _RUNNING_NUMBER = re.compile(r"\d{1,5}")
 _TITLE = re.compile(r"(?:gebiets|namens|grenz|schlüssel)[^\n]{0,200}änderungen", re.IGNORECASE)
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)")
@@ -97,13 +97,16 @@ class TerritorialChangesReading(Reading):
         self.sheet = sheet
         self.tell_twins(one for one in self.source.sheets if one != sheet and _sheet(self.source.showing(one)))
         cells = self.source.sheets[sheet]
+        self._has_full_numbers = any(
+            _CHANGE_ID.fullmatch(without_mark(cell_text(row[self._id_at]))) for row in cells[top + 1 :]
+        )
         first = next((i for i in range(top + 1, len(cells)) if self._change_id(cells[i])), len(cells))
         self._positions = self._find_columns(cells[top:first], sheet)
         self.columns_read = frozenset(self._positions.values())
         self._factor = self._unit_of_area(cells[top:first], sheet)
         years = self._years(cells[:first], sheet)
         changes = [i for i in range(first, len(cells)) if self._change_id(cells[i])]
-        self._tell_lost(cells, first, sheet)
+        self._tell_lost(cells, top + 1, first, sheet)
         rows = [row for i in changes if (row := self._row(cells[i], i + 1, years)) is not None]
         if not rows:
             return
@@ -116,6 +119,8 @@ class TerritorialChangesReading(Reading):
         text = without_mark(cell_text(cells[self._id_at]))
         if _CHANGE_ID.fullmatch(text):
             return text
+        if self._has_full_numbers:
+            return None
         # A line that numbers the columns has no names beside its number.
         is_change = _RUNNING_NUMBER.fullmatch(text) and any(
             len(cell_text(cell).strip()) > 2 and not _is_number(cell_text(cell)) for cell in cells[self._id_at + 1 :]
@@ -192,14 +197,19 @@ class TerritorialChangesReading(Reading):
             expected="Gebietsänderungen vom TT.MM. - TT.MM.JJJJ",
         )
 
-    def _tell_lost(self, cells: list[list[Cell]], first: int, sheet: str) -> None:
-        """A row with a name or a key but no number of its change would be lost; footnotes stand in one cell only."""
+    def _tell_lost(self, cells: list[list[Cell]], top: int, first: int, sheet: str) -> None:
+        """A row with a name or a key but no number of its change would be lost; footnotes stand in one cell only.
+
+        Before the first change stands the header, so there only a row with a key is one that was lost.
+        """
+        keys = [self._positions[name] for name in ("old_code", "new_code")]
         wanted = [
             self._positions[name] for name in ("old_code", "old_name", "new_code", "new_name", "statistical_date")
         ]
         lost = [
             Evidence(i + 1, _LABELS["change_id"], cell_text(cells[i][self._id_at]))
-            for i in range(first, len(cells))
+            for i in range(top, len(cells))
+            if i >= first or any(_KEY.fullmatch(cell_text(cells[i][at]).strip()) for at in keys)
             if not self._change_id(cells[i]) and not _is_header(cells[i])
             if sum(bool(cell_text(cells[i][at]).strip()) for at in wanted) > 1
         ]
@@ -220,6 +230,7 @@ class TerritorialChangesReading(Reading):
                 row[name] = _key(without_mark(text), name) or None
             else:
                 row[name] = without_mark(text) or None
+        self._check_keys(row, number)
         row["period_code"] = years[0] if len(years) == 1 else str(row["statistical_date"] or "")[:4] or years[-1]
         text = self._change_id(cells) or ""
         # A running number begins anew each year, a change is known by its number alone.
@@ -227,6 +238,22 @@ class TerritorialChangesReading(Reading):
         row.setdefault("unit_type", "Gemeinde" if row["old_code"] or row["new_code"] else "Gemeindeverband")
         row["change_type"] = _IN_WORDS.get(normalise(str(row["change_type"])), row["change_type"])
         return None if self._is_skipped(row, number) else row
+
+    def _check_keys(self, row: dict[str, str | int | None], number: int) -> None:
+        """A regional key holds the municipality's key: where both are there, each vouches for the other."""
+        for side in ("old", "new"):
+            ars, ags = row.get(f"{side}_ars"), row.get(f"{side}_code")
+            if not isinstance(ars, str) or not isinstance(ags, str):
+                continue
+            if not ars.isdigit() or (len(ars) in (5, 12) and ars[:5] + ars[9:] != ags):
+                self.report.rows(
+                    "critical",
+                    "key.invalid",
+                    "„{found}“ gehören nicht zusammen: der Gemeindeschlüssel (AGS) ist im Regionalschlüssel (ARS) enthalten",
+                    [Evidence(number, _LABELS["old_ars"], f"{ars} / {ags}")],
+                    sheet=self.sheet,
+                    expected="ARS und AGS derselben Gemeinde",
+                )
 
     def _is_skipped(self, row: dict[str, str | int | None], number: int) -> bool:
         keys = [str(row[name]) for name in ("old_code", "new_code", "old_ars", "new_ars") if row.get(name)]
@@ -253,7 +280,7 @@ class TerritorialChangesReading(Reading):
         return False
 
     def _day(self, text: str, name: str, number: int) -> str | None:
-        day = find_day(without_mark(text))
+        day = find_day(without_mark(text), alone=True)
         if day is None and text:
             self._tell_value("value.not_a_date", "„{found}“ ist kein Datum", name, number, text, "TT.MM.JJJJ")
         return day
@@ -263,11 +290,10 @@ class TerritorialChangesReading(Reading):
         plain = re.sub(r"\s+", "", without_mark(text))
         if not plain or plain in NO_NUMBER:
             return None
-        try:
-            value = Decimal(plain.replace(",", ".")) * (self._factor if name == "area_m2" else 1)
-        except InvalidOperation:
-            value = Decimal("NaN")
-        if not value.is_finite() or value < 0 or value != value.to_integral_value():
+        value = plain_number(without_mark(text))
+        if value is not None and name == "area_m2":
+            value *= self._factor
+        if value is None or value < 0 or value != value.to_integral_value():
             self._tell_value("value.not_a_number", "„{found}“ ist keine Zahl", name, number, text, "eine Zahl ab 0")
             return None
         return str(int(value))
