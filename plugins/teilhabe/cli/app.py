@@ -56,10 +56,6 @@ app.add_typer(messages_app, name="messages")
 app.add_typer(accounts.app, name="account")
 
 
-keeping.add_to(app, out)
-by_hand.add_to(app, err)
-
-
 def main() -> None:
     """Entry point: an error a person can act on is one sentence, never a traceback."""
     try:
@@ -540,3 +536,8 @@ def watch(
 
 
 # -------------------------------------------------------------------------------------------------------------- helpers
+
+
+# Last in `--help`.
+keeping.add_to(app, out)
+by_hand.add_to(app, err)

@@ -1,6 +1,6 @@
 """How the product waits for what another process holds: with an end, and never inside an open transaction.
 
-The server holds the same against everything else: see ``warehouse.ROLE_SETTINGS`` (no lock is waited for longer than a minute,
+The server holds the same against everything else: see ``server.provisioning.ROLE_SETTINGS`` (no lock is waited for longer than a minute,
 no transaction may stand idle).
 """
 

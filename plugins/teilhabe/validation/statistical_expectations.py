@@ -1,6 +1,6 @@
 """The statistical rules as Great Expectations' own: importing this module registers them, suites name them like built-in ones.
 
-Every rule of ``statistical_rules`` becomes a ``BatchExpectation`` with the same arguments and one metric, computed by the
+Every rule of ``rules`` becomes a ``BatchExpectation`` with the same arguments and one metric, computed by the
 pandas engine from the whole delivery. What the batch does not hold (the contract, the register, earlier vintages) is the
 ``Context`` made known with ``judging``; a batch judged without one has no history and the secrecy method ``none`` of nobody.
 """

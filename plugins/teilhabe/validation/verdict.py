@@ -6,7 +6,7 @@ distinct texts of a column are judged (``single_texts``), and rows only by expec
 offending rows are kept as a table until the end, at most ``EVIDENCE_LIMIT`` of a rule, and spelled out only for a rule that
 was broken in the end.
 
-Expectations of scope ``observations`` (``statistical_rules``) see the whole delivery as one table, and what is known around
+Expectations of scope ``observations`` (``rules``) see the whole delivery as one table, and what is known around
 it; the table is kept only when a suite has such expectations and the delivery has at most ``ROW_LIMIT`` rows.
 """
 
