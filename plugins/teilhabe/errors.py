@@ -108,6 +108,10 @@ class SourceError(TeilhabeError):
     """A source could not be reached or broke off: worth another try."""
 
 
+class GoneError(SourceError):
+    """A file in the inbox was taken by another run since it was listed: nothing is left to do here."""
+
+
 class FullError(TeilhabeError):
     """There is no room for delivered bytes; another try at once would meet the same."""
 

@@ -255,7 +255,13 @@ def test_offices_are_told_whatever_became_of_the_rest(broken: str | None, monkey
         "take_in": {}, "refused": [], "follow_up": None,
     }  # fmt: skip
     for name, result in results.items():
-        monkeypatch.setattr(runtime.pipeline, name, step(name, result))
+        room = {
+            "contract": runtime.lookup,
+            "installed": runtime.installing,
+            "archive": runtime.archiving,
+            "take_in": runtime.taking_in,
+        }
+        monkeypatch.setattr(room.get(name, runtime), name, step(name, result))
     monkeypatch.setattr(runtime.building, "waits", step("waits", True))
     monkeypatch.setattr(runtime, "_ready", lambda: None)
     monkeypatch.setattr(runtime, "_run_id", lambda: "manual")

@@ -95,7 +95,7 @@ CASES = {
         POPULATION, GOOD.decode("cp1252").encode(), "file.encoding", ("zahlen.csv", "Zeile 2"), row=2,
     ),
     "a byte no agreed encoding has": Case(
-        POPULATION, TEXT.encode("cp1252").replace(b"Lengede", b"Leng\x81de"), "file.encoding", ("zahlen.csv", "Zeile 10", "0x81"),
+        POPULATION, TEXT.encode("cp1252").replace(b"Lengede", b"Leng\x81de"), "file.encoding", ("zahlen.csv", "Zeile 10", "DOS"),
         row=10,
     ),
     "a value column missing": Case(

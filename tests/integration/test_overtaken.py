@@ -120,7 +120,7 @@ def test_late_loading_changes_nothing(flow: Flow, monkeypatch: pytest.MonkeyPatc
             left.append(everything(flow))
         return open_delivery(*arguments)
 
-    monkeypatch.setattr(judging, "open_delivery", late)
+    monkeypatch.setattr(taking_in, "open_delivery", late)
     assert list(run(flow).values()) == ["withdrawn"]
     assert everything(flow) == left[1] and len(left[1]["raw"]) == 3
 

@@ -202,7 +202,7 @@ def test_two_homes_that_want_the_same_port_get_one_each(settings: Settings, make
             stranger.dags()
     assert said == [], "a token went to another home's server"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(services.warehouse, "port_is_free", lambda port: True)
+        patch.setattr(services.embedded, "port_is_free", lambda port: True)
         try:
             services.up(other)
             assert processes.port(other) != taken

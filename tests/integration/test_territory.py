@@ -313,11 +313,6 @@ def test_the_table_for_one_state_and_the_function_for_any_agree(germany: Territo
     assert germany.ask("select * from {dims}.territory_conversion('2015-06-30', '2014-12-31')") == []
 
 
-def test_registers_that_stay_the_same_are_not_made_again(germany: Territory) -> None:
-    models = [f"int_territory__{name}" for name in ("edition", "change", "validity", "succession", "span")]
-    assert sorted(re.findall(r"intermediate\.(int_territory__\w+) \.* ?\[KEPT", germany.run(models))) == sorted(models)
-
-
 def test_another_state_can_be_chosen(germany: Territory) -> None:
     """On the territories of 2015 Goettingen is still two counties, and what came later cannot be brought back."""
     germany.run(["int_territory__conversion"], "2015-12-31")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets as random_source
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,15 @@ PATIENCE = 60.0
 
 _PATIENT_SECONDS = 5
 """How long a DAG may be unknown before Airflow is asked to read its files."""
+
+
+PASSWORD_MARK = "password"  # noqa: S105 - the name of a claim
+"""The claim of a token that says with which password its account was when the token was made, see ``sign_in``."""
+
+
+def password_mark(kept: str | None) -> str:
+    """Different after each change, also to the same password: what is kept of a password is salted."""
+    return hashlib.sha256((kept or "").encode()).hexdigest()[:16]
 
 
 class AirflowApi:
@@ -70,7 +80,9 @@ class AirflowApi:
             ServiceError: there is no such account, or it was disabled.
         """
         with connecting.connect("airflow", self._settings) as connection:
-            found = connection.execute("SELECT id, active FROM ab_user WHERE username = %s", [self._account]).fetchone()
+            found = connection.execute(
+                "SELECT id, active, password FROM ab_user WHERE username = %s", [self._account]
+            ).fetchone()
         if found is None:
             raise ServiceError(f"Airflow has no account {self._account}; `teilhabe init` makes it.")
         if not found[1]:
@@ -78,6 +90,7 @@ class AirflowApi:
         now = int(time.time())
         claims = {"sub": str(found[0]), "aud": JWT_AUDIENCE, "iat": now, "nbf": now, "exp": now + _TOKEN_SECONDS}
         claims["jti"] = random_source.token_hex(16)
+        claims[PASSWORD_MARK] = password_mark(found[2])
         token = jwt.encode(claims, secret(self._settings, JWT_KEY), algorithm=JWT_ALGORITHM)
         self._client.headers["Authorization"] = f"Bearer {token}"
 

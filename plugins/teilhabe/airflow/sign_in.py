@@ -6,25 +6,21 @@ in it says with which password its holder signed in. Here each token carries a m
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
 
-from teilhabe.airflow.rights import AUTOMATION
+from teilhabe.airflow.client import PASSWORD_MARK, password_mark
 
 if TYPE_CHECKING:
     from airflow.providers.fab.auth_manager.models import User
-
-_MARK = "password"
-"""The claim of a token that holds the mark."""
 
 
 class AuthManager(FabAuthManager):
     """The one the configuration names as ``core.auth_manager``."""
 
     def serialize_user(self, user: User) -> dict[str, Any]:
-        return {**super().serialize_user(user), _MARK: _mark(user)}
+        return {**super().serialize_user(user), PASSWORD_MARK: _mark(user)}
 
     def deserialize_user(self, token: dict[str, Any]) -> User:  # type: ignore[override]  # there it has a cache around it
         user = super().deserialize_user(token)
@@ -38,11 +34,8 @@ class AuthManager(FabAuthManager):
 
 
 def _is_valid(token: dict[str, Any], user: User) -> bool:
-    if _MARK not in token:
-        return bool(user.username == AUTOMATION)  # commands sign their tokens with the home's key alone
-    return bool(token[_MARK] == _mark(user))
+    return bool(token.get(PASSWORD_MARK) == _mark(user))
 
 
 def _mark(user: User) -> str:
-    """Different after each change, also to the same password: what is kept of a password is salted."""
-    return hashlib.sha256((getattr(user, "password", None) or "").encode()).hexdigest()[:16]
+    return password_mark(getattr(user, "password", None))

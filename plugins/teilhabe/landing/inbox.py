@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from teilhabe.codes.office_time import moment_in_office
-from teilhabe.errors import ContractError, SourceError, TeilhabeError
+from teilhabe.errors import ContractError, GoneError, SourceError, TeilhabeError
 from teilhabe.landing.arrival import stated
 from teilhabe.landing.base import (
     CHUNK_BYTES,
@@ -128,7 +128,9 @@ class FolderSource:
         try:
             handle = _open_regular(self._path(file))
         except OSError as error:
-            raise SourceError(f"{file.name}: cannot be read from {self.root} ({error.strerror}).") from error
+            is_taken = isinstance(error, FileNotFoundError) and not self.keeps_files
+            kind = GoneError if is_taken else SourceError
+            raise kind(f"{file.name}: cannot be read from {self.root} ({error.strerror}).") from error
         with os.fdopen(handle, "rb") as stream:
             before = os.fstat(handle)
             write_stream(iter(lambda: stream.read(CHUNK_BYTES), b""), to, file.name, limit)

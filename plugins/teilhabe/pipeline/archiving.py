@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from teilhabe import landing, ops
 from teilhabe.contract.model import Contract
 from teilhabe.contract.senders import known_addresses, sender_code
-from teilhabe.errors import Finding, FullError, ReadingError, TeilhabeError
+from teilhabe.errors import Finding, FullError, GoneError, ReadingError, TeilhabeError
 from teilhabe.findings.saying import with_sentence
 from teilhabe.keeping import removing
 from teilhabe.landing import room
@@ -54,6 +54,10 @@ def archive(settings: Settings, contract: Contract, waiting: list[Waiting], cred
         for item in waiting:
             try:
                 delivery = _archive_one(conn, settings, contract, sources[item.server], item, store, rules, folder)
+            except GoneError as error:
+                name_no_file(error, item.file.name, item.file.key)
+                log.info("%s: %s", contract.dataset_id, in_logs(error))
+                continue
             except TeilhabeError as error:
                 name_no_file(error, item.file.name, item.file.key)
                 log.warning("%s: %s", contract.dataset_id, in_logs(error))
